@@ -1,0 +1,90 @@
+/* recur/lm.h - language models: a vocabulary, an embedding, recurrent layers, a softmax; one file holds all of it.
+ */
+#ifndef RECUR_LM_H
+#define RECUR_LM_H
+
+#include "recur/rnn.h"
+#include "recur/text.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rc_lm_options {
+    rc_rnn_options rnn;        /* input_size is set from embedding_size */
+    size_t embedding_size;     /* default hidden_size */
+    bool tied;                 /* the softmax uses the embedding's matrix (Press & Wolf 2017); a linear adapter joins
+                                  unequal widths */
+    double dropout_input;      /* on the embedded input */
+    double dropout_output;     /* on the input of the softmax */
+    double dropout_embedding;  /* whole rows of the embedding */
+    bool dropout_sequence;     /* dropout_input/output draw one mask per sequence */
+} rc_lm_options;
+rc_lm_options rc_lm_options_default(void);
+
+typedef struct rc_lm rc_lm;
+
+/* Takes ownership of vocab on success. */
+rc_status rc_lm_new(rc_lm **out, rc_vocab *vocab, const rc_lm_options *opt, uint64_t seed, rc_error *e);
+void rc_lm_free(rc_lm *m);
+/* Model files: docs/format.md. provenance_json: an object stored under "provenance", or NULL to keep what was loaded.
+ * Written to a temporary name and renamed. */
+rc_status rc_lm_save(const rc_lm *m, const char *path, const char *provenance_json, rc_error *e);
+rc_status rc_lm_load(rc_lm **out, const char *path, rc_error *e);
+const rc_lm_options *rc_lm_get_options(const rc_lm *m);
+const char *rc_lm_provenance(const rc_lm *m); /* JSON, "{}" when none */
+rc_vocab *rc_lm_vocab(const rc_lm *m);
+rc_params *rc_lm_params(const rc_lm *m);
+const rc_rnn *rc_lm_rnn(const rc_lm *m);
+/* After rc_vocab_grow: adds rows to embedding and softmax, initialised to the mean of the old rows. */
+rc_status rc_lm_grow(rc_lm **m, uint64_t seed, rc_error *e);
+
+/* ids, targets (T, B), time first; targets may hold -100 (not scored). Returns the mean loss in nats; *nll_sum and *count
+ * get its parts. state as in rc_rnn_forward. */
+rc_var *rc_lm_loss(rc_tape *t, const rc_lm *m, const int32_t *ids, const int32_t *targets, size_t seq_len, size_t batch,
+                   rc_state *state, double *nll_sum, size_t *count);
+
+/* One step for each row of the state: ids (batch) -> logits (batch, V). No allocation after the first call on a state. */
+rc_status rc_lm_step(const rc_lm *m, rc_state *s, const int32_t *ids, rc_real *logits, rc_error *e);
+
+/* ---- evaluation -------------------------------------------------------------------------------------------------- */
+typedef struct rc_lm_score {
+    double nll;            /* sum of -ln p, nats */
+    size_t tokens;         /* scored; the first token of the text has no context and is not */
+    size_t bytes, chars, words, unknown; /* of the scored text; words by white space (newline counts for word models) */
+    double nats_per_token, bits_per_byte, bits_per_char, perplexity, word_perplexity;
+    double seconds;
+} rc_lm_score;
+typedef struct rc_lm_eval_options {
+    size_t window;      /* 0: one stateful pass. W: windows of W tokens, each from the initial state */
+    size_t batch;       /* windows at once; default 64 */
+    bool dynamic;       /* dynamic evaluation (Krause et al. 2018): SGD on each segment after it was scored; m is changed
+                           and restored */
+    double dynamic_lr;  /* default 0.002 times ... see the manual */
+    size_t segment;     /* default 64 tokens */
+} rc_lm_eval_options;
+rc_lm_eval_options rc_lm_eval_options_default(void);
+rc_status rc_lm_eval(rc_lm *m, const char *text, size_t len, const rc_lm_eval_options *opt, rc_lm_score *out, rc_error *e);
+
+/* ---- generation -------------------------------------------------------------------------------------------------- */
+typedef struct rc_lm_generate_options {
+    rc_sampler_options sampler;
+    size_t length;              /* tokens at most; default 500 */
+    size_t samples;             /* at once, as rows of one batch; default 1 */
+    uint64_t seed;              /* sample i uses stream i: the same text alone or in a batch */
+    const char *const *stop;    /* stop strings, kept out of the text */
+    size_t n_stop;
+    /* Called with each new piece of sample i (whole UTF-8 characters when the model has any); return false to stop. */
+    bool (*on_text)(void *ctx, size_t i, const char *piece, size_t len);
+    void *ctx;
+} rc_lm_generate_options;
+rc_lm_generate_options rc_lm_generate_options_default(void);
+/* texts[samples] (allocated, rc_text_free each with lens[i]); both may be NULL when on_text is given. An empty prompt starts
+ * from a newline when the vocabulary has one, else from id 0. */
+rc_status rc_lm_generate(const rc_lm *m, const char *prompt, size_t prompt_len, const rc_lm_generate_options *opt,
+                         char **texts, size_t *lens, rc_error *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

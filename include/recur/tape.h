@@ -1,0 +1,220 @@
+/* recur/tape.h - parameters, tensors, and the tape that differentiates them.
+ *
+ * Define by run: an op computes its value at once and, when the tape is training, notes what its backward needs. Memory
+ * is an arena that rc_tape_begin rewinds, so a steady training loop allocates nothing. Errors are sticky: an op that is
+ * given a bad shape (or NULL, or a dead variable) records the first message and returns a dead variable of length 0;
+ * later ops do nothing; rc_backward and rc_tape_status tell.
+ *
+ * Shapes are row-major; sequences are (T, B, features), time first. A tape belongs to one thread at a time (inside, ops
+ * use the library's threads). Variables live until the next rc_tape_begin of their tape.
+ */
+#ifndef RECUR_TAPE_H
+#define RECUR_TAPE_H
+
+#include "recur/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RC_MAX_DIMS 5
+
+typedef struct rc_tape rc_tape;
+
+/* Read-only for callers. dx is NULL until a gradient reached the variable; valid after rc_backward. */
+typedef struct rc_var {
+    int ndim;
+    size_t dim[RC_MAX_DIMS];
+    size_t len;      /* product of dims; 0 marks a dead variable */
+    rc_real *x;      /* value  */
+    rc_real *dx;     /* dLoss/dx, same shape */
+    bool needs_grad; /* whether a gradient is to be computed */
+} rc_var;
+
+/* ---- parameters --------------------------------------------------------------------------------------------------
+ * One block for all values and one for all gradients; a parameter is a window into both at the same offset. Add all,
+ * then build once. */
+typedef enum rc_init_kind {
+    RC_INIT_ZEROS,
+    RC_INIT_CONSTANT,       /* value                                                                              */
+    RC_INIT_UNIFORM,        /* U(-value, value)                                                                   */
+    RC_INIT_NORMAL,         /* N(0, value^2)                                                                      */
+    RC_INIT_XAVIER_UNIFORM, /* Glorot & Bengio 2010, eq. 16: U(+-gain sqrt(6 / (fan_in + fan_out)))               */
+    RC_INIT_XAVIER_NORMAL,
+    RC_INIT_HE_UNIFORM,     /* He et al. 2015, eq. 10, as uniform: U(+-gain sqrt(6 / fan_in)) with gain 1 = relu   */
+    RC_INIT_HE_NORMAL,
+    RC_INIT_ORTHOGONAL,     /* Saxe et al. 2014: QR of a normal matrix, signs fixed, times gain                   */
+    RC_INIT_IDENTITY        /* Le et al. 2015 (IRNN): gain on the diagonal                                        */
+} rc_init_kind;
+
+typedef struct rc_init {
+    rc_init_kind kind;
+    double value; /* CONSTANT, UNIFORM, NORMAL */
+    double gain;  /* the others; 0 means 1     */
+    size_t blocks; /* rows are this many stacked matrices (gates), each initialised alone; 0 means 1 */
+} rc_init;
+
+typedef struct rc_param {
+    char *name;
+    int ndim;
+    size_t dim[RC_MAX_DIMS];
+    size_t len;
+    size_t offset;     /* of both blocks, in elements; a multiple of 16 */
+    rc_real *w, *g;    /* value and gradient; NULL before rc_params_build */
+    rc_init init;
+    bool frozen;       /* takes no gradient and no update */
+    bool no_decay;     /* biases, norms, embeddings: excluded from weight decay */
+    double lr_scale;   /* multiplies the learning rate; 1 unless set */
+    /* Row-sparse gradients (embedding tables): when sparse is true only rows listed in rows[0..n_rows) have a gradient
+     * since the last rc_params_zero_grad; zeroing, clipping and the optimizer touch those alone. */
+    bool sparse;
+    size_t n_rows;
+    int32_t *rows;
+    uint8_t *row_used;
+} rc_param;
+
+typedef struct rc_params rc_params;
+
+rc_status rc_params_new(rc_params **out, rc_error *e);
+void rc_params_free(rc_params *ps); /* NULL is fine; so for every _free */
+/* Adds a parameter; name is copied and must be new (RC_EINVAL). The pointer stays valid as long as ps. */
+rc_param *rc_params_add(rc_params *ps, const char *name, int ndim, const size_t *dim, rc_init init, rc_error *e);
+/* Allocates the blocks and initialises: parameter i draws from stream i of seed. Once. */
+rc_status rc_params_build(rc_params *ps, uint64_t seed, rc_error *e);
+size_t rc_params_count(const rc_params *ps);
+rc_param *rc_params_at(const rc_params *ps, size_t i);
+rc_param *rc_params_find(const rc_params *ps, const char *name); /* NULL when absent */
+size_t rc_params_len(const rc_params *ps);    /* scalars, padding not counted */
+size_t rc_params_block_len(const rc_params *ps); /* elements of a block, padding (kept 0) included */
+rc_real *rc_params_values(const rc_params *ps);
+rc_real *rc_params_grads(const rc_params *ps);
+void rc_params_zero_grad(rc_params *ps);
+/* Sets frozen on every parameter whose name matches the shell pattern (fnmatch); returns how many. */
+size_t rc_params_freeze(rc_params *ps, const char *pattern);
+/* Notes that row r of a sparse parameter has a gradient. Not for concurrent use on one parameter. */
+void rc_param_touch(rc_param *p, size_t row);
+/* Counts up whenever values change (optimizer step, load); packed copies of weights are remade when it moved. */
+uint64_t rc_params_version(const rc_params *ps);
+void rc_params_changed(rc_params *ps);
+
+/* ---- the tape ---------------------------------------------------------------------------------------------------- */
+
+rc_status rc_tape_new(rc_tape **out, rc_error *e);
+void rc_tape_free(rc_tape *t);
+
+typedef struct rc_tape_mode {
+    bool grad;       /* keep what backward needs */
+    bool training;   /* dropout, zoneout, batch statistics are active */
+    uint64_t seed;   /* of the masks */
+    uint64_t step;   /* masks are a function of (seed, step, number of the op on the tape) */
+} rc_tape_mode;
+
+/* Forgets all variables, clears the error, rewinds the arena. */
+void rc_tape_begin(rc_tape *t, rc_tape_mode mode);
+rc_tape_mode rc_tape_get_mode(const rc_tape *t);
+/* RC_OK, or the first error since rc_tape_begin and its message. */
+rc_status rc_tape_status(const rc_tape *t, rc_error *e);
+/* Gradients of a scalar loss (len 1) times `scale` (1 / micro-batches when accumulating). Parameter gradients are
+ * accumulated (+=); others are set. Once per rc_tape_begin. */
+rc_status rc_backward(rc_tape *t, rc_var *loss, double scale, rc_error *e);
+size_t rc_tape_bytes(const rc_tape *t); /* arena in use now */
+
+/* Leaves. `x` is borrowed and must outlive the step. */
+rc_var *rc_input(rc_tape *t, int ndim, const size_t *dim, const rc_real *x);      /* no gradient       */
+rc_var *rc_leaf(rc_tape *t, int ndim, const size_t *dim, const rc_real *x);       /* with gradient     */
+rc_var *rc_param_var(rc_tape *t, rc_param *p);                                    /* gradient to p->g  */
+rc_var *rc_zeros(rc_tape *t, int ndim, const size_t *dim);
+
+/* ---- ops: shapes ------------------------------------------------------------------------------------------------- */
+rc_var *rc_reshape(rc_tape *t, rc_var *x, int ndim, const size_t *dim); /* same len; one dim may be (size_t)-1 */
+rc_var *rc_transpose(rc_tape *t, rc_var *x, const int *perm);           /* perm of 0..ndim-1, copies           */
+rc_var *rc_concat(rc_tape *t, int n, rc_var *const *x, int axis);       /* negative axis counts from the end   */
+rc_var *rc_slice(rc_tape *t, rc_var *x, int axis, size_t start, size_t len);
+/* Cuts x into n equal pieces along axis; out[0..n). Returns false (and marks the tape) when it does not divide. */
+bool rc_split(rc_tape *t, rc_var *x, int axis, int n, rc_var **out);
+
+/* ---- ops: arithmetic; shapes broadcast as in NumPy ---------------------------------------------------------------- */
+rc_var *rc_add(rc_tape *t, rc_var *a, rc_var *b);
+rc_var *rc_sub(rc_tape *t, rc_var *a, rc_var *b);
+rc_var *rc_mul(rc_tape *t, rc_var *a, rc_var *b);
+rc_var *rc_scale(rc_tape *t, rc_var *x, double scale, double shift); /* scale * x + shift */
+/* (..., M, K) x (..., K, N) -> (..., M, N); leading dims equal, or absent on b. ta/tb: the last two dims are swapped. */
+rc_var *rc_matmul(rc_tape *t, rc_var *a, bool ta, rc_var *b, bool tb);
+/* y = x W^T + b: x (..., K), W (N, K), b (N) or NULL -> (..., N). As torch.nn.functional.linear. */
+rc_var *rc_linear(rc_tape *t, rc_var *x, rc_var *w, rc_var *b);
+/* Rows of table (V, E): ids (n) in 0..V-1 -> dims + (E). Gradient is scattered into the rows used; when the table is a
+ * parameter marked sparse, only those rows are noted. ids are borrowed. RC_EDATA names a bad id and its position. */
+rc_var *rc_embedding(rc_tape *t, const int32_t *ids, int ndim, const size_t *dim, rc_var *table);
+
+/* ---- ops: reductions over one axis (kept out of the result), and over all ----------------------------------------- */
+rc_var *rc_sum(rc_tape *t, rc_var *x, int axis);
+rc_var *rc_mean(rc_tape *t, rc_var *x, int axis);
+rc_var *rc_max(rc_tape *t, rc_var *x, int axis); /* gradient to the first maximum */
+rc_var *rc_sum_all(rc_tape *t, rc_var *x);
+rc_var *rc_mean_all(rc_tape *t, rc_var *x);
+/* Over time of (T, B, F) -> (B, F), valid steps only; a row of length 0 gives 0. lengths NULL = all T. */
+rc_var *rc_mean_time(rc_tape *t, rc_var *x, const int32_t *lengths);
+rc_var *rc_max_time(rc_tape *t, rc_var *x, const int32_t *lengths);
+rc_var *rc_last_time(rc_tape *t, rc_var *x, const int32_t *lengths); /* step lengths[b]-1 */
+
+/* ---- ops: pointwise ---------------------------------------------------------------------------------------------- */
+typedef enum rc_act {
+    RC_ACT_SIGMOID, RC_ACT_TANH, RC_ACT_RELU, RC_ACT_LEAKY_RELU /* slope 0.01 */, RC_ACT_ELU /* alpha 1 */,
+    RC_ACT_GELU /* exact, erf */, RC_ACT_SILU, RC_ACT_SOFTPLUS, RC_ACT_EXP, RC_ACT_LOG, RC_ACT_SQRT, RC_ACT_SQUARE,
+    RC_ACT_ABS, RC_ACT_COUNT
+} rc_act;
+rc_var *rc_activate(rc_tape *t, rc_var *x, rc_act act);
+rc_var *rc_sigmoid(rc_tape *t, rc_var *x);
+rc_var *rc_tanh(rc_tape *t, rc_var *x);
+rc_var *rc_relu(rc_tape *t, rc_var *x);
+
+/* Inverted dropout: kept values are scaled by 1/(1-p); identity when the tape is not training or p == 0. p in [0,1). */
+rc_var *rc_dropout(rc_tape *t, rc_var *x, double p);
+/* One mask per sequence: x (T, B, F), the mask (B, F) is the same at every step (Gal & Ghahramani 2016). */
+rc_var *rc_dropout_sequence(rc_tape *t, rc_var *x, double p);
+/* Drops whole rows of the table per step: embedding dropout of AWD-LSTM (Merity et al. 2018, section 4.3). */
+rc_var *rc_embedding_dropout(rc_tape *t, const int32_t *ids, int ndim, const size_t *dim, rc_var *table, double p);
+
+/* ---- ops: normalisation and softmax over the last axis ------------------------------------------------------------- */
+rc_var *rc_layer_norm(rc_tape *t, rc_var *x, rc_var *gain, rc_var *bias, double eps); /* gain, bias may be NULL */
+/* Per feature over all other axes (valid steps only when x is (T,B,F) and lengths is given). While training it uses the
+ * batch's biased variance and moves running_mean/var (F), unbiased, by momentum, as torch.nn.BatchNorm1d; otherwise it
+ * uses the running ones. */
+rc_var *rc_batch_norm(rc_tape *t, rc_var *x, const int32_t *lengths, rc_var *gain, rc_var *bias, rc_real *running_mean,
+                      rc_real *running_var, double momentum, double eps);
+rc_var *rc_softmax(rc_tape *t, rc_var *x);
+rc_var *rc_log_softmax(rc_tape *t, rc_var *x);
+
+/* ---- losses ------------------------------------------------------------------------------------------------------
+ * Scalars. A position counts when t < lengths[b] (lengths NULL = all) and, for classes, target != ignore_index. The mean
+ * is over positions that count (by class weight for cross-entropy, as in PyTorch); none counting gives 0, not NaN.
+ * Leading dims are (T, B) when lengths are given. */
+typedef struct rc_loss_options {
+    const int32_t *lengths;         /* (B), NULL = all T steps                                               */
+    bool sum;                       /* sum instead of mean                                                    */
+    double label_smoothing;         /* cross-entropy: mass spread over all V classes, as in PyTorch           */
+    int32_t ignore_index;           /* cross-entropy: targets to skip; default -100                           */
+    const rc_real *class_weights;   /* cross-entropy: (V); binary: positive weight per column (F)             */
+    double delta;                   /* Huber; default 1                                                       */
+    const double *quantiles;        /* quantile loss: n_quantiles values in (0,1); pred has them as last axis  */
+    size_t n_quantiles;
+} rc_loss_options;
+rc_loss_options rc_loss_options_default(void);
+
+/* logits (..., V); targets: one class per leading position. opt may be NULL in all of these. */
+rc_var *rc_cross_entropy(rc_tape *t, rc_var *logits, const int32_t *targets, const rc_loss_options *opt);
+/* rc_cross_entropy(rc_linear(x, w, b)) that never holds all logits: works by panels of rows, and makes the gradients of
+ * x, w and b in the same pass while the tape keeps gradients. *nll_sum, *count (may be NULL): plain sum of -log p and
+ * number of positions, without smoothing or weights. */
+rc_var *rc_linear_cross_entropy(rc_tape *t, rc_var *x, rc_var *w, rc_var *b, const int32_t *targets,
+                                const rc_loss_options *opt, double *nll_sum, size_t *count);
+rc_var *rc_bce_logits(rc_tape *t, rc_var *logits, const rc_real *targets, const rc_loss_options *opt);
+rc_var *rc_mse(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_options *opt);
+rc_var *rc_mae(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_options *opt);
+rc_var *rc_huber(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_options *opt);
+rc_var *rc_quantile(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_options *opt);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,143 @@
+/* recur/train.h - the training loop: data in, model file and run folder out.
+ */
+#ifndef RECUR_TRAIN_H
+#define RECUR_TRAIN_H
+
+#include "recur/lm.h"
+#include "recur/optim.h"
+#include "recur/option.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Every option of `recur train lm`; rc_train_option_table describes them. Plain values and borrowed strings, so that one
+ * struct is the command line, config.json and the API. */
+typedef struct rc_train_options {
+    /* data */
+    const char *const *files; /* paths, "-", or a source: adding:T=200, copy:T=50, temporal-order:T=50, count:T=50 */
+    size_t n_files;
+    const char *valid;        /* a validation file, or NULL: the last valid_fraction of the text */
+    double valid_fraction;    /* 0.1 */
+    const char *vocab;        /* char | byte | word[:N] | bpe:N | FILE.json (tokenizer.json) */
+    /* model */
+    const char *preset;       /* "", "quick", "good" */
+    const char *cell;
+    int64_t layers, hidden, embedding /* 0 = hidden */, proj, depth;
+    bool tied;
+    const char *skip;         /* none | residual | highway */
+    double dropout, dropout_input, dropout_output, dropout_embedding, recurrent_dropout, zoneout, zoneout_c, weight_drop;
+    bool dropout_sequence, learn_initial_state;
+    const char *init;         /* default | torch | xavier | he | orthogonal | uniform | identity */
+    double forget_bias;
+    /* optimisation */
+    const char *optimizer;    /* adamw ... */
+    double lr;                /* 0 = the optimizer's default */
+    double momentum, beta1, beta2, eps, weight_decay, clip, clip_value;
+    bool nesterov;
+    const char *schedule;     /* constant | step | exponential | cosine | one-cycle | inverse-sqrt | plateau */
+    int64_t warmup;
+    const char *average;      /* none | ema | swa */
+    double average_decay;
+    int64_t batch, seq_len, accumulate;
+    bool full_bptt;           /* each row is one document (line); no truncation */
+    bool no_carry;            /* state is reset for each segment */
+    /* budget */
+    int64_t steps;            /* 0 = no limit */
+    double epochs;            /* 0 = no limit */
+    double time;              /* seconds, 0 = no limit; schedules end inside it */
+    int64_t patience;         /* validations without improvement; 0 = off */
+    int64_t valid_every;      /* steps; 0 = about 20 times a run and at each epoch */
+    int64_t sample_every, sample_length; /* samples into the run folder and the progress */
+    const char *sample_prompt;
+    /* run */
+    const char *out;          /* model file */
+    const char *run;          /* run folder; NULL = runs/DATE-TIME-NAME */
+    const char *resume;       /* run folder to go on with */
+    const char *from;         /* model to fine-tune */
+    bool grow_vocab;
+    const char *freeze;       /* name patterns, comma separated */
+    const char *lr_groups;    /* PATTERN=FACTOR,... */
+    int64_t keep;             /* checkpoints kept beside the best one; 3 */
+    int64_t checkpoint_every; /* steps; 0 = at each validation */
+    int64_t seed, threads;    /* threads 0 = all */
+    bool quiet, json;
+} rc_train_options;
+
+rc_train_options rc_train_options_default(void);
+const rc_option *rc_train_option_table(size_t *n);
+/* Fills in what a preset says, for every field named in set (n names) left alone. */
+rc_status rc_train_apply_preset(rc_train_options *o, const char *const *set, size_t n, rc_error *e);
+
+/* What happens, as it happens. Any of these may be NULL. */
+typedef struct rc_train_progress {
+    uint64_t step, steps;      /* steps 0 = unknown */
+    double epoch, progress;    /* progress 0..1 of the budget */
+    double seconds, seconds_left;
+    double loss;               /* smoothed training loss, nats per token */
+    double lr, grad_norm;
+    double tokens_per_second;
+    size_t tokens;
+} rc_train_progress;
+typedef struct rc_train_validation {
+    uint64_t step;
+    double loss, best;
+    bool improved;
+} rc_train_validation;
+typedef struct rc_train_hooks {
+    void *ctx;
+    void (*on_message)(void *ctx, const char *line);      /* data, vocabulary, model size, warnings */
+    void (*on_step)(void *ctx, const rc_train_progress *p);
+    void (*on_validation)(void *ctx, const rc_train_progress *p, const rc_train_validation *v);
+    void (*on_sample)(void *ctx, uint64_t step, const char *text, size_t len);
+} rc_train_hooks;
+
+typedef struct rc_train_result {
+    uint64_t steps;
+    double epochs, seconds, train_loss, valid_loss, best_valid_loss;
+    double tokens_per_second;
+    size_t parameters, tokens;
+    double old_valid_loss_before, old_valid_loss_after; /* fine-tuning: on the new data, before and after; NaN otherwise */
+    double accuracy;        /* synthetic sources; NaN otherwise */
+    bool solved;
+    bool stopped_early, interrupted;
+    char run[512], model[512];
+} rc_train_result;
+
+/* Trains a language model (or, for a source, the sequence model of that experiment). RC_EINTERRUPTED after
+ * rc_train_interrupt: the step was finished and a checkpoint saved. RC_EDIVERGED: the message names tensor and batch. */
+rc_status rc_train_lm(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result, rc_error *e);
+/* Asks the running training to stop after its step; safe in a signal handler. */
+void rc_train_interrupt(void);
+
+/* ---- before a run ------------------------------------------------------------------------------------------------- */
+typedef struct rc_plan {
+    size_t parameters, train_tokens, valid_tokens, vocab_size, steps_per_epoch;
+    size_t bytes_parameters, bytes_optimizer, bytes_activations, bytes_total;
+    double tokens_per_second, seconds_per_epoch; /* from a short probe */
+} rc_plan;
+rc_status rc_plan_lm(const rc_train_options *o, double probe_seconds, rc_plan *plan, rc_error *e);
+
+/* ---- gradient norm against distance in time (the vanishing-gradient experiment) -------------------------------------- */
+/* norms[T]: mean norm of dLoss/dh(T - k) for k = 0..T-1 of an untrained or trained net on the source's data. */
+rc_status rc_gradient_flow(const rc_train_options *o, bool trained, double *norms, size_t cap, size_t *n, rc_error *e);
+
+/* ---- run folders -------------------------------------------------------------------------------------------------- */
+typedef struct rc_run_info {
+    char path[512], name[256], cell[32], state[32]; /* state: running, done, interrupted, failed */
+    uint64_t steps;
+    double seconds, best_valid_loss, tokens_per_second, created; /* created: Unix time */
+    size_t parameters;
+    uint64_t bytes;
+} rc_run_info;
+rc_status rc_run_read(const char *path, rc_run_info *out, rc_error *e);
+/* Runs under dir, newest first; allocated, freed with rc_runs_free. */
+rc_status rc_runs_list(const char *dir, rc_run_info **out, size_t *n, rc_error *e);
+void rc_runs_free(rc_run_info *runs, size_t n);
+/* Refuses (RC_EINVAL) what does not look like a run folder or is running. */
+rc_status rc_run_delete(const char *path, rc_error *e);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,65 @@
+/* tape_internal.h - what the author of an op needs. The pattern:
+ *
+ *   typedef struct scale_node { rc__node n; rc_var *x; rc_real a; } scale_node;
+ *   static void scale_backward(rc_tape *t, rc__node *self) {
+ *       scale_node *s = (scale_node *)self;
+ *       rc_real *dx = rc__grad(t, s->x);              // NULL when nobody wants it
+ *       if (dx) for (size_t i = 0; i < s->x->len; i++) dx[i] += s->a * self->out.dx[i];
+ *   }
+ *   rc_var *rc_scale(rc_tape *t, rc_var *x, ...) {
+ *       if (!rc__alive(t, "scale", 1, x)) return rc__dead(t);
+ *       scale_node *s = rc__node_new(t, sizeof *s, "scale", x->ndim, x->dim, x->needs_grad, scale_backward);
+ *       if (!s) return rc__dead(t);
+ *       ... fill s->n.out.x ...
+ *       return &s->n.out;
+ *   }
+ * A backward is only called when out.dx is set (some gradient arrived) and needs_grad is true.
+ */
+#ifndef RC_TAPE_INTERNAL_H
+#define RC_TAPE_INTERNAL_H
+#include "base/mem.h"
+#include "recur/tape.h"
+
+typedef struct rc__node rc__node;
+struct rc__node {
+    rc_var out; /* first: a var of the tape is its node */
+    rc__node *prev;
+    void (*backward)(rc_tape *t, rc__node *self);
+    const char *op;
+    rc_param *param; /* of rc_param_var, else NULL */
+};
+
+/* True when the tape has no error and none of the n variables is NULL or dead; else records what is wrong. */
+bool rc__alive(rc_tape *t, const char *op, int n, ...);
+rc_var *rc__dead(rc_tape *t); /* the dead variable; never NULL */
+/* Records the first error ("op: message") and returns the dead variable. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 4, 5)))
+#endif
+rc_var *
+rc__op_fail(rc_tape *t, rc_status code, const char *op, const char *format, ...);
+
+/* A node of `size` bytes (cleared) with an uninitialised output of the given shape; on the backward list when the tape
+ * keeps gradients and needs_grad. NULL (tape marked) when out of memory. */
+void *rc__node_new(rc_tape *t, size_t size, const char *op, int ndim, const size_t *dim, bool needs_grad,
+                   void (*backward)(rc_tape *t, rc__node *self));
+void *rc__tape_alloc(rc_tape *t, size_t bytes); /* lives until rc_tape_begin; NULL and tape marked when out of memory */
+rc__arena *rc__tape_arena(rc_tape *t);          /* for scratch with marks */
+bool rc__tape_keeps(const rc_tape *t, const rc_var *v); /* tape keeps gradients and v needs one */
+
+/* The gradient of v to add into: allocated and zeroed on first use. NULL when v needs none (or memory is out). */
+rc_real *rc__grad(rc_tape *t, rc_var *v);
+/* The same for writers that can either set or add: when *add comes back false the memory is not initialised and every
+ * element must be set. */
+rc_real *rc__grad_to(rc_tape *t, rc_var *v, bool *add);
+/* The parameter behind a variable, or NULL. */
+rc_param *rc__var_param(const rc_var *v);
+/* Random stream of this op: a function of (seed, step, number of random ops so far). Advances. */
+rc_rng rc__tape_rng(rc_tape *t);
+/* "(3, 4, 5)" into a static ring of buffers, for messages. */
+const char *rc__shape_text(int ndim, const size_t *dim);
+/* A packed copy of a parameter-like matrix is cached by rc__packed_cache (autograd/packed.c) so that several products of
+ * a step share it: w (N, K) row-major; trans false packs W^T (K x N) for y = x W^T, true packs W (N x K) for dx = dy W. */
+struct rc__packed;
+const struct rc__packed *rc__tape_packed(rc_tape *t, const rc_var *w, bool trans);
+#endif

@@ -1,0 +1,16 @@
+/* parallel.h - OpenMP threads over tiles. The tiles of a job never depend on the number of threads: only who does which
+ * does. */
+#ifndef RC_PARALLEL_H
+#define RC_PARALLEL_H
+#include "recur/base.h"
+
+#define RC_MAX_THREADS 1024
+
+/* Calls fn(ctx, task, worker) for task 0..tasks-1. worker is 0..rc_threads()-1, for private scratch. `work` is a rough
+ * count of floating-point operations of the whole job: below rc__parallel_threshold one thread does it all. Inside a
+ * parallel job a nested call runs serially. */
+void rc__parallel(size_t tasks, double work, void (*fn)(void *ctx, size_t task, int worker), void *ctx);
+extern double rc__parallel_threshold; /* measured: a region costs about 2 us; tests set it to 0 */
+/* Number of workers rc__parallel may use at most now (1 inside a job). */
+int rc__workers(void);
+#endif

@@ -1,0 +1,75 @@
+/* kernels.h - the table of arithmetic on plain arrays.
+ *
+ * kernels/isa.c is compiled once per instruction set with RC_ISA set to ref, plain, v2, v3 or v4; each build includes the same
+ * *.inc sources and fills one rc__kernels. `ref` is the definition: scalar loops and libm, no relaxed maths. The others
+ * are the same equations over vecmath.h, which the compiler vectorises. rc__k points to the build picked at run time:
+ * the best the CPU has, or RECUR_ISA = ref | plain | v2 | v3 | v4.
+ *
+ * All kernels run on the calling thread; callers cut work into tiles. n is a count of elements; arrays may be unaligned
+ * and of any length; outputs may alias an input only where said ("in place").
+ */
+#ifndef RC_KERNELS_H
+#define RC_KERNELS_H
+#include "kernels/cell.h"
+#include "recur/base.h"
+#include "recur/tape.h" /* rc_act */
+
+typedef struct rc__pointwise_kernels {
+    void (*act[RC_ACT_COUNT])(size_t n, const rc_real *x, rc_real *y); /* in place */
+    /* dx += dy * f'(x), with y = f(x) at hand; dx may not alias dy */
+    void (*act_back[RC_ACT_COUNT])(size_t n, const rc_real *x, const rc_real *y, const rc_real *dy, rc_real *dx);
+    void (*add)(size_t n, const rc_real *a, const rc_real *b, rc_real *y); /* in place */
+    void (*mul)(size_t n, const rc_real *a, const rc_real *b, rc_real *y); /* in place */
+    void (*axpy)(size_t n, rc_real a, const rc_real *x, rc_real *y);       /* y += a x */
+    void (*mul_add)(size_t n, const rc_real *a, const rc_real *b, rc_real *y); /* y += a b */
+    void (*scale)(size_t n, rc_real a, rc_real shift, const rc_real *x, rc_real *y); /* y = a x + shift; in place */
+    double (*sum)(size_t n, const rc_real *x);    /* added up in double, fixed order */
+    double (*sum_sq)(size_t n, const rc_real *x);
+    double (*dot)(size_t n, const rc_real *a, const rc_real *b);
+    rc_real (*max)(size_t n, const rc_real *x);   /* NaN if any is NaN; n >= 1 */
+    bool (*finite)(size_t n, const rc_real *x);   /* no NaN, no infinity */
+    /* mask[i] = 0 or 1/(1-p): number first+i of the stream, kept when draw >= p */
+    void (*dropout_mask)(size_t n, rc_rng stream, uint64_t first, double p, rc_real *mask);
+} rc__pointwise_kernels;
+
+typedef struct rc__row_kernels { /* rows of a matrix, contiguous, `cols` wide; one call a block of rows */
+    void (*softmax)(size_t rows, size_t cols, const rc_real *x, rc_real *y);     /* in place */
+    void (*log_softmax)(size_t rows, size_t cols, const rc_real *x, rc_real *y); /* in place */
+    void (*softmax_back)(size_t rows, size_t cols, const rc_real *y, const rc_real *dy, rc_real *dx);     /* += */
+    void (*log_softmax_back)(size_t rows, size_t cols, const rc_real *y, const rc_real *dy, rc_real *dx); /* += */
+    /* log-sum-exp of each row; m and s may be NULL or receive the running maximum and sum for online use */
+    void (*logsumexp)(size_t rows, size_t cols, const rc_real *x, rc_real *lse);
+    /* y = (x - mean) * rstd * gain + bias; gain, bias may be NULL; mean and rstd (rows) are kept for backward */
+    void (*layer_norm)(size_t rows, size_t cols, const rc_real *x, const rc_real *gain, const rc_real *bias, double eps,
+                       rc_real *y, rc_real *mean, rc_real *rstd);
+    /* dx += ; dgain +=, dbias += (cols) may be NULL */
+    void (*layer_norm_back)(size_t rows, size_t cols, const rc_real *x, const rc_real *gain, const rc_real *mean,
+                            const rc_real *rstd, const rc_real *dy, rc_real *dx, rc_real *dgain, rc_real *dbias);
+} rc__row_kernels;
+
+typedef struct rc__optim_args {
+    rc_real lr, weight_decay, momentum, alpha, beta1, beta2, eps, bias1, bias2 /* 1 - beta^t */, grad_scale, clip_value;
+    bool nesterov, first;
+} rc__optim_args;
+typedef struct rc__optim_kernels { /* one fused pass over n elements of a parameter: clip, decay, moments, update */
+    void (*sgd)(size_t n, const rc__optim_args *a, rc_real *w, const rc_real *g, rc_real *buf);
+    void (*rmsprop)(size_t n, const rc__optim_args *a, rc_real *w, const rc_real *g, rc_real *sq, rc_real *buf);
+    void (*adagrad)(size_t n, const rc__optim_args *a, rc_real *w, const rc_real *g, rc_real *sum);
+    void (*adam)(size_t n, const rc__optim_args *a, rc_real *w, const rc_real *g, rc_real *m, rc_real *v);
+    void (*adamw)(size_t n, const rc__optim_args *a, rc_real *w, const rc_real *g, rc_real *m, rc_real *v);
+    void (*lerp)(size_t n, rc_real a, const rc_real *w, rc_real *avg); /* avg += a (w - avg) */
+} rc__optim_kernels;
+
+typedef struct rc__kernels {
+    const char *isa; /* "ref", "plain", "x86-64-v2", "x86-64-v3", "x86-64-v4" */
+    rc__pointwise_kernels pw;
+    rc__row_kernels row;
+    rc__optim_kernels opt;
+    rc__cell_kernels cell[RC_CELL_COUNT];
+    rc__zoneout_kernels zone;
+} rc__kernels;
+
+extern const rc__kernels *rc__k; /* never NULL; set before main by kernels/dispatch.c */
+const rc__kernels *rc__kernels_by_name(const char *isa); /* NULL: not built in or not supported by this CPU */
+size_t rc__kernels_available(const rc__kernels **out, size_t cap);
+#endif
