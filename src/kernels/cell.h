@@ -31,6 +31,43 @@ enum {
 };
 
 #define RC_MAX_STAGES 8
+#define RC_MAX_VECS 5
+
+/* ---- what the driver must know of a cell; each cell_NAME.inc holds one under RC_CELL_INFO ---------------------------- */
+typedef enum rc__stage_kind {
+    RC_STAGE_NONE,   /* no product: the cell runs on g alone                              */
+    RC_STAGE_ADD,    /* u_s is added into g, columns [first*H, (first+gates)*H)           */
+    RC_STAGE_APART,  /* u_s (B, gates*H) is kept apart, its bias_hh added                 */
+    RC_STAGE_PROJECT /* u_s (B, P) = a_s weight_hr^T, no bias; K is H                     */
+} rc__stage_kind;
+
+typedef struct rc__stage {
+    rc__stage_kind kind;
+    int first, gates;
+} rc__stage;
+
+typedef struct rc__vec { /* a vector parameter: blocks * H long */
+    const char *name;    /* "weight_peephole"; the layer's suffix is appended */
+    int blocks;
+    rc_real init;        /* constant, or half-width of U(-init, init) when spread */
+    bool spread;
+} rc__vec;
+
+typedef struct rc__cell {
+    const char *name, *text;
+    int id;              /* RC_CELL_x */
+    int gates;
+    bool has_c, projects, sees_x;
+    int stages;          /* rhn: the first of `depth` equal ones after stage[0] */
+    rc__stage stage[2];
+    int save;            /* kept values per unit and step beyond g, a_s and c_new ... */
+    int save_per_stage;  /* ... and for each stage after the first */
+    int save_scalars;    /* and so many numbers per row and step */
+    rc__vec vec[RC_MAX_VECS];
+    int forget_gate;     /* block of the forget gate, -1 if none: its bias starts at forget_bias */
+    bool own_bias;       /* the biases are among vec, not added by the driver */
+} rc__cell;
+extern const rc__cell rc__cells[RC_CELL_COUNT];
 
 /* One tile of one step. Pointers with a row stride ld*; all others are (rows, width) contiguous. */
 typedef struct rc__cell_step {
@@ -43,7 +80,7 @@ typedef struct rc__cell_step {
     const rc_real *c_prev;               /* (B, H) */
     rc_real *h; size_t ldh;              /* (B, P) written by the last stage */
     rc_real *c;                          /* (B, H) c_new */
-    rc_real *save;                       /* (B, save_width * H) */
+    rc_real *save;                       /* (B, (save + save_per_stage * (stages-1)) * H + save_scalars) */
     const rc_real *vec;                  /* the cell's vector parameters, one after the other (see vec_names) */
     const rc_real *x; size_t ldx;        /* (B, I) the input, for cells that look at it (sru) */
 } rc__cell_step;
@@ -58,7 +95,7 @@ typedef struct rc__cell_grad {
     rc_real *dc;                         /* (B, H) in: gradient of c_new; out: gradient of c_prev */
     rc_real *dvec;                       /* += , private to the tile */
     rc_real *dx; size_t lddx;            /* (B, I) += (sru) */
-    rc_real *scratch;                    /* (B, 4H) private */
+    rc_real *scratch;                    /* (B, 4H) private; kept between the stages of one step */
 } rc__cell_grad;
 
 typedef struct rc__cell_kernels {

@@ -21,10 +21,14 @@ static inline rc_real rc_vlog(rc_real x) { return (rc_real)log((double)x); }
 static inline rc_real rc_vtanh(rc_real x) { return (rc_real)tanh((double)x); }
 static inline rc_real rc_vsigmoid(rc_real x) { return (rc_real)(1.0 / (1.0 + exp(-(double)x))); }
 #define RC_SIMD
+#define RC_SIMD_SUM(...)
 
 #else
 
-#define RC_SIMD _Pragma("omp simd")
+#define RC_PRAGMA(x) _Pragma(#x)
+#define RC_SIMD RC_PRAGMA(omp simd)
+/* Sums in a fixed number of lanes: the order of additions depends on the instruction set and the length alone. */
+#define RC_SIMD_SUM(...) RC_PRAGMA(omp simd reduction(+ : __VA_ARGS__))
 
 static inline float rc__bits_float(int32_t i) { float f; memcpy(&f, &i, 4); return f; }
 static inline int32_t rc__float_bits(float f) { int32_t i; memcpy(&i, &f, 4); return i; }
