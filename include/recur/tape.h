@@ -71,6 +71,7 @@ typedef struct rc_param {
     size_t n_rows;
     int32_t *rows;
     uint8_t *row_used;
+    const uint64_t *version; /* of the rc_params it belongs to */
 } rc_param;
 
 typedef struct rc_params rc_params;
@@ -93,7 +94,8 @@ void rc_params_zero_grad(rc_params *ps);
 size_t rc_params_freeze(rc_params *ps, const char *pattern);
 /* Notes that row r of a sparse parameter has a gradient. Not for concurrent use on one parameter. */
 void rc_param_touch(rc_param *p, size_t row);
-/* Counts up whenever values change (optimizer step, load); packed copies of weights are remade when it moved. */
+/* Counts up whenever values change (optimizer step, load); packed copies of weights are remade when it moved. Whoever
+ * writes to w must call rc_params_changed afterwards. No two rc_params ever share a version. */
 uint64_t rc_params_version(const rc_params *ps);
 void rc_params_changed(rc_params *ps);
 

@@ -43,6 +43,9 @@ rc__op_fail(rc_tape *t, rc_status code, const char *op, const char *format, ...)
  * keeps gradients and needs_grad. NULL (tape marked) when out of memory. */
 void *rc__node_new(rc_tape *t, size_t size, const char *op, int ndim, const size_t *dim, bool needs_grad,
                    void (*backward)(rc_tape *t, rc__node *self));
+/* The same without memory for the value: the author sets out.x (a view of another variable's, borrowed memory ...). */
+void *rc__node_view(rc_tape *t, size_t size, const char *op, int ndim, const size_t *dim, bool needs_grad,
+                    void (*backward)(rc_tape *t, rc__node *self));
 void *rc__tape_alloc(rc_tape *t, size_t bytes); /* lives until rc_tape_begin; NULL and tape marked when out of memory */
 rc__arena *rc__tape_arena(rc_tape *t);          /* for scratch with marks */
 bool rc__tape_keeps(const rc_tape *t, const rc_var *v); /* tape keeps gradients and v needs one */
@@ -52,14 +55,29 @@ rc_real *rc__grad(rc_tape *t, rc_var *v);
 /* The same for writers that can either set or add: when *add comes back false the memory is not initialised and every
  * element must be set. */
 rc_real *rc__grad_to(rc_tape *t, rc_var *v, bool *add);
+/* The same as rc__grad for writers that touch a few rows (embeddings): when v is a sparse parameter, the writer calls
+ * rc_param_touch for each row. rc__grad and rc__grad_to note every row of a sparse parameter as used. */
+rc_real *rc__grad_rows(rc_tape *t, rc_var *v);
 /* The parameter behind a variable, or NULL. */
 rc_param *rc__var_param(const rc_var *v);
 /* Random stream of this op: a function of (seed, step, number of random ops so far). Advances. */
 rc_rng rc__tape_rng(rc_tape *t);
 /* "(3, 4, 5)" into a static ring of buffers, for messages. */
 const char *rc__shape_text(int ndim, const size_t *dim);
-/* A packed copy of a parameter-like matrix is cached by rc__packed_cache (autograd/packed.c) so that several products of
- * a step share it: w (N, K) row-major; trans false packs W^T (K x N) for y = x W^T, true packs W (N x K) for dx = dy W. */
+/* A packed copy of a parameter-like matrix, kept by the tape (autograd/packed.c) so that several products of a step share
+ * it: w (N, K) row-major; trans false packs W^T (K x N) for y = x W^T, true packs W (N x K) for dx = dy W. Valid until the
+ * next rc_tape_begin. A parameter is packed anew when the version of its rc_params moved, anything else once per
+ * rc_tape_begin; the memory is reused, so a steady loop allocates nothing. NULL (tape marked) when out of memory. */
 struct rc__packed;
 const struct rc__packed *rc__tape_packed(rc_tape *t, const rc_var *w, bool trans);
+
+/* ---- between tape.c and packed.c --------------------------------------------------------------------------------- */
+typedef struct rc__packed_entry rc__packed_entry;
+typedef struct rc__packed_cache {
+    rc__packed_entry **entry;
+    size_t n, cap;
+    uint64_t run; /* number of rc_tape_begin calls */
+} rc__packed_cache;
+rc__packed_cache *rc__tape_packed_cache(rc_tape *t);
+void rc__packed_cache_free(rc__packed_cache *c);
 #endif
