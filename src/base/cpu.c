@@ -1,0 +1,94 @@
+/* cpu.c - cores the process may use, the processor's name and features. */
+#include "base/cpu.h"
+#include <ctype.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Quota over period of a control group, rounded up; 0 = no limit. A container with "--cpus 2" on a large machine sees all
+ * its cores in the affinity mask; threads beyond the quota would only be throttled. */
+static int quota_cores(void) {
+    long long quota = 0, period = 0;
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re"); /* version 2: "200000 100000" or "max 100000" */
+    if (f) {
+        if (fscanf(f, "%lld %lld", &quota, &period) != 2) quota = 0;
+        fclose(f);
+    } else {
+        f = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re");
+        if (f) {
+            if (fscanf(f, "%lld", &quota) != 1) quota = 0;
+            fclose(f);
+        }
+        f = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re");
+        if (f) {
+            if (fscanf(f, "%lld", &period) != 1) period = 0;
+            fclose(f);
+        }
+    }
+    if (quota <= 0 || period <= 0) return 0;
+    long long cores = (quota + period - 1) / period;
+    return cores > 1 << 20 ? 0 : (int)cores;
+}
+
+int rc__cpu_cores(void) {
+    int n = 0;
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) n = CPU_COUNT(&set);
+#endif
+    if (n < 1) {
+        long online = sysconf(_SC_NPROCESSORS_ONLN);
+        n = online > 0 && online < 1 << 20 ? (int)online : 1;
+    }
+    int limit = quota_cores();
+    return limit > 0 && limit < n ? limit : n;
+}
+
+static char name[128], features[256];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void look(void) {
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    if (f) {
+        char line[512];
+        while (fgets(line, sizeof line, f)) {
+            char *colon = strchr(line, ':');
+            if (!colon || strncmp(line, "model name", 10) != 0) continue;
+            char *from = colon + 1;
+            while (isspace((unsigned char)*from)) from++;
+            from[strcspn(from, "\n")] = 0;
+            snprintf(name, sizeof name, "%s", from);
+            break;
+        }
+        fclose(f);
+    }
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    size_t n = 0;
+#define HAS(feature)                                                                                                 \
+    if (__builtin_cpu_supports(feature) && n < sizeof features)                                                       \
+        n += (size_t)snprintf(features + n, sizeof features - n, n ? " %s" : "%s", feature);
+    HAS("sse4.2")
+    HAS("avx")
+    HAS("avx2")
+    HAS("fma")
+    HAS("avx512f")
+    HAS("avx512bw")
+    HAS("avx512vl")
+    HAS("avx512vnni")
+#undef HAS
+#elif defined(__aarch64__)
+    snprintf(features, sizeof features, "neon");
+#endif
+}
+
+const char *rc__cpu_name(void) {
+    pthread_once(&once, look);
+    return name;
+}
+const char *rc__cpu_features(void) {
+    pthread_once(&once, look);
+    return features;
+}

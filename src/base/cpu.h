@@ -1,0 +1,11 @@
+/* cpu.h - the machine: cores, name, features. */
+#ifndef RC_CPU_H
+#define RC_CPU_H
+#include "recur/base.h"
+
+/* Cores this process may use: the affinity mask, and no more than the CPU quota of its control group; at least 1. */
+int rc__cpu_cores(void);
+/* "Intel(R) Xeon(R) ..." and "avx2 fma avx512f ...": for reports only. Never NULL; "" when unknown. */
+const char *rc__cpu_name(void);
+const char *rc__cpu_features(void);
+#endif
