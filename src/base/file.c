@@ -127,10 +127,6 @@ static rc_status unpack(const char *name, const buffer *in, size_t limit, buffer
     rc_status s = RC_OK;
     size_t pos = 0;
     while (s == RC_OK) {
-        if (out->len > limit) {
-            s = rc_fail(e, RC_EDATA, "%s: unpacks to more than the limit of %zu bytes", name, limit);
-            break;
-        }
         if (out->len + 1 >= out->cap && !buffer_grow(out, limit)) {
             s = rc_fail(e, RC_ENOMEM, "%s: out of memory after unpacking %zu bytes", name, out->len);
             break;
@@ -144,7 +140,9 @@ static rc_status unpack(const char *name, const buffer *in, size_t limit, buffer
         int r = inflate(&z, Z_NO_FLUSH);
         pos += in_before - z.avail_in;
         out->len += out_before - z.avail_out;
-        if (r == Z_STREAM_END) {
+        if (out->len > limit) {
+            s = rc_fail(e, RC_EDATA, "%s: unpacks to more than the limit of %zu bytes", name, limit);
+        } else if (r == Z_STREAM_END) {
             size_t next = pos;
             while (next < in->len && in->data[next] == 0) next++;
             if (next == in->len) break;
