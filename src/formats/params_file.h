@@ -11,7 +11,7 @@ rc_status rc__params_list(rc__st_list *l, const rc_params *ps, const rc_real *bl
 /* Fills block (NULL = the values, then rc_params_changed) from the tensors <prefix><parameter>. All is checked before the first
  * element is written: a missing tensor, a wrong shape or type, or a tensor whose name starts with prefix (NULL, "" = all) and
  * belongs to no parameter is RC_EMODEL naming file, tensor, expected and found. `other`: n_other prefixes of tensors that are
- * someone else's. Values must be finite. Only a failing disk can leave the block half filled. */
+ * someone else's. Values must be finite. Only such a value, or a failing disk, can leave the block half filled. */
 rc_status rc__params_read(const rc__st_file *f, rc_params *ps, rc_real *block, const char *prefix, const char *const *other,
                           size_t n_other, rc_error *e);
 #endif
