@@ -52,6 +52,7 @@ typedef struct rc_init {
     double value; /* CONSTANT, UNIFORM, NORMAL */
     double gain;  /* the others; 0 means 1     */
     size_t blocks; /* rows are this many stacked matrices (gates), each initialised alone; 0 means 1 */
+    size_t only_block; /* CONSTANT: 1 + the one block that gets value while the others get 0; 0 = all */
 } rc_init;
 
 typedef struct rc_param {

@@ -94,7 +94,7 @@ rc_status rc__init_fill(rc_param *p, rc_rng r, rc_error *e) {
         switch (in->kind) {
         case RC_INIT_ZEROS: memset(w, 0, n * sizeof *w); break;
         case RC_INIT_CONSTANT:
-            for (size_t i = 0; i < n; i++) w[i] = (rc_real)in->value;
+            for (size_t i = 0; i < n; i++) w[i] = in->only_block && in->only_block != b + 1 ? 0 : (rc_real)in->value;
             break;
         case RC_INIT_UNIFORM: fill_uniform(n, in->value, &r, w); break;
         case RC_INIT_NORMAL: fill_normal(n, in->value, &r, w); break;

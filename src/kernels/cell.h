@@ -66,6 +66,7 @@ typedef struct rc__cell {
     rc__vec vec[RC_MAX_VECS];
     int forget_gate;     /* block of the forget gate, -1 if none: its bias starts at forget_bias */
     bool own_bias;       /* the biases are among vec, not added by the driver */
+    bool keep_g;         /* backward reads g after it wrote dg: they may not share memory */
 } rc__cell;
 extern const rc__cell rc__cells[RC_CELL_COUNT];
 

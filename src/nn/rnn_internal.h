@@ -1,0 +1,77 @@
+/* rnn_internal.h - the parts of a stack of recurrent layers. Letters as in kernels/cell.h. */
+#ifndef RC_RNN_INTERNAL_H
+#define RC_RNN_INTERNAL_H
+#include <pthread.h>
+#include "autograd/tape_internal.h"
+#include "kernels/cell.h"
+#include "kernels/gemm.h"
+#include "recur/rnn.h"
+
+/* One layer in one direction: its parameters, and copies of them in the form the kernels want. */
+typedef struct rc__dir {
+    rc_param *w_ih, *w_hh, *b_ih, *b_hh, *w_hr; /* NULL where the cell has none */
+    rc_param *vec[RC_MAX_VECS];
+    size_t I, G;                 /* input width; blocks of H in w_ih */
+    bool sees_x;                 /* the cell gets x itself (sru of equal widths) */
+    /* per stage: rows of the recurrent matrix, its width, where it starts in w_hh, columns of g it adds to */
+    size_t N[RC_MAX_STAGES], K[RC_MAX_STAGES], row[RC_MAX_STAGES], col[RC_MAX_STAGES];
+    rc__stage_kind kind[RC_MAX_STAGES];
+    size_t max_n, max_k;         /* over the stages */
+    /* packed for x W^T, a R^T, and for the backward products dg W, du R */
+    rc__packed ih, hh[RC_MAX_STAGES], ih_back, hh_back[RC_MAX_STAGES];
+    rc_real *bias;               /* (G*H): b_ih plus the b_hh that stages add into g */
+    rc_real *vecs;               /* the vector parameters one after the other */
+    size_t vecs_len;
+    uint64_t version, version_back; /* of the parameters that the copies were made of; 0 = none */
+} rc__dir;
+
+struct rc_rnn {
+    rc_rnn_options opt;
+    const rc__cell *cell;
+    rc_params *ps;
+    size_t H, P, L, D, stages, save_width;
+    rc__dir *dirs;               /* L * D, layer-major, forward before reverse */
+    rc_param **gate_w, **gate_b; /* highway skips: per layer, NULL where none */
+    rc_param *h0, *c0;           /* learnt initial state (L*D, P), (L*D, H) */
+    pthread_mutex_t lock;        /* over the making of copies */
+};
+
+struct rc_state {
+    size_t batch, rows /* layers * directions */, P, H;
+    rc_real *h, *c;
+    size_t h_len, c_len;
+    rc_real *step;               /* scratch of rc_rnn_step */
+    size_t step_len;
+    rc_real *caller;             /* rc__state_scratch */
+    size_t caller_len;
+};
+
+static inline rc__dir *rc__rnn_dir(const rc_rnn *r, size_t layer, size_t d) { return &r->dirs[layer * r->D + d]; }
+
+/* Makes the copies current: for forward alone, or for backward too. drop (may be NULL): per dir, the mask that weight_hh (or,
+ * for cells without, their recurrent vectors) is multiplied by in these copies; NULL entries = none. scratch: room for the
+ * largest masked weight_hh times L*D, needed with drop. */
+rc_status rc__rnn_prepare(const rc_rnn *rnn, bool backward, const rc_real *const *drop, rc_real *const *masked, rc_error *e);
+/* Elements that weight drop masks of one dir: weight_hh, or the vectors of a scan cell; 0 when it has neither. */
+size_t rc__dir_drop_len(const rc__dir *d);
+
+/* One layer as one node of the tape (recurrence.c). h0 (D, B, P) and c0 (D, B, H) are offsets `first` rows into variables, or
+ * NULL; with both NULL the start is init_h/init_c (D, B, .) plain arrays (NULL = zero). end_h/end_c receive the final state
+ * (D, B, .) when not NULL; hn, cn likewise as variables. */
+typedef struct rc__layer_io {
+    const int32_t *lengths;
+    rc_var *h0, *c0;
+    size_t first;
+    const rc_real *init_h, *init_c;
+    rc_real *end_h, *end_c;
+    rc_var **hn, **cn;
+    const rc_real *drop_mask[2]; /* weight drop: the mask of each direction's weight_hh, or NULL */
+} rc__layer_io;
+rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc__layer_io io);
+
+/* One step of one layer and direction without a tape, at inference: h, c (rows, .) are advanced. scratch holds
+ * rc__layer_step_scratch elements. */
+size_t rc__layer_step_scratch(const rc_rnn *rnn, const rc__dir *d, size_t rows);
+void rc__layer_step(const rc_rnn *rnn, const rc__dir *d, size_t rows, const rc_real *x, size_t ldx, rc_real *h, rc_real *c,
+                    rc_real *y, size_t ldy, rc_real *scratch);
+#endif
