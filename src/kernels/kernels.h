@@ -37,19 +37,24 @@ typedef struct rc__row_kernels { /* rows of a matrix, contiguous, `cols` wide; o
     void (*log_softmax)(size_t rows, size_t cols, const rc_real *x, rc_real *y); /* in place */
     void (*softmax_back)(size_t rows, size_t cols, const rc_real *y, const rc_real *dy, rc_real *dx);     /* += */
     void (*log_softmax_back)(size_t rows, size_t cols, const rc_real *y, const rc_real *dy, rc_real *dx); /* += */
-    /* log-sum-exp of each row; m and s may be NULL or receive the running maximum and sum for online use */
+    /* log-sum-exp of each row */
     void (*logsumexp)(size_t rows, size_t cols, const rc_real *x, rc_real *lse);
+    /* one row: y = scale softmax(x), in place; returns the log-sum-exp */
+    rc_real (*softmax_lse)(size_t cols, const rc_real *x, rc_real scale, rc_real *y);
     /* y = (x - mean) * rstd * gain + bias; gain, bias may be NULL; mean and rstd (rows) are kept for backward */
     void (*layer_norm)(size_t rows, size_t cols, const rc_real *x, const rc_real *gain, const rc_real *bias, double eps,
                        rc_real *y, rc_real *mean, rc_real *rstd);
-    /* dx += ; dgain +=, dbias += (cols) may be NULL */
+    /* dx +=, dgain +=, dbias += (cols); each may be NULL */
     void (*layer_norm_back)(size_t rows, size_t cols, const rc_real *x, const rc_real *gain, const rc_real *mean,
                             const rc_real *rstd, const rc_real *dy, rc_real *dx, rc_real *dgain, rc_real *dbias);
 } rc__row_kernels;
 
+/* In double: 1 - beta2 in float would be off by 1e-5; kernels round the coefficients they form once. */
 typedef struct rc__optim_args {
-    rc_real lr, weight_decay, momentum, alpha, beta1, beta2, eps, bias1, bias2 /* 1 - beta^t */, grad_scale, clip_value;
-    bool nesterov, first;
+    double lr, weight_decay, momentum, alpha, beta1, beta2, eps, bias1, bias2 /* 1 - beta^t */;
+    double grad_scale; /* g' = clamp(g, -clip_value, clip_value) * grad_scale; 1 = as it is */
+    double clip_value; /* 0 = off */
+    bool nesterov, first /* SGD: buf is not initialised yet and becomes g' */;
 } rc__optim_args;
 typedef struct rc__optim_kernels { /* one fused pass over n elements of a parameter: clip, decay, moments, update */
     void (*sgd)(size_t n, const rc__optim_args *a, rc_real *w, const rc_real *g, rc_real *buf);
@@ -71,5 +76,7 @@ typedef struct rc__kernels {
 
 extern const rc__kernels *rc__k; /* never NULL; set before main by kernels/dispatch.c */
 const rc__kernels *rc__kernels_by_name(const char *isa); /* NULL: not built in or not supported by this CPU */
+/* The builds this CPU runs, ref first, best last; returns how many. */
 size_t rc__kernels_available(const rc__kernels **out, size_t cap);
+const char *rc__kernels_note(void); /* "", or why RECUR_ISA was not followed */
 #endif

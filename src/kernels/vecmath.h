@@ -1,12 +1,16 @@
 /* vecmath.h - elementary functions as straight-line code, for loops that the compiler vectorises.
  *
- * In the reference build (RC_VECMATH_LIBM, or rc_real = double) these are libm's. Elsewhere float polynomials and rationals;
- * the maximum errors stated here are checked by tests/unit/test_vecmath.c over all floats of the range.
+ * In the reference build (RC_VECMATH_LIBM, or rc_real = double) these are libm's. Elsewhere float polynomials and rationals,
+ * fitted by tools/vecmath_fit.py. NaN in gives NaN out. The greatest errors, which tests/unit/test_vecmath.c measures
+ * over every float (with and without fused multiply-add), in units of the last place of the true result:
  *
- *   rc_vexp      <= 2 ulp on [-87, 88]; 0 below, +inf above, NaN stays
- *   rc_vlog      <= 2 ulp for normal x > 0; -inf at 0, NaN below
- *   rc_vtanh     <= 4 ulp; exact +-1 beyond 9.02
- *   rc_vsigmoid  absolute error <= 1.5e-7; relative <= 4 ulp down to x = -87
+ *   rc_vexp      ULP_EXP    0 below -103.98, +inf above 88.73; results below 2^-126 are rounded twice
+ *   rc_vexpm1    ULP_EXPM1  -1 below -17.4, +inf above 88.73
+ *   rc_vlog      ULP_LOG    -inf at 0, NaN below
+ *   rc_vlog1p    ULP_LOG1P  for 0 <= x <= 1, as softplus needs it
+ *   rc_vtanh     ULP_TANH   exactly +-1 beyond 9.02
+ *   rc_vsigmoid  ULP_SIGMOID  for x >= -87; from there on it stays at 1.6e-38
+ *   rc_verf      ULP_ERF    exactly +-1 beyond 3.92
  */
 #ifndef RC_VECMATH_H
 #define RC_VECMATH_H
@@ -14,98 +18,156 @@
 #include <string.h>
 #include "recur/base.h"
 
+#define RC_VEXP_ULP 2.0
+#define RC_VEXPM1_ULP 2.0
+#define RC_VLOG_ULP 2.0
+#define RC_VLOG1P_ULP 2.0
+#define RC_VTANH_ULP 4.0
+#define RC_VSIGMOID_ULP 4.0
+#define RC_VERF_ULP 4.0
+
 #if defined(RC_VECMATH_LIBM) || defined(RC_DOUBLE)
 
 static inline rc_real rc_vexp(rc_real x) { return (rc_real)exp((double)x); }
+static inline rc_real rc_vexpm1(rc_real x) { return (rc_real)expm1((double)x); }
 static inline rc_real rc_vlog(rc_real x) { return (rc_real)log((double)x); }
+static inline rc_real rc_vlog1p(rc_real x) { return (rc_real)log1p((double)x); }
 static inline rc_real rc_vtanh(rc_real x) { return (rc_real)tanh((double)x); }
 static inline rc_real rc_vsigmoid(rc_real x) { return (rc_real)(1.0 / (1.0 + exp(-(double)x))); }
+static inline rc_real rc_verf(rc_real x) { return (rc_real)erf((double)x); }
+static inline rc_real rc_vsqrt(rc_real x) { return (rc_real)sqrt((double)x); }
 #define RC_SIMD
 #define RC_SIMD_SUM(...)
 
 #else
 
-#define RC_PRAGMA(x) _Pragma(#x)
+#define RC_PRAGMA(text) _Pragma(#text)
+/* Iterations do not need each other. */
 #define RC_SIMD RC_PRAGMA(omp simd)
 /* Sums in a fixed number of lanes: the order of additions depends on the instruction set and the length alone. */
 #define RC_SIMD_SUM(...) RC_PRAGMA(omp simd reduction(+ : __VA_ARGS__))
 
-static inline float rc__bits_float(int32_t i) { float f; memcpy(&f, &i, 4); return f; }
-static inline int32_t rc__float_bits(float f) { int32_t i; memcpy(&i, &f, 4); return i; }
+static inline float rc__bits_float(uint32_t i) { float f; memcpy(&f, &i, 4); return f; }
+static inline uint32_t rc__float_bits(float f) { uint32_t i; memcpy(&i, &f, 4); return i; }
+static inline float rc_vsqrt(float x) { return sqrtf(x); }
 
-/* exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln2/2, exp(r) by a polynomial of degree 6 (Taylor, last terms
- * adjusted by least squares on the interval). 2^n in two factors so that results near the limits do not overflow early. */
-static inline float rc_vexp(float x) {
-    float c = x < -104.0f ? -104.0f : x;
-    c = c > 89.0f ? 89.0f : c;
-    float n = c * 1.44269504088896341f + 12582912.0f; /* 1.5 * 2^23: rounds to nearest */
-    n -= 12582912.0f;
-    float r = c - n * 0.693359375f;
-    r -= n * -2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    int32_t i = (int32_t)n, a = i >> 1, b = i - a;
-    float y = p * rc__bits_float((a + 127) << 23) * rc__bits_float((b + 127) << 23);
-    return x != x ? x : y;
+/* Written so that NaN stays NaN: a comparison with it is false. */
+static inline float rc__clamp(float x, float low, float high) {
+    x = x < low ? low : x;
+    return x > high ? high : x;
 }
 
-/* log(x): x = m 2^e with m in [sqrt(1/2), sqrt(2)), polynomial of degree 8 in m - 1 (Cephes logf coefficients). */
+/* x = n ln2 + r, |r| <= ln2 / 2 (ln2 in two parts, the first with 15 bits so that n * hi is exact). Adding 1.5 * 2^23
+ * rounds to the nearest integer and leaves it in the low bits. Returns exp(r) - 1 = r + r^2 q(r), error 3e-9. */
+static inline float rc__exp_reduce(float x, uint32_t *n) {
+    const float magic = 12582912.0f;
+    float t = x * 1.44269504f + magic, k = t - magic;
+    *n = rc__float_bits(t) - 0x4B400000u;
+    float r = x - k * 0.693359375f;
+    r = r - k * -2.12194440e-4f;
+    float q = 0.00138145406f;
+    q = q * r + 0.00836874545f;
+    q = q * r + 0.041668389f;
+    q = q * r + 0.166665211f;
+    q = q * r + 0.49999994f;
+    return r + r * r * q;
+}
+
+/* 2^n for -126 <= n <= 127 */
+static inline float rc__exp2i(uint32_t n) { return rc__bits_float((n + 127u) << 23); }
+
+/* 2^n is multiplied in as two factors, so that results near both ends are right. */
+static inline float rc_vexp(float x) {
+    uint32_t n;
+    float p = 1.0f + rc__exp_reduce(rc__clamp(x, -104.0f, 89.0f), &n);
+    uint32_t a = (uint32_t)((int32_t)n >> 1);
+    return p * rc__exp2i(a) * rc__exp2i(n - a);
+}
+
+/* exp where the result is neither subnormal nor infinite: for -87.3 <= x <= 88.3 */
+static inline float rc__exp_inside(float x) {
+    uint32_t n;
+    float p = 1.0f + rc__exp_reduce(x, &n);
+    return p * rc__exp2i(n);
+}
+
+/* 2^n (e + 1) - 1 = 2^n e + (2^n - 1), both parts exact in 2^n */
+static inline float rc_vexpm1(float x) {
+    uint32_t n;
+    float e = rc__exp_reduce(rc__clamp(x, -25.0f, 89.0f), &n);
+    uint32_t a = (uint32_t)((int32_t)n >> 1);
+    float s = rc__exp2i(a), u = rc__exp2i(n - a), y = (e * s + (s - rc__exp2i(a - n))) * u;
+    return x > -1.0e-7f && x < 1.0e-7f ? x : y;
+}
+
+/* x = (1 + m) 2^e with 1 + m in [sqrt(1/2), sqrt(2)); log(1 + m) = m - m^2 / 2 + m^3 q(m), error 7e-10. Subnormal x is
+ * first multiplied by 2^23. */
 static inline float rc_vlog(float x) {
-    int32_t bits = rc__float_bits(x);
-    int32_t e = ((bits - 0x3f3504f3) >> 23);
-    float m = rc__bits_float(bits - (e << 23)) - 1.0f, ef = (float)e;
+    float big = x < 1.17549435e-38f ? x * 8388608.0f : x, shift = x < 1.17549435e-38f ? -23.0f : 0.0f;
+    uint32_t bits = rc__float_bits(big);
+    int32_t e = (int32_t)(bits - 0x3f3504f3u) >> 23;
+    float m = rc__bits_float(bits - ((uint32_t)e << 23)) - 1.0f, ef = (float)e + shift;
     float z = m * m;
-    float p = 7.0376836292e-2f;
-    p = p * m - 1.1514610310e-1f;
-    p = p * m + 1.1676998740e-1f;
-    p = p * m - 1.2420140846e-1f;
-    p = p * m + 1.4249322787e-1f;
-    p = p * m - 1.6668057665e-1f;
-    p = p * m + 2.0000714765e-1f;
-    p = p * m - 2.4999993993e-1f;
-    p = p * m + 3.3333331174e-1f;
-    float y = m * z * p;
-    y += ef * -2.12194440e-4f;
-    y += -0.5f * z;
+    float q = 0.0674664378f;
+    q = q * m - 0.116756566f;
+    q = q * m + 0.118881635f;
+    q = q * m - 0.124055885f;
+    q = q * m + 0.142195523f;
+    q = q * m - 0.166679963f;
+    q = q * m + 0.200021192f;
+    q = q * m - 0.250000089f;
+    q = q * m + 0.333333135f;
+    float y = m * z * q;
+    y = y + ef * -2.12194440e-4f;
+    y = y - 0.5f * z;
     y = m + y;
-    y += ef * 0.693359375f;
+    y = y + ef * 0.693359375f;
     y = x == 0.0f ? -INFINITY : y;
     y = x < 0.0f ? NAN : y;
-    y = x == INFINITY ? x : y;
-    return x != x ? x : y;
+    return x - x == 0.0f ? y : x > 0.0f ? x : NAN; /* +inf; NaN for NaN and -inf */
 }
 
-/* tanh(x) = x P(x^2) / Q(x^2): the rational minimax of degree 13/6 that Eigen documents (ptanh_float). */
+/* log(w) of the rounded w = 1 + x, plus what the rounding lost */
+static inline float rc_vlog1p(float x) {
+    float w = 1.0f + x;
+    return rc_vlog(w) + (x - (w - 1.0f)) / w;
+}
+
+/* x P(x^2) / Q(x^2), error 1.3e-9 on [-9.02, 9.02] */
 static inline float rc_vtanh(float x) {
-    float c = x < -9.02f ? -9.02f : x;
-    c = c > 9.02f ? 9.02f : c;
-    float z = c * c;
-    float p = -2.76076847742355e-16f;
-    p = p * z + 2.00018790482477e-13f;
-    p = p * z - 8.60467152213735e-11f;
-    p = p * z + 5.12229709037114e-08f;
-    p = p * z + 1.48572235717979e-05f;
-    p = p * z + 6.37261928875436e-04f;
-    p = p * z + 4.89352455891786e-03f;
-    float q = 1.19825839466702e-06f;
-    q = q * z + 1.18534705686654e-04f;
-    q = q * z + 2.26843463243900e-03f;
-    q = q * z + 4.89352518554385e-03f;
-    float y = c * p / q;
-    y = y > 1.0f ? 1.0f : y;
-    y = y < -1.0f ? -1.0f : y;
-    return x != x ? x : y;
+    float c = rc__clamp(x, -9.02f, 9.02f), z = c * c;
+    float p = -1.22226326e-11f;
+    p = p * z + 3.06108063e-08f;
+    p = p * z + 2.80181594e-05f;
+    p = p * z + 0.0038688574f;
+    p = p * z + 0.136803374f;
+    p = p * z + 1.0f;
+    float q = 1.28811485e-06f;
+    q = q * z + 0.00039395655f;
+    q = q * z + 0.0272477772f;
+    q = q * z + 0.470136702f;
+    q = q * z + 1.0f;
+    return rc__clamp(c * (p / q), -1.0f, 1.0f);
 }
 
-static inline float rc_vsigmoid(float x) {
-    float c = x < -88.0f ? -88.0f : x;
-    float y = 1.0f / (1.0f + rc_vexp(-c));
-    return x != x ? x : y;
+static inline float rc_vsigmoid(float x) { return 1.0f / (1.0f + rc__exp_inside(rc__clamp(-x, -87.0f, 87.0f))); }
+
+/* x P(x^2) / Q(x^2), error 1.8e-8 on [-3.92, 3.92] */
+static inline float rc_verf(float x) {
+    float c = rc__clamp(x, -3.92f, 3.92f), z = c * c;
+    float p = 2.06647428e-06f;
+    p = p * z + 0.000285061309f;
+    p = p * z + 0.00373831717f;
+    p = p * z + 0.0526679903f;
+    p = p * z + 0.189666182f;
+    p = p * z + 1.12837911f;
+    float q = 3.82699873e-05f;
+    q = q * z + 0.00115736877f;
+    q = q * z + 0.0149142183f;
+    q = q * z + 0.11381869f;
+    q = q * z + 0.501420081f;
+    q = q * z + 1.0f;
+    return rc__clamp(c * (p / q), -1.0f, 1.0f);
 }
 #endif
 #endif

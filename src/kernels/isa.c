@@ -1,0 +1,53 @@
+/* isa.c - one build of all kernels. Compiled once per instruction set (CMakeLists.txt) with RC_ISA = ref, plain, v2, v3 or
+ * v4; everything is static but the table at the end, rc__kernels_<RC_ISA>.
+ *
+ * Loops say RC_SIMD where no iteration needs another, RC_SIMD_SUM etc. where a sum may be kept in several lanes. The
+ * lanes depend on the instruction set alone, not on alignment (peeling is switched off in CMakeLists.txt), so the bits of
+ * a result depend on the values, n and the build, nothing else.
+ */
+#include "kernels/kernels.h"
+#include "kernels/vecmath.h"
+
+#if defined(RC_ISA_v4) && !(defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__))
+#error "kernels v4 need -march=x86-64-v4"
+#elif defined(RC_ISA_v3) && !(defined(__AVX2__) && defined(__FMA__))
+#error "kernels v3 need -march=x86-64-v3"
+#elif defined(RC_ISA_v2) && !defined(__SSE4_2__)
+#error "kernels v2 need -march=x86-64-v2"
+#endif
+
+#if defined(RC_ISA_v4)
+#define ISA_NAME "x86-64-v4"
+#elif defined(RC_ISA_v3)
+#define ISA_NAME "x86-64-v3"
+#elif defined(RC_ISA_v2)
+#define ISA_NAME "x86-64-v2"
+#elif defined(RC_ISA_plain)
+#define ISA_NAME "plain"
+#elif defined(RC_ISA_ref)
+#define ISA_NAME "ref"
+#else
+#error "RC_ISA is not set"
+#endif
+
+#include "kernels/pointwise.inc"
+#include "kernels/rows.inc"
+#include "kernels/optim.inc"
+#if __has_include("kernels/cells.inc")
+#include "kernels/cells.inc"
+#endif
+
+#define JOIN2(a, b) a##b
+#define JOIN(a, b) JOIN2(a, b)
+
+extern const rc__kernels JOIN(rc__kernels_, RC_ISA);
+const rc__kernels JOIN(rc__kernels_, RC_ISA) = {
+    .isa = ISA_NAME,
+    .pw = POINTWISE_TABLE,
+    .row = ROW_TABLE,
+    .opt = OPTIM_TABLE,
+#ifdef RC_CELL_TABLE
+    .cell = RC_CELL_TABLE,
+    .zone = RC_ZONEOUT_TABLE,
+#endif
+};
