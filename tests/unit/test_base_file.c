@@ -21,10 +21,10 @@
 static char dir[256];
 
 static const char *at(const char *name) { /* a path in the scratch folder, in a small ring */
-    static char ring[4][400];
+    static char ring[4][sizeof dir + 400];
     static int next;
     char *p = ring[next++ % 4];
-    snprintf(p, sizeof ring[0], "%s/%s", dir, name);
+    snprintf(p, sizeof ring[0], "%s/%.390s", dir, name);
     return p;
 }
 

@@ -1,0 +1,53 @@
+# A thin wrapper over CMake and Ninja. `make help` lists the targets.
+BUILD  ?= build
+PREFIX ?= /usr/local
+JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
+CMAKE_ARGS ?=
+TEXT   ?=
+
+ccache := $(shell command -v ccache 2>/dev/null)
+configure = cmake -G Ninja -S . -B $(BUILD) $(if $(ccache),-DCMAKE_C_COMPILER_LAUNCHER=$(ccache)) $(CMAKE_ARGS)
+
+.PHONY: all build configure demo test check-all bench install format format-check clean help
+
+all: build ## build the program and the library (this is what `make` does)
+
+configure:
+	@scripts/deps.sh --check build
+	@$(configure) -DRECUR_TESTS=OFF > $(BUILD).log 2>&1 || { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+
+build: configure
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: ## install what is missing, build, train a character model for a few minutes (TEXT=FILE for your own text)
+	@BUILD="$(BUILD)" TEXT="$(TEXT)" JOBS="$(JOBS)" scripts/demo.sh
+
+test: ## install what is missing, build and run every test
+	@scripts/deps.sh build test
+	@$(configure) -DRECUR_TESTS=ON > $(BUILD).log 2>&1 || { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+	@cmake --build $(BUILD) -j $(JOBS)
+	@scripts/ctest.sh $(BUILD)
+
+check-all: ## every test again: GCC and Clang without warnings, CBLAS, plain loops, address + undefined, thread sanitizer
+	@scripts/deps.sh build test check
+	@scripts/check-all.sh $(CHECKS)
+
+bench: build ## measure this machine: kernels, cells, training
+	@$(BUILD)/recur bench
+
+install: build ## install under PREFIX (default /usr/local): bin/recur, libraries, headers, pkg-config file, manual page
+	@cmake --install $(BUILD) --prefix "$(abspath $(PREFIX))"
+
+format: ## lay out the C sources by .clang-format
+	@git ls-files '*.c' '*.h' '*.inc' | xargs clang-format -i
+
+format-check: ## say which sources `make format` would change
+	@git ls-files '*.c' '*.h' '*.inc' | xargs clang-format --dry-run 2>&1 | sed -n 's/:.*//p' | sort | uniq -c
+
+clean: ## remove everything that was built
+	@rm -rf build build-* build.log
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'

@@ -1,0 +1,11 @@
+# cmake -DRECUR=path/to/recur -DOUT=DIR -P manual.cmake: writes DIR/recur.1 and DIR/recur.bash.
+foreach(pair --man:recur.1 --bash-completion:recur.bash)
+  string(REPLACE ":" ";" pair ${pair})
+  list(GET pair 0 option)
+  list(GET pair 1 file)
+  execute_process(COMMAND ${RECUR} help ${option} OUTPUT_FILE ${OUT}/${file} RESULT_VARIABLE result)
+  if(NOT result EQUAL 0)
+    file(REMOVE ${OUT}/${file})
+    message(FATAL_ERROR "recur help ${option} failed: ${result}")
+  endif()
+endforeach()

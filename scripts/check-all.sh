@@ -1,0 +1,28 @@
+#!/bin/bash
+# check-all.sh [PRESET...]: builds and tests each preset of CMakePresets.json in its own folder; all of them by default.
+set -uo pipefail
+[ $# -gt 0 ] || set -- gcc clang cblas reference asan tsan
+launcher=()
+command -v ccache > /dev/null && launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
+summary=()
+status=0
+for preset in "$@"; do
+    echo "==== $preset"
+    start=$SECONDS
+    if ! cmake --preset "$preset" "${launcher[@]}" > "build-$preset.log" 2>&1; then
+        cat "build-$preset.log"
+        result="cannot be configured"
+    elif ! cmake --build "build-$preset" -j "$(nproc)"; then
+        result="does not build"
+    elif ! scripts/ctest.sh "build-$preset"; then
+        result="tests FAIL"
+    else
+        result="passes"
+    fi
+    rm -f "build-$preset.log"
+    [ "$result" = passes ] || status=1
+    summary+=("$(printf '%-12s %-24s %5d s' "$preset" "$result" $((SECONDS - start)))")
+done
+echo
+printf '%s\n' "${summary[@]}"
+exit $status
