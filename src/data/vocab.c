@@ -1,0 +1,245 @@
+/* vocab.c - what all vocabularies share: specs, ids to text, and the way to the code of each kind. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "data/bpe.h"
+#include "data/utf8.h"
+#include "data/vocab_internal.h"
+
+#define SPECS "char, byte, word, word:N or bpe:N"
+
+const char *rc_vocab_kind_name(rc_vocab_kind k) {
+    static const char *const names[] = {"byte", "char", "word", "bpe"};
+    return (unsigned)k < sizeof names / sizeof *names ? names[k] : "?";
+}
+
+/* ---- growing arrays ----------------------------------------------------------------------------------------------- */
+
+rc_status rc__ids_reserve(rc__ids *a, size_t more, rc_error *e) {
+    size_t need;
+    if (!rc__size_add(a->n, more, &need)) return rc_fail(e, RC_ENOMEM, "out of memory");
+    return rc__grow((void **)&a->id, &a->cap, need, sizeof *a->id, e);
+}
+
+rc_status rc__string_put(rc__string *b, const char *s, size_t len, rc_error *e) {
+    size_t need;
+    if (!rc__size_add(b->len, len, &need)) return rc_fail(e, RC_ENOMEM, "out of memory");
+    rc_status st = need > b->cap ? rc__grow((void **)&b->s, &b->cap, need, 1, e) : RC_OK;
+    if (st != RC_OK) return st;
+    if (len) memcpy(b->s + b->len, s, len);
+    b->len = need;
+    return RC_OK;
+}
+
+rc_status rc__string_take(rc__string *b, char **out, size_t *len, rc_error *e) {
+    char *s = rc__realloc(b->s, b->cap, b->len + 1);
+    if (!s) {
+        rc__string_free(b);
+        return rc_fail(e, RC_ENOMEM, "out of memory (%zu bytes of text)", b->len);
+    }
+    s[b->len] = 0;
+    *out = s;
+    *len = b->len;
+    memset(b, 0, sizeof *b);
+    return RC_OK;
+}
+
+void rc__string_free(rc__string *b) {
+    rc__free(b->s, b->cap);
+    memset(b, 0, sizeof *b);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+rc_vocab *rc__vocab_new(rc_vocab_kind kind) {
+    rc_vocab *v = rc__calloc(1, sizeof *v);
+    if (!v) return NULL;
+    v->kind = kind;
+    v->unk = v->eos = -1;
+    return v;
+}
+
+void rc_vocab_free(rc_vocab *v) {
+    if (!v) return;
+    rc__char_free(v);
+    rc__bpe_free(v->bpe);
+    rc__strtab_free(&v->entries);
+    rc__free(v, sizeof *v);
+}
+
+static rc_status byte_init(rc_vocab *v, rc_error *e) {
+    rc_status s = RC_OK;
+    for (unsigned b = 0; b < 256 && s == RC_OK; b++) {
+        uint32_t id;
+        char c = (char)b;
+        s = rc__strtab_add(&v->entries, &c, 1, &id, NULL, e);
+    }
+    return s;
+}
+
+/* "word:10000" -> RC_VOCAB_WORD, 10000; size 0 = all. */
+static rc_status parse_spec(const char *spec, rc_vocab_kind *kind, size_t *size, rc_error *e) {
+    const char *colon = strchr(spec, ':');
+    size_t name_len = colon ? (size_t)(colon - spec) : strlen(spec);
+    int k = 0;
+    while (k < 4 && (strlen(rc_vocab_kind_name((rc_vocab_kind)k)) != name_len ||
+                     memcmp(rc_vocab_kind_name((rc_vocab_kind)k), spec, name_len) != 0))
+        k++;
+    if (k == 4) return rc_fail(e, RC_EINVAL, "vocabulary \"%s\": expected " SPECS, spec);
+    *kind = (rc_vocab_kind)k;
+    *size = 0;
+    if (!colon) {
+        if (*kind == RC_VOCAB_BPE) return rc_fail(e, RC_EINVAL, "vocabulary \"bpe\" needs a size, such as bpe:8000");
+        return RC_OK;
+    }
+    if (*kind == RC_VOCAB_BYTE || *kind == RC_VOCAB_CHAR)
+        return rc_fail(e, RC_EINVAL, "vocabulary \"%s\": %s takes no size; expected " SPECS, spec, rc_vocab_kind_name(*kind));
+    const char *digits = colon + 1;
+    char *end;
+    errno = 0;
+    unsigned long long n = strtoull(digits, &end, 10);
+    if (digits[0] < '0' || digits[0] > '9' || *end || errno)
+        return rc_fail(e, RC_EINVAL, "vocabulary \"%s\": \"%s\" is not a whole number", spec, digits);
+    unsigned least = *kind == RC_VOCAB_BPE ? 256 : 3;
+    if (n < least || n > RC_VOCAB_MAX)
+        return rc_fail(e, RC_EINVAL, "vocabulary \"%s\": the size must be %u to %zu", spec, least, RC_VOCAB_MAX);
+    *size = (size_t)n;
+    return RC_OK;
+}
+
+rc_status rc_vocab_train(rc_vocab **out, const char *spec, const char *text, size_t len, rc_error *e) {
+    *out = NULL;
+    rc_vocab_kind kind = RC_VOCAB_BYTE;
+    size_t size = 0;
+    rc_status s = parse_spec(spec, &kind, &size, e);
+    if (s != RC_OK) return s;
+    if (len == 0 && kind != RC_VOCAB_BYTE)
+        return rc_fail(e, RC_EDATA, "the text is empty: nothing to make a %s vocabulary from", rc_vocab_kind_name(kind));
+    rc_vocab *v = rc__vocab_new(kind);
+    if (!v) return rc_fail(e, RC_ENOMEM, "out of memory (vocabulary)");
+    switch (kind) {
+        case RC_VOCAB_BYTE: s = byte_init(v, e); break;
+        case RC_VOCAB_CHAR:
+            s = rc__char_init(v, e);
+            if (s == RC_OK) s = rc__char_learn(v, text, len, e);
+            break;
+        case RC_VOCAB_WORD:
+            s = rc__word_init(v, e);
+            if (s == RC_OK) s = rc__word_learn(v, text, len, size, e);
+            break;
+        case RC_VOCAB_BPE: s = rc__bpe_train(v, size, text, len, e); break;
+    }
+    if (s != RC_OK) {
+        rc_vocab_free(v);
+        return s;
+    }
+    *out = v;
+    return RC_OK;
+}
+
+rc_status rc_vocab_grow(rc_vocab *v, const char *text, size_t len, size_t *added, rc_error *e) {
+    size_t before = v->entries.count;
+    if (added) *added = 0;
+    rc_status s;
+    if (v->kind == RC_VOCAB_CHAR) s = rc__char_learn(v, text, len, e);
+    else if (v->kind == RC_VOCAB_WORD) s = rc__word_learn(v, text, len, 0, e);
+    else
+        return rc_fail(e, RC_EINVAL, "a %s vocabulary cannot grow: it encodes any text already", rc_vocab_kind_name(v->kind));
+    if (s == RC_OK && added) *added = v->entries.count - before;
+    return s;
+}
+
+/* ---- questions ------------------------------------------------------------------------------------------------------ */
+
+rc_vocab_kind rc_vocab_get_kind(const rc_vocab *v) { return v->kind; }
+size_t rc_vocab_size(const rc_vocab *v) { return v->entries.count; }
+int32_t rc_vocab_unk(const rc_vocab *v) { return v->unk; }
+int32_t rc_vocab_eos(const rc_vocab *v) { return v->eos; }
+
+const char *rc_vocab_entry(const rc_vocab *v, int32_t id, size_t *len) {
+    size_t ignored;
+    if (!len) len = &ignored;
+    if (id < 0 || (size_t)id >= v->entries.count) {
+        *len = 0;
+        return "";
+    }
+    if (id == v->eos) {
+        *len = 1;
+        return "\n";
+    }
+    if (id == v->unk && v->kind == RC_VOCAB_CHAR) {
+        *len = 3;
+        return "\xEF\xBF\xBD"; /* U+FFFD, the replacement character */
+    }
+    return rc__strtab_get(&v->entries, (size_t)id, len);
+}
+
+/* ---- text to ids and back -------------------------------------------------------------------------------------------- */
+
+static rc_status byte_encode(const char *text, size_t len, rc__ids *out, rc_error *e) {
+    rc_status s = rc__ids_reserve(out, len, e);
+    if (s != RC_OK) return s;
+    for (size_t i = 0; i < len; i++) out->id[i] = (unsigned char)text[i];
+    out->n = len;
+    return RC_OK;
+}
+
+rc_status rc_vocab_encode(const rc_vocab *v, const char *text, size_t len, int32_t **ids, size_t *n, size_t *unknown,
+                          rc_error *e) {
+    *ids = NULL;
+    *n = 0;
+    size_t missing = 0;
+    rc__ids out = {0};
+    rc_status s = RC_EINVAL;
+    switch (v->kind) {
+        case RC_VOCAB_BYTE: s = byte_encode(text, len, &out, e); break;
+        case RC_VOCAB_CHAR: s = rc__char_encode(v, text, len, &out, &missing, e); break;
+        case RC_VOCAB_WORD: s = rc__word_encode(v, text, len, &out, &missing, e); break;
+        case RC_VOCAB_BPE: s = rc__bpe_encode(v, text, len, &out, e); break;
+    }
+    if (s == RC_OK && (out.cap != out.n || !out.id)) { /* the caller's size must be the block's size */
+        int32_t *exact = rc__realloc(out.id, out.cap * sizeof *exact, out.n * sizeof *exact);
+        if (exact) {
+            out.id = exact;
+            out.cap = out.n;
+        } else
+            s = rc_fail(e, RC_ENOMEM, "out of memory (%zu ids)", out.n);
+    }
+    if (s != RC_OK) {
+        rc__free(out.id, out.cap * sizeof *out.id);
+        return s;
+    }
+    *ids = out.id;
+    *n = out.n;
+    if (unknown) *unknown = missing;
+    return RC_OK;
+}
+
+void rc_ids_free(int32_t *ids, size_t n) { rc__free(ids, n * sizeof *ids); }
+
+rc_status rc_vocab_decode(const rc_vocab *v, const int32_t *ids, size_t n, char **text, size_t *len, rc_error *e) {
+    *text = NULL;
+    *len = 0;
+    rc__string out = {0};
+    rc_status s = RC_OK;
+    bool line_start = true; /* word: no space at the start of a line, nor before its end */
+    for (size_t i = 0; i < n && s == RC_OK; i++) {
+        if (ids[i] < 0 || (size_t)ids[i] >= v->entries.count) {
+            s = rc_fail(e, RC_EINVAL, "id %d at position %zu: the vocabulary has %zu entries", (int)ids[i], i,
+                        v->entries.count);
+            break;
+        }
+        size_t k;
+        const char *entry = rc_vocab_entry(v, ids[i], &k);
+        if (v->kind == RC_VOCAB_WORD) {
+            if (ids[i] != v->eos && !line_start) s = rc__string_put(&out, " ", 1, e);
+            line_start = ids[i] == v->eos;
+        }
+        if (s == RC_OK) s = rc__string_put(&out, entry, k, e);
+    }
+    if (s == RC_OK) return rc__string_take(&out, text, len, e);
+    rc__string_free(&out);
+    return s;
+}
