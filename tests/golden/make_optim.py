@@ -28,9 +28,9 @@ CASES = [
     ("adagrad", "Adagrad", dict(lr=0.1), 0, 0, 1, False),
     ("adagrad weight decay", "Adagrad", dict(lr=0.1, weight_decay=0.1, eps=1e-3), 0.5, 0, 1, False),
     ("adam", "Adam", dict(lr=0.02), 0, 0, 1, False),
-    ("adam weight decay", "Adam", dict(lr=0.02, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.1), 0, 1.0, 1, False),
+    ("adam weight decay", "Adam", dict(lr=0.02, betas=(0.8, 0.95), eps=1e-4, weight_decay=0.1), 0, 3.0, 1, False),
     ("adamw", "AdamW", dict(lr=0.02, weight_decay=0), 0, 0, 1, False),
-    ("adamw weight decay", "AdamW", dict(lr=0.02, weight_decay=0.3), 0, 1.0, 1, False),
+    ("adamw weight decay", "AdamW", dict(lr=0.02, weight_decay=0.3), 0, 3.0, 1, False),
     ("adamw groups", "AdamW", dict(lr=0.02, betas=(0.9, 0.99), weight_decay=0.3), 0, 0, 3, True),
     ("sparse adam", "SparseAdam", dict(lr=0.05, eps=1e-14), 0, 0, 1, False),
 ]
