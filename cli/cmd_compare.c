@@ -1,0 +1,414 @@
+/* cmd_compare.c - recur compare TASK DATA... --cells A,B,...: the same data and budget for several cells.
+ *
+ *  text      one table: validation loss, parameters, tokens/s for each cell
+ *  sources   each source is an experiment of its own; a table of who solves what
+ *  --gradient, --gradient-svg: norm of dLoss/dh(T-k) against the distance k on the longest source, which shows whether
+ *            an error signal reaches back that far
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "svg.h"
+#include "training.h"
+
+enum { MOST_CELLS = 32, MOST_DISTANCE = 1 << 16 };
+
+struct compare_options {
+    rc_train_options train; /* first: its table's offsets hold */
+    const char *cells, *gradient_svg, *gradient;
+};
+
+#define AT(field) offsetof(struct compare_options, field)
+static const rc_option own[] = {
+    {"cells", 0, RC_OPT_STRING, AT(cells), 0, 0, NULL, "LIST", "Compare", "cells with commas between, or all"},
+    {"gradient", 0, RC_OPT_CHOICE, AT(gradient), 0, 0, "none initial trained", "WHEN", "Compare",
+     "gradient norm against distance in time, of the untrained or the trained nets (sources only)"},
+    {"gradient-svg", 0, RC_OPT_PATH_OUT, AT(gradient_svg), 0, 0, NULL, "FILE", "Compare",
+     "draw it; --gradient initial unless given"},
+};
+
+/* The options of train that make sense for several models at once. */
+static const rc_option *table(size_t *n) {
+    static rc_option entries[160];
+    static size_t count;
+    static const char *const not_here[] = {"cell", "out", "resume", "from", "grow-vocab", "freeze"};
+    size_t n_train;
+    const rc_option *train = rc_train_option_table(&n_train);
+    if (count == 0) {
+        for (size_t i = 0; i < sizeof own / sizeof *own; i++) entries[count++] = own[i];
+        for (size_t i = 0; i < n_train && count < sizeof entries / sizeof *entries; i++) {
+            bool skip = false;
+            for (size_t k = 0; k < sizeof not_here / sizeof *not_here; k++)
+                skip |= strcmp(train[i].name, not_here[k]) == 0;
+            if (skip) continue;
+            entries[count] = train[i];
+            if (strcmp(train[i].name, "run") == 0)
+                entries[count].help = "keep the run of each cell in this folder (default: they are removed)";
+            count++;
+        }
+    }
+    *n = count;
+    return entries;
+}
+
+static void defaults(void *options) {
+    struct compare_options *o = options;
+    *o = (struct compare_options){.train = rc_train_options_default(), .cells = "rnn,lstm,gru", .gradient = "none"};
+    o->train.sample_length = 0; /* the table is what is wanted */
+}
+
+static rc_status settle(cli_args *a, rc_error *e) {
+    struct compare_options *o = a->options;
+    rc_status s = cli_settle_training(a, &o->train, e);
+    if (s) return s;
+    if (o->train.steps == 0 && o->train.epochs == 0 && o->train.time == 0) o->train.time = 60;
+    if (a->help || (s = cli_check_task(a, e))) return s;
+    if (o->train.n_files == 0)
+        return rc_fail(e, RC_EINVAL, "expected FILE... or sources such as adding:T=50 adding:T=100");
+    size_t sources = 0;
+    for (size_t i = 0; i < o->train.n_files; i++) {
+        if (cli_is_source(o->train.files[i]))
+            sources++;
+        else if ((s = cli_check_input("data", o->train.files[i], e)))
+            return s;
+    }
+    if (sources && sources < o->train.n_files) return rc_fail(e, RC_EINVAL, "expected files or sources, found both");
+    if (o->gradient_svg && !cli_is_given(a, "gradient")) o->gradient = "initial";
+    if (!sources && strcmp(o->gradient, "none") != 0)
+        return rc_fail(e, RC_EINVAL, "--gradient needs a source such as adding:T=200, found text");
+    return RC_OK;
+}
+
+/* "rnn,lstm" to names of known cells; "all" to all. */
+static rc_status split_cells(const char *list, const char **cells, size_t *n, rc_error *e) {
+    *n = 0;
+    if (strcmp(list, "all") == 0) {
+        for (size_t i = 0; i < rc_cell_count() && i < MOST_CELLS; i++) cells[(*n)++] = rc_cell_at(i)->name;
+        return RC_OK;
+    }
+    for (const char *p = list;; p++) {
+        char name[64];
+        size_t len = strcspn(p, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(len < 63 ? len : 63), p);
+        rc_status s = cli_check_cell("--cells", name, e);
+        if (s) return s;
+        if (*n == MOST_CELLS) return rc_fail(e, RC_EINVAL, "--cells: expected at most %d cells", MOST_CELLS);
+        for (size_t i = 0; i < *n; i++)
+            if (strcmp(cells[i], name) == 0) return rc_fail(e, RC_EINVAL, "--cells: %s is named twice", name);
+        cells[(*n)++] = rc_cell_find(name)->name;
+        p += len;
+        if (!*p) return RC_OK;
+    }
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------------- */
+
+struct outcome {
+    const char *cell, *data; /* data: the source, or NULL for text */
+    rc_train_result r;
+    bool done, diverged;
+};
+
+struct flow {
+    const char *cell;
+    double *norms;
+    size_t n;
+};
+
+struct job {
+    const struct compare_options *o;
+    const cli_args *args;
+    const char *cells[MOST_CELLS];
+    size_t n_cells, n_data;
+    struct outcome *outcome; /* data-major: outcome[d * n_cells + c] */
+    struct flow flow[MOST_CELLS];
+    const char *flow_source;
+    char folder[512]; /* of the runs */
+    cli_progress progress;
+    char label[128];
+};
+
+static void on_message(void *ctx, const char *line) {
+    struct job *j = ctx;
+    cli_progress_line(&j->progress, "%s: %s", j->label, line);
+}
+
+static void on_step(void *ctx, const rc_train_progress *t) {
+    struct job *j = ctx;
+    cli_progress_training(&j->progress, j->label, t);
+}
+
+static void set_label(struct job *j, const char *cell, const char *data) {
+    snprintf(j->label, sizeof j->label, "%s%s%s", cell, data ? " " : "", data ? data : "");
+    j->progress.last_progress = 0;
+}
+
+static rc_status train_one(struct job *j, struct outcome *out, rc_error *e) {
+    char run[640];
+    rc_train_options o = j->o->train;
+    rc_train_hooks hooks = {.ctx = j, .on_message = on_message, .on_step = on_step};
+    set_label(j, out->cell, out->data);
+    snprintf(run, sizeof run, "%s/%s%s%s", j->folder, out->cell, out->data ? "-" : "", out->data ? out->data : "");
+    o.cell = out->cell;
+    o.run = run;
+    if (out->data) {
+        o.files = &out->data;
+        o.n_files = 1;
+    }
+    rc_status s = rc_train_lm(&o, &hooks, &out->r, e);
+    if (s == RC_EDIVERGED) { /* an answer, not a failure of the comparison */
+        cli_progress_line(&j->progress, "%s: %s", j->label, e->text);
+        out->diverged = true;
+        s = RC_OK;
+    }
+    out->done = s == RC_OK || s == RC_ESTOP;
+    if (!j->o->train.run) rc_run_delete(run, NULL);
+    char text[24];
+    if (out->done && !out->diverged)
+        cli_progress_line(&j->progress, "%s: loss %.4f after %llu steps in %s", j->label, out->r.best_valid_loss,
+                          (unsigned long long)out->r.steps, cli_time_text(text, sizeof text, out->r.seconds));
+    return s == RC_ESTOP ? RC_OK : s;
+}
+
+/* The longest source: the T= of its name. */
+static const char *longest(const rc_train_options *o) {
+    const char *best = o->files[0];
+    long most = -1;
+    for (size_t i = 0; i < o->n_files; i++) {
+        const char *t = strstr(o->files[i], "T=");
+        long len = t ? strtol(t + 2, NULL, 10) : 0;
+        if (len > most) {
+            most = len;
+            best = o->files[i];
+        }
+    }
+    return best;
+}
+
+static rc_status measure_flow(struct job *j, rc_error *e) {
+    j->flow_source = longest(&j->o->train);
+    for (size_t c = 0; c < j->n_cells; c++) {
+        rc_train_options o = j->o->train;
+        o.cell = j->cells[c];
+        o.files = &j->flow_source;
+        o.n_files = 1;
+        j->flow[c].cell = j->cells[c];
+        j->flow[c].norms = cli_alloc(MOST_DISTANCE * sizeof(double));
+        rc_status s = rc_gradient_flow(&o, strcmp(j->o->gradient, "trained") == 0, j->flow[c].norms, MOST_DISTANCE,
+                                       &j->flow[c].n, e);
+        if (s) return s;
+    }
+    return RC_OK;
+}
+
+/* ---- telling --------------------------------------------------------------------------------------------------------------- */
+
+static void print_text_table(const struct job *j) {
+    static const char *const head[] = {
+        "cell", "valid loss", "perplexity", "train loss", "parameters", "steps", "tokens/s", "time", ""};
+    cli_table t = cli_table_new("lrrrrrrrl");
+    size_t best = j->n_cells;
+    char text[24];
+    for (size_t i = 0; i < j->n_cells; i++)
+        if (j->outcome[i].done && isfinite(j->outcome[i].r.best_valid_loss) &&
+            (best == j->n_cells || j->outcome[i].r.best_valid_loss < j->outcome[best].r.best_valid_loss))
+            best = i;
+    for (size_t i = 0; i < 9; i++) cli_table_add(&t, "%s", head[i]);
+    for (size_t i = 0; i < j->n_cells; i++) {
+        const struct outcome *o = &j->outcome[i];
+        if (!o->done) continue;
+        cli_table_add(&t, "%s", o->cell);
+        cli_table_add(&t, "%.4f", o->r.best_valid_loss);
+        cli_table_add(&t, "%.3f", exp(o->r.best_valid_loss));
+        cli_table_add(&t, "%.4f", o->r.train_loss);
+        cli_table_add(&t, "%s", cli_count_text(text, sizeof text, (double)o->r.parameters));
+        cli_table_add(&t, "%llu", (unsigned long long)o->r.steps);
+        cli_table_add(&t, "%s", cli_count_text(text, sizeof text, o->r.tokens_per_second));
+        cli_table_add(&t, "%s", cli_time_text(text, sizeof text, o->r.seconds));
+        cli_table_add(&t, "%s", o->diverged ? "diverged" : i == best ? "best" : "");
+    }
+    cli_table_print(&t, stdout);
+    cli_table_free(&t);
+}
+
+static void print_source_table(const struct job *j) {
+    char align[MOST_CELLS + 2] = "l", text[24];
+    memset(align + 1, 'r', j->n_cells);
+    align[j->n_cells + 1] = 0;
+    cli_table t = cli_table_new(align);
+    cli_table_add(&t, "source");
+    for (size_t c = 0; c < j->n_cells; c++) cli_table_add(&t, "%s", j->cells[c]);
+    for (size_t d = 0; d < j->n_data; d++) {
+        cli_table_add(&t, "%s", j->o->train.files[d]);
+        for (size_t c = 0; c < j->n_cells; c++) {
+            const struct outcome *o = &j->outcome[d * j->n_cells + c];
+            if (!o->done)
+                cli_table_add(&t, "?");
+            else if (o->diverged)
+                cli_table_add(&t, "diverged");
+            else if (o->r.solved)
+                cli_table_add(&t, "solved, %s", cli_time_text(text, sizeof text, o->r.seconds));
+            else
+                cli_table_add(&t, "no, %.1f %%", 100 * o->r.accuracy);
+        }
+    }
+    cli_table_print(&t, stdout);
+    cli_table_free(&t);
+    printf("solved: the time it took; no: the accuracy when the budget was used up\n");
+}
+
+/* Distances 1, 2, 5, 10, 20, 50 ... and the last. */
+static void print_flow_table(const struct job *j) {
+    char align[MOST_CELLS + 2] = "r";
+    memset(align + 1, 'r', j->n_cells);
+    align[j->n_cells + 1] = 0;
+    cli_table t = cli_table_new(align);
+    size_t n = j->flow[0].n;
+    cli_table_add(&t, "distance");
+    for (size_t c = 0; c < j->n_cells; c++) cli_table_add(&t, "%s", j->cells[c]);
+    for (size_t k = 0, step = 1, digit = 0; k < n;) {
+        cli_table_add(&t, "%zu", k);
+        for (size_t c = 0; c < j->n_cells; c++) cli_table_add(&t, "%.2e", k < j->flow[c].n ? j->flow[c].norms[k] : 0.0);
+        if (k + 1 == n) break;
+        static const size_t digits[] = {1, 2, 5};
+        k = digits[digit] * step;
+        if (++digit == 3) {
+            digit = 0;
+            step *= 10;
+        }
+        if (k >= n) k = n - 1;
+    }
+    printf("\nnorm of dLoss/dh at a distance in time from the loss: %s, %s nets\n", j->flow_source,
+           strcmp(j->o->gradient, "trained") == 0 ? "trained" : "untrained");
+    cli_table_print(&t, stdout);
+    cli_table_free(&t);
+}
+
+static rc_status draw_flow(const struct job *j, rc_error *e) {
+    svg_series series[MOST_CELLS];
+    double *x = cli_alloc(MOST_DISTANCE * sizeof *x);
+    char subtitle[256];
+    for (size_t i = 0; i < MOST_DISTANCE; i++) x[i] = (double)i;
+    for (size_t c = 0; c < j->n_cells; c++) series[c] = (svg_series){j->cells[c], x, j->flow[c].norms, j->flow[c].n};
+    snprintf(subtitle, sizeof subtitle, "%s, %lld x %lld, %s", j->flow_source, (long long)j->o->train.layers,
+             (long long)j->o->train.hidden,
+             strcmp(j->o->gradient, "trained") == 0 ? "after training" : "before training");
+    svg_chart chart = {.title = "How far back the gradient reaches",
+                       .subtitle = subtitle,
+                       .x_label = "distance from the loss, time steps",
+                       .y_label = "norm of the gradient of the state",
+                       .log_y = true,
+                       .series = series,
+                       .n_series = j->n_cells};
+    rc_status s = svg_write(j->o->gradient_svg, &chart, e);
+    free(x);
+    return s;
+}
+
+static json_t *outcome_json(const struct outcome *o) {
+    json_t *j = cli_result_json(&o->r);
+    json_object_set_new(j, "cell", json_string(o->cell));
+    json_object_set_new(j, "loss", cli_json_real(o->r.best_valid_loss));
+    json_object_set_new(j, "perplexity", cli_json_real(exp(o->r.best_valid_loss)));
+    json_object_set_new(j, "diverged", json_boolean(o->diverged));
+    if (o->data) json_object_set_new(j, "source", json_string(o->data));
+    json_object_del(j, "run");
+    json_object_del(j, "model");
+    return j;
+}
+
+static void print_json(const struct job *j) {
+    json_t *results = json_array(), *files = json_array(), *root = json_object();
+    for (size_t i = 0; i < j->o->train.n_files; i++) json_array_append_new(files, json_string(j->o->train.files[i]));
+    for (size_t i = 0; i < j->n_cells * j->n_data; i++)
+        if (j->outcome[i].done) json_array_append_new(results, outcome_json(&j->outcome[i]));
+    json_object_set_new(root, "data", files);
+    json_object_set_new(root, "time", cli_json_real(j->o->train.time));
+    json_object_set_new(root, "steps", json_integer(j->o->train.steps));
+    json_object_set_new(root, "epochs", cli_json_real(j->o->train.epochs));
+    json_object_set_new(root, "threads", json_integer(rc_threads()));
+    json_object_set_new(root, "results", results);
+    if (j->flow_source) {
+        json_t *flow = json_object(), *cells = json_object();
+        for (size_t c = 0; c < j->n_cells; c++) {
+            json_t *norms = json_array();
+            for (size_t k = 0; k < j->flow[c].n; k++) json_array_append_new(norms, cli_json_real(j->flow[c].norms[k]));
+            json_object_set_new(cells, j->cells[c], norms);
+        }
+        json_object_set_new(flow, "source", json_string(j->flow_source));
+        json_object_set_new(flow, "when", json_string(j->o->gradient));
+        json_object_set_new(flow, "norms", cells);
+        json_object_set_new(root, "gradient", flow);
+    }
+    cli_print_json(root);
+}
+
+/* Runs of a comparison are thrown away unless --run keeps them. */
+static rc_status make_folder(struct job *j, rc_error *e) {
+    if (j->o->train.run) {
+        snprintf(j->folder, sizeof j->folder, "%s", j->o->train.run);
+        return RC_OK;
+    }
+    const char *tmp = getenv("TMPDIR");
+    snprintf(j->folder, sizeof j->folder, "%s/recur-compare-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    return mkdtemp(j->folder)
+               ? RC_OK
+               : rc_fail(e, RC_EIO, "%s: a temporary folder cannot be made (TMPDIR sets its place)", j->folder);
+}
+
+static int run(cli_args *a) {
+    struct job j = {.o = a->options, .args = a};
+    rc_error e = {RC_OK, ""};
+    const rc_train_options *t = &j.o->train;
+    bool sources = cli_is_source(t->files[0]);
+    if (split_cells(j.o->cells, j.cells, &j.n_cells, &e)) return cli_usage_error(a->command, "%s", e.text);
+    if (make_folder(&j, &e)) return cli_fail(a->command, &e);
+    j.n_data = sources ? t->n_files : 1;
+    j.outcome = cli_alloc(j.n_data * j.n_cells * sizeof *j.outcome);
+    j.progress = cli_progress_new(t->quiet);
+    cli_catch_interrupts();
+    rc_status s = RC_OK;
+    for (size_t i = 0; i < j.n_data * j.n_cells && !s; i++) {
+        j.outcome[i].cell = j.cells[i % j.n_cells];
+        j.outcome[i].data = sources ? t->files[i / j.n_cells] : NULL;
+        s = train_one(&j, &j.outcome[i], &e);
+    }
+    cli_progress_done(&j.progress);
+    if (!s && strcmp(j.o->gradient, "none") != 0) s = measure_flow(&j, &e);
+    if (!s && j.o->gradient_svg) s = draw_flow(&j, &e);
+    bool some = j.outcome[0].done;
+    if (some && t->json) {
+        print_json(&j);
+    } else if (some) {
+        sources ? print_source_table(&j) : print_text_table(&j);
+        if (!s && j.flow_source) print_flow_table(&j);
+    }
+    for (size_t c = 0; c < j.n_cells; c++) free(j.flow[c].norms);
+    free(j.outcome);
+    if (!t->run) rmdir(j.folder);
+    return s ? cli_fail(a->command, &e) : CLI_DONE;
+}
+
+const cli_command cmd_compare = {
+    .name = "compare",
+    .tasks = "lm",
+    .usage =
+        "compare lm FILE... --cells LIST [OPTIONS OF train]\ncompare lm SOURCE... --cells LIST [--gradient-svg FILE]",
+    .summary = "the same data and budget for several cells",
+    .text = "Trains each cell in turn on the same data, with the same seed and budget (--time, --steps or --epochs of "
+            "each; 60 seconds unless given), and prints what each reached.\n\n"
+            "With sources such as adding:T=100 each source is an experiment; the table tells which cell solves which. "
+            "--gradient adds the norm of the loss's gradient at the state against the distance in time, on the longest "
+            "source: where it vanishes, a cell cannot learn.",
+    .examples = "compare lm book.txt --cells rnn,lstm,gru --time 60s\n"
+                "compare lm adding:T=50 adding:T=100 --cells rnn,lstm,gru --hidden 64 --layers 1 --time 60s\n"
+                "compare lm adding:T=200 --cells rnn,lstm,gru --steps 100 --gradient-svg gradient.svg",
+    .words = "file",
+    .table = table,
+    .options_size = sizeof(struct compare_options),
+    .defaults = defaults,
+    .settle = settle,
+    .run = run,
+};

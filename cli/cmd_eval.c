@@ -1,0 +1,161 @@
+/* cmd_eval.c - recur eval MODEL FILE */
+#include <math.h>
+#include <string.h>
+
+#include "cli.h"
+
+struct eval_options {
+    int64_t window, batch, segment, threads;
+    bool dynamic, json;
+    double dynamic_lr;
+};
+
+#define AT(field) offsetof(struct eval_options, field)
+static const rc_option entries[] = {
+    {"window", 0, RC_OPT_INT, AT(window), 0, 1e9, NULL, "N", "Evaluation",
+     "0: one pass over the whole text that carries the state; N: windows of N tokens, each from the initial state"},
+    {"batch", 0, RC_OPT_INT, AT(batch), 1, 65536, NULL, "N", "Evaluation", "windows at once"},
+    {"dynamic", 0, RC_OPT_BOOL, AT(dynamic), 0, 0, NULL, NULL, "Evaluation",
+     "also dynamic evaluation: the model goes on learning from each segment after it was scored"},
+    {"dynamic-lr", 0, RC_OPT_REAL, AT(dynamic_lr), 0, 100, NULL, "X", "Evaluation", "its learning rate"},
+    {"segment", 0, RC_OPT_INT, AT(segment), 1, 1e6, NULL, "N", "Evaluation", "its segments, in tokens"},
+    {"threads", 0, RC_OPT_INT, AT(threads), 0, 1024, NULL, "N", "Run", "0: all the cores the process may use"},
+    {"json", 0, RC_OPT_BOOL, AT(json), 0, 0, NULL, NULL, "Run", "one JSON object on standard output"},
+};
+
+static const rc_option *table(size_t *n) {
+    *n = sizeof entries / sizeof *entries;
+    return entries;
+}
+
+static void defaults(void *options) {
+    rc_lm_eval_options d = rc_lm_eval_options_default();
+    *(struct eval_options *)options = (struct eval_options){.window = (int64_t)d.window,
+                                                            .batch = (int64_t)d.batch,
+                                                            .segment = (int64_t)d.segment,
+                                                            .dynamic_lr = d.dynamic_lr};
+}
+
+static rc_status settle(cli_args *a, rc_error *e) {
+    rc_status s;
+    if (a->help) return RC_OK;
+    if (a->n_words < 2)
+        return rc_fail(e, RC_EINVAL,
+                       a->n_words ? "expected FILE: the text to score (- is standard input)"
+                                  : "expected MODEL and FILE: a trained model and the text to score");
+    if (a->n_words > 2) return rc_fail(e, RC_EINVAL, "expected one FILE, found also \"%s\"", a->words[2]);
+    if ((s = cli_check_input("model", a->words[0], e)) || (s = cli_check_input("data", a->words[1], e))) return s;
+    return RC_OK;
+}
+
+/* What one scored position is, in words. */
+static const char *unit_of(const rc_lm *m) {
+    switch (rc_vocab_get_kind(rc_lm_vocab(m))) {
+    case RC_VOCAB_BYTE: return "byte";
+    case RC_VOCAB_CHAR: return "char";
+    case RC_VOCAB_WORD: return "word";
+    default: return "token";
+    }
+}
+
+static json_t *score_json(const rc_lm *m, const rc_lm_score *s) {
+    json_t *j = json_pack(
+        "{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o}",                                  //
+        "nats", cli_json_real(s->nats_per_token), "perplexity", cli_json_real(s->perplexity),            //
+        "unit", unit_of(m), "count", (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes,               //
+        "chars", (json_int_t)s->chars, "words", (json_int_t)s->words, "unknown", (json_int_t)s->unknown, //
+        "bits_per_byte", cli_json_real(s->bits_per_byte), "word_perplexity",                             //
+        cli_json_real(s->word_perplexity), "nll", cli_json_real(s->nll), "seconds", cli_json_real(s->seconds));
+    if (j && rc_vocab_get_kind(rc_lm_vocab(m)) != RC_VOCAB_BYTE)
+        json_object_set_new(j, "bpc", cli_json_real(s->bits_per_char));
+    return j;
+}
+
+static void add_score(cli_table *t, const char *pass, const rc_lm *m, const rc_lm_score *s) {
+    cli_table_add(t, "%s", pass);
+    cli_table_add(t, "%.4f", s->nats_per_token);
+    cli_table_add(t, "%.3f", s->perplexity);
+    cli_table_add(t, "%.4f", s->bits_per_byte);
+    if (rc_vocab_get_kind(rc_lm_vocab(m)) == RC_VOCAB_BYTE)
+        cli_table_add(t, "-");
+    else
+        cli_table_add(t, "%.4f", s->bits_per_char);
+    cli_table_add(t, "%.2f", s->word_perplexity);
+}
+
+static void print_scores(const rc_lm *m, const struct eval_options *o, const rc_lm_score *plain,
+                         const rc_lm_score *dynamic) {
+    char pass[64], time[24];
+    const char *unit = unit_of(m);
+    snprintf(pass, sizeof pass, o->window ? "windows of %lld" : "one pass, state carried", (long long)o->window);
+    cli_table t = cli_table_new("lrrrrr");
+    cli_table_add(&t, " ");
+    cli_table_add(&t, "nats/%s", unit);
+    cli_table_add(&t, "perplexity/%s", unit);
+    cli_table_add(&t, "bits/byte");
+    cli_table_add(&t, "bits/char");
+    cli_table_add(&t, "perplexity/word by spaces");
+    add_score(&t, pass, m, plain);
+    if (dynamic) add_score(&t, "dynamic evaluation", m, dynamic);
+    cli_table_print(&t, stdout);
+    cli_table_free(&t);
+    printf("%zu %ss scored (%zu bytes, %zu characters, %zu words", plain->tokens, unit, plain->bytes, plain->chars,
+           plain->words);
+    if (plain->unknown)
+        printf("; %zu unknown to the vocabulary, %.2f %%", plain->unknown,
+               100.0 * (double)plain->unknown / (double)plain->tokens);
+    printf(") in %s\n", cli_time_text(time, sizeof time, plain->seconds));
+}
+
+static int run(cli_args *a) {
+    const struct eval_options *o = a->options;
+    rc_error e = {RC_OK, ""};
+    rc_lm *m = NULL;
+    char *text = NULL;
+    size_t len = 0;
+    rc_lm_score plain, dynamic;
+    rc_lm_eval_options eo = rc_lm_eval_options_default();
+    eo.window = (size_t)o->window;
+    eo.batch = (size_t)o->batch;
+    eo.segment = (size_t)o->segment;
+    eo.dynamic_lr = o->dynamic_lr;
+    rc_status s = o->threads ? rc_set_threads((int)o->threads, &e) : RC_OK;
+    if (!s) s = rc_lm_load(&m, a->words[0], &e);
+    if (!s) s = rc_text_read(a->words[1], &text, &len, &e);
+    if (!s) s = rc_lm_eval(m, text, len, &eo, &plain, &e);
+    if (!s && o->dynamic) {
+        eo.dynamic = true;
+        eo.window = 0;
+        s = rc_lm_eval(m, text, len, &eo, &dynamic, &e);
+    }
+    if (!s && o->json) {
+        json_t *j = score_json(m, &plain);
+        json_object_set_new(j, "window", json_integer(o->window));
+        if (o->dynamic) json_object_set_new(j, "dynamic", score_json(m, &dynamic));
+        cli_print_json(j);
+    } else if (!s) {
+        print_scores(m, o, &plain, o->dynamic ? &dynamic : NULL);
+    }
+    rc_text_free(text, len);
+    rc_lm_free(m);
+    return s ? cli_fail(a->command, &e) : CLI_DONE;
+}
+
+const cli_command cmd_eval = {
+    .name = "eval",
+    .usage = "eval MODEL FILE [OPTIONS]",
+    .summary = "score a model on data: nats, bits, perplexity",
+    .text = "Scores text with a language model. nats: mean -ln p of a unit (byte, char, word or token, as the model's "
+            "vocabulary has it); perplexity = exp(nats); bits per byte and per character compare models of different "
+            "vocabularies; perplexity per word counts words by white space. The first unit has no context and is not "
+            "scored. FILE may be gzip; - is standard input.",
+    .examples = "eval book.safetensors chapter.txt\n"
+                "eval book.safetensors chapter.txt --dynamic\n"
+                "eval book.safetensors - --json < chapter.txt",
+    .words = "model file",
+    .table = table,
+    .options_size = sizeof(struct eval_options),
+    .defaults = defaults,
+    .settle = settle,
+    .run = run,
+};

@@ -1,0 +1,105 @@
+/* cmd_plan.c - recur plan TASK DATA...: parameters, memory and time before a run. */
+#include <string.h>
+
+#include "training.h"
+
+struct plan_options {
+    rc_train_options train; /* first: its table's offsets hold */
+    double probe;
+};
+
+static const rc_option probe_option = {
+    "probe", 0,      RC_OPT_TIME, offsetof(struct plan_options, probe),        0.1, 600,
+    NULL,    "TIME", "Plan",      "how long the probe trains to measure speed"};
+
+static const rc_option *table(size_t *n) {
+    static rc_option entries[160];
+    static size_t count;
+    size_t n_train;
+    const rc_option *train = rc_train_option_table(&n_train);
+    if (count == 0) {
+        entries[count++] = probe_option;
+        for (size_t i = 0; i < n_train && count < sizeof entries / sizeof *entries; i++)
+            if (strcmp(train[i].name, "quiet") != 0) /* there is no progress to silence */
+                entries[count++] = train[i];
+    }
+    *n = count;
+    return entries;
+}
+
+static void defaults(void *options) {
+    struct plan_options *o = options;
+    o->train = rc_train_options_default();
+    o->probe = 3;
+}
+
+static rc_status settle(cli_args *a, rc_error *e) {
+    struct plan_options *o = a->options;
+    rc_status s = cli_settle_training(a, &o->train, e);
+    if (s || a->help || (s = cli_check_task(a, e))) return s;
+    if (o->train.n_files == 0) return rc_fail(e, RC_EINVAL, "expected FILE...: the text that training would read");
+    for (size_t i = 0; i < o->train.n_files; i++)
+        if (!cli_is_source(o->train.files[i]) && (s = cli_check_input("data", o->train.files[i], e))) return s;
+    return RC_OK;
+}
+
+static void print_plan(const rc_plan *p, const rc_train_options *o) {
+    char text[32], other[32];
+    printf("vocabulary   %zu entries\n", p->vocab_size);
+    printf("data         %zu tokens to train on, %zu to validate\n", p->train_tokens, p->valid_tokens);
+    printf("model        %s, %lld x %lld: %zu parameters\n", o->cell, (long long)o->layers, (long long)o->hidden,
+           p->parameters);
+    printf("memory       %s:", cli_bytes_text(text, sizeof text, (double)p->bytes_total));
+    printf(" parameters %s,", cli_bytes_text(text, sizeof text, (double)p->bytes_parameters));
+    printf(" optimizer and gradients %s,", cli_bytes_text(text, sizeof text, (double)p->bytes_optimizer));
+    printf(" activations %s\n", cli_bytes_text(text, sizeof text, (double)p->bytes_activations));
+    printf("speed        %s tokens/s, measured\n", cli_count_text(text, sizeof text, p->tokens_per_second));
+    printf("epoch        %zu steps, %s\n", p->steps_per_epoch, cli_time_text(text, sizeof text, p->seconds_per_epoch));
+    if (p->seconds_per_epoch <= 0 || p->steps_per_epoch == 0) return;
+    if (o->time > 0)
+        printf("--time %s: %.2f epochs, about %s steps\n", cli_time_text(text, sizeof text, o->time),
+               o->time / p->seconds_per_epoch,
+               cli_count_text(other, sizeof other, o->time / p->seconds_per_epoch * (double)p->steps_per_epoch));
+    if (o->epochs > 0)
+        printf("--epochs %g: %s\n", o->epochs, cli_time_text(text, sizeof text, o->epochs * p->seconds_per_epoch));
+    if (o->steps > 0)
+        printf("--steps %lld: %s\n", (long long)o->steps,
+               cli_time_text(text, sizeof text, (double)o->steps / (double)p->steps_per_epoch * p->seconds_per_epoch));
+}
+
+static int run(cli_args *a) {
+    struct plan_options *o = a->options;
+    rc_plan p;
+    rc_error e = {RC_OK, ""};
+    memset(&p, 0, sizeof p);
+    if (rc_plan_lm(&o->train, o->probe, &p, &e)) return cli_fail(a->command, &e);
+    if (!o->train.json) {
+        print_plan(&p, &o->train);
+        return CLI_DONE;
+    }
+    cli_print_json(
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "parameters", (json_int_t)p.parameters,
+                  "train_tokens", (json_int_t)p.train_tokens, "valid_tokens", (json_int_t)p.valid_tokens, "vocab_size",
+                  (json_int_t)p.vocab_size, "steps_per_epoch", (json_int_t)p.steps_per_epoch, "bytes_parameters",
+                  (json_int_t)p.bytes_parameters, "bytes_optimizer", (json_int_t)p.bytes_optimizer, "bytes_activations",
+                  (json_int_t)p.bytes_activations, "bytes_total", (json_int_t)p.bytes_total, "tokens_per_second",
+                  cli_json_real(p.tokens_per_second), "seconds_per_epoch", cli_json_real(p.seconds_per_epoch)));
+    return CLI_DONE;
+}
+
+const cli_command cmd_plan = {
+    .name = "plan",
+    .tasks = "lm",
+    .usage = "plan lm FILE... [OPTIONS OF train]",
+    .summary = "parameters, memory and time of a training run, before it",
+    .text =
+        "Takes the options of train, reads the data, builds the model and trains it for a moment to measure its speed; "
+        "nothing is written.",
+    .examples = "plan lm book.txt --hidden 512 --layers 2\nplan lm book.txt --preset good --json",
+    .words = "file",
+    .table = table,
+    .options_size = sizeof(struct plan_options),
+    .defaults = defaults,
+    .settle = settle,
+    .run = run,
+};

@@ -1,0 +1,169 @@
+/* cmd_train.c - recur train TASK DATA... -o MODEL */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "training.h"
+
+/* Sources that need no file, such as adding:T=200. */
+bool cli_is_source(const char *word) {
+    static const char *const sources[] = {"adding", "copy", "temporal-order", "count"};
+    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+        size_t n = strlen(sources[i]);
+        if (strncmp(word, sources[i], n) == 0 && (word[n] == ':' || word[n] == 0)) return true;
+    }
+    return false;
+}
+
+/* The first word of `train`, `plan` and `compare` is a task. Fails with what exists. */
+rc_status cli_check_task(const cli_args *a, rc_error *e) {
+    const char *task = a->n_words ? a->words[0] : NULL, *tasks[] = {"lm"};
+    if (!task) return rc_fail(e, RC_EINVAL, "expected a task, then its data; tasks: %s", a->command->tasks);
+    if (strcmp(task, "lm") == 0) return RC_OK;
+    const char *near = cli_suggest(tasks, 1, task);
+    if (near) return rc_fail(e, RC_EINVAL, "unknown task \"%s\"; did you mean %s?", task, near);
+    return rc_fail(e, RC_EINVAL, "unknown task \"%s\"; tasks: %s", task, a->command->tasks);
+}
+
+rc_status cli_settle_training(cli_args *a, rc_train_options *o, rc_error *e) {
+    rc_status s = rc_train_apply_preset(o, a->names, a->n_given, e);
+    if (s) return s;
+    if (a->n_words > 1) {
+        o->files = a->words + 1;
+        o->n_files = a->n_words - 1;
+    }
+    return RC_OK;
+}
+
+static void defaults(void *options) { *(rc_train_options *)options = rc_train_options_default(); }
+
+static rc_status settle(cli_args *a, rc_error *e) {
+    rc_train_options *o = a->options;
+    rc_status s = cli_settle_training(a, o, e);
+    if (s || a->help || (s = cli_check_task(a, e))) return s;
+    if (o->resume && o->from)
+        return rc_fail(e, RC_EINVAL, "--resume goes on with a run and --from starts a new one: give one of them");
+    if (o->n_files == 0 && !o->resume)
+        return rc_fail(e, RC_EINVAL,
+                       "expected FILE...: text to learn from (- is standard input), or a source such as adding:T=100");
+    for (size_t i = 0; i < o->n_files; i++)
+        if (!cli_is_source(o->files[i]) && (s = cli_check_input("data", o->files[i], e))) return s;
+    if (!o->out && !o->resume && !(o->n_files && cli_is_source(o->files[0])))
+        return rc_fail(e, RC_EINVAL, "expected -o MODEL: the file that the trained model is written to");
+    return RC_OK;
+}
+
+/* ---- while it runs ----------------------------------------------------------------------------------------------------- */
+
+static void on_message(void *ctx, const char *line) { cli_progress_line(ctx, "%s", line); }
+
+static void on_step(void *ctx, const rc_train_progress *t) { cli_progress_training(ctx, NULL, t); }
+
+static void on_validation(void *ctx, const rc_train_progress *t, const rc_train_validation *v) {
+    char rate[24], time[24];
+    cli_progress_line(ctx, "step %llu  epoch %.2f  train %.4f  valid %.4f%s  %s tokens/s  %s",
+                      (unsigned long long)v->step, t->epoch, t->loss, v->loss, v->improved ? "  best" : "",
+                      cli_count_text(rate, sizeof rate, t->tokens_per_second),
+                      cli_time_text(time, sizeof time, t->seconds));
+}
+
+static void on_sample(void *ctx, uint64_t step, const char *text, size_t len) {
+    cli_progress_sample(ctx, step, text, len);
+}
+
+/* ---- afterwards ---------------------------------------------------------------------------------------------------------- */
+
+static void print_resume(const rc_train_result *r) {
+    char *program = cli_shell_quote(cli_program), *run = cli_shell_quote(r->run);
+    fprintf(stderr, "interrupted after step %llu; the checkpoint is in %s. To go on:\n  %s train lm --resume %s\n",
+            (unsigned long long)r->steps, r->run, program, run);
+    free(program);
+    free(run);
+}
+
+static void print_result(const rc_train_result *r) {
+    char count[24], time[24], rate[24];
+    if (isfinite(r->best_valid_loss))
+        printf("validation  %.4f nats a token (perplexity %.2f), the best of this run; last %.4f\n", r->best_valid_loss,
+               exp(r->best_valid_loss), r->valid_loss);
+    if (isfinite(r->accuracy))
+        printf("accuracy    %.2f %%: %s\n", 100 * r->accuracy, r->solved ? "solved" : "not solved");
+    if (isfinite(r->old_valid_loss_before))
+        printf("new data    %.4f nats a token before, %.4f after\n", r->old_valid_loss_before, r->old_valid_loss_after);
+    printf("training    %llu steps, %.2f epochs in %s, %s tokens/s%s\n", (unsigned long long)r->steps, r->epochs,
+           cli_time_text(time, sizeof time, r->seconds), cli_count_text(rate, sizeof rate, r->tokens_per_second),
+           r->stopped_early ? "; stopped early, no improvement" : "");
+    if (*r->run) printf("run         %s\n", r->run);
+    if (*r->model) {
+        char *program = cli_shell_quote(cli_program), *model = cli_shell_quote(r->model);
+        printf("model       %s, %s parameters\n", r->model, cli_count_text(count, sizeof count, (double)r->parameters));
+        if (!isfinite(r->accuracy)) printf("go on with  %s predict %s --prompt \"The \"\n", program, model);
+        free(program);
+        free(model);
+    }
+}
+
+json_t *cli_result_json(const rc_train_result *r) {
+    return json_pack(
+        "{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:b, s:b, s:s, s:s}",                 //
+        "steps", (json_int_t)r->steps, "epochs", cli_json_real(r->epochs), "seconds", cli_json_real(r->seconds), //
+        "train_loss", cli_json_real(r->train_loss), "valid_loss", cli_json_real(r->valid_loss),                  //
+        "best_valid_loss", cli_json_real(r->best_valid_loss),                                                    //
+        "tokens_per_second", cli_json_real(r->tokens_per_second), "parameters", (json_int_t)r->parameters,       //
+        "tokens", (json_int_t)r->tokens, "old_valid_loss_before", cli_json_real(r->old_valid_loss_before),       //
+        "old_valid_loss_after", cli_json_real(r->old_valid_loss_after), "accuracy", cli_json_real(r->accuracy),  //
+        "solved", isfinite(r->accuracy) ? json_boolean(r->solved) : json_null(), "stopped_early",                //
+        (int)r->stopped_early, "interrupted", (int)r->interrupted, "run", r->run, "model", r->model);
+}
+
+static int run(cli_args *a) {
+    rc_train_options *o = a->options;
+    cli_progress p = cli_progress_new(o->quiet);
+    rc_train_hooks hooks = {&p, on_message, on_step, on_validation, on_sample};
+    rc_train_result r;
+    rc_error e = {RC_OK, ""};
+    memset(&r, 0, sizeof r);
+    cli_catch_interrupts();
+    rc_status s = rc_train_lm(o, &hooks, &r, &e);
+    cli_progress_done(&p);
+    if (s == RC_EINTERRUPTED && *r.run) {
+        if (o->json) {
+            json_t *j = cli_result_json(&r);
+            json_object_set_new(j, "interrupted", json_true());
+            cli_print_json(j);
+        }
+        print_resume(&r);
+        return CLI_INTERRUPTED;
+    }
+    if (s && s != RC_ESTOP)
+        return s == RC_EINVAL ? cli_usage_error(a->command, "%s", e.text) : cli_fail(a->command, &e);
+    if (o->json)
+        cli_print_json(cli_result_json(&r));
+    else if (!o->quiet)
+        print_result(&r);
+    return CLI_DONE;
+}
+
+const cli_command cmd_train = {
+    .name = "train",
+    .tasks = "lm",
+    .usage = "train lm FILE... -o MODEL [OPTIONS]\ntrain lm --resume RUN [OPTIONS]",
+    .summary = "learn a model from data: train lm FILE... -o MODEL",
+    .text = "Trains a language model on text and writes one file that holds all of it: weights, vocabulary, settings. "
+            "FILE is text or gzip, - is standard input; several files are one text. The last tenth is kept for "
+            "validation unless --valid names a file. Sources that need no file: adding:T=200, copy:T=50, "
+            "temporal-order:T=50, count:T=50.\n\n"
+            "Ctrl-C finishes the step, saves a checkpoint and prints the command that goes on from there. "
+            "A run folder (runs/DATE-TIME-NAME, or --run) keeps settings, metrics, samples and checkpoints.",
+    .examples = "train lm book.txt -o book.safetensors --preset quick\n"
+                "train lm book.txt -o book.safetensors --cell gru --layers 2 --hidden 256 --time 3m\n"
+                "train lm wiki.train --valid wiki.valid --vocab word -o wiki.safetensors\n"
+                "train lm mine.txt --from book.safetensors -o mine.safetensors --steps 500\n"
+                "train lm adding:T=100 --cell lstm --time 60s",
+    .words = "file",
+    .table = rc_train_option_table,
+    .options_size = sizeof(rc_train_options),
+    .defaults = defaults,
+    .settle = settle,
+    .run = run,
+};

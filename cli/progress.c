@@ -1,0 +1,129 @@
+/* progress.c - what a person sees while training runs, and Ctrl-C. Everything goes to standard error. */
+#include "cli.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+/* ---- Ctrl-C -------------------------------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t interrupts;
+
+static void on_signal(int number) {
+    static const char note[] = "\nstopping after this step and saving; once more to leave at once\n";
+    if (interrupts++) _exit(128 + number);
+    rc_train_interrupt();
+    if (write(STDERR_FILENO, note, sizeof note - 1) < 0) return;
+}
+
+void cli_catch_interrupts(void) {
+    struct sigaction sa;
+    memset(&sa, 0, sizeof sa);
+    sa.sa_handler = on_signal;
+    sigemptyset(&sa.sa_mask);
+    sa.sa_flags = SA_RESTART;
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+}
+
+bool cli_interrupted(void) { return interrupts > 0; }
+
+/* ---- lines ---------------------------------------------------------------------------------------------------------- */
+
+cli_progress cli_progress_new(bool quiet) {
+    cli_progress p = {.terminal = isatty(STDERR_FILENO) != 0, .quiet = quiet, .last_time = cli_now(), .width = 80};
+    const char *term = getenv("TERM");
+    if (term && strcmp(term, "dumb") == 0) p.terminal = false;
+    return p;
+}
+
+static void close_line(cli_progress *p) {
+    if (p->open) fputs("\r\033[K", stderr);
+    p->open = false;
+}
+
+void cli_progress_line(cli_progress *p, const char *format, ...) {
+    if (p->quiet) return;
+    close_line(p);
+    va_list ap;
+    va_start(ap, format);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+}
+
+static int terminal_width(void) {
+    struct winsize w;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col : 80;
+}
+
+/* "[=======>        ]", n columns inside */
+static void draw_bar(char *out, int n, double fraction) {
+    int full = (int)(fraction * n);
+    *out++ = '[';
+    for (int i = 0; i < n; i++) *out++ = i < full ? '=' : i == full ? '>' : ' ';
+    *out++ = ']';
+    *out = 0;
+}
+
+void cli_progress_training(cli_progress *p, const char *label, const rc_train_progress *t) {
+    if (p->quiet) return;
+    double now = cli_now(), since = now - p->last_time;
+    bool due = p->terminal ? since >= 0.1 : since >= 10 || (since >= 0.5 && t->progress - p->last_progress >= 0.05);
+    if (!due) return;
+    p->last_time = now;
+    p->last_progress = t->progress;
+    char steps[48], rate[24], left[24] = "?", line[256];
+    if (t->steps)
+        snprintf(steps, sizeof steps, "%llu/%llu", (unsigned long long)t->step, (unsigned long long)t->steps);
+    else
+        snprintf(steps, sizeof steps, "%llu", (unsigned long long)t->step);
+    if (t->seconds_left >= 0) cli_time_text(left, sizeof left, t->seconds_left);
+    snprintf(line, sizeof line, "%s%s%3.0f%%  step %s  epoch %.2f  loss %.4f  lr %.2g  %s tokens/s  %s left",
+             label ? label : "", label ? "  " : "", 100 * t->progress, steps, t->epoch, t->loss, t->lr,
+             cli_count_text(rate, sizeof rate, t->tokens_per_second), left);
+    if (!p->terminal) {
+        fprintf(stderr, "%s\n", line);
+        return;
+    }
+    int width = terminal_width(), room = width - 1 - (int)strlen(line) - 4;
+    char bar[48] = "";
+    if (room >= 8) draw_bar(bar, room > 30 ? 30 : room, t->progress);
+    fprintf(stderr, "\r%s%s%.*s\033[K", bar, *bar ? " " : "", width - 1, line);
+    fflush(stderr);
+    p->open = true;
+}
+
+/* A few lines are enough to see it getting better; the run folder keeps the whole. */
+void cli_progress_sample(cli_progress *p, uint64_t step, const char *text, size_t len) {
+    enum { LINES = 6 };
+    if (p->quiet) return;
+    char *clean = cli_clean_text(text, len), *line = clean;
+    cli_progress_line(p, "sample at step %llu:", (unsigned long long)step);
+    int width = p->terminal ? terminal_width() - 5 : 100;
+    for (int i = 0; i < LINES && line && *line;) {
+        char *end = strchr(line, '\n');
+        size_t n = end ? (size_t)(end - line) : strlen(line);
+        char *next = end ? end + 1 : line + n;
+        if (n > (size_t)width) { /* a long line goes on in the next row */
+            for (n = (size_t)width; n > 1 && ((unsigned char)line[n] & 0xC0) == 0x80; n--)
+                ;
+            next = line + n;
+        }
+        if (n > 0) { /* blank lines would take the room of text */
+            fprintf(stderr, "  | %.*s\n", (int)n, line);
+            i++;
+        }
+        line = next;
+    }
+    free(clean);
+}
+
+void cli_progress_done(cli_progress *p) {
+    close_line(p);
+    fflush(stderr);
+}

@@ -1,0 +1,15 @@
+/* training.h - what train, plan and compare share. */
+#ifndef RECUR_CLI_TRAINING_H
+#define RECUR_CLI_TRAINING_H
+
+#include "cli.h"
+
+bool cli_is_source(const char *word); /* "adding:T=200" and the like: needs no file */
+rc_status cli_check_task(const cli_args *a, rc_error *e);
+/* Applies the preset and points o->files at the words after the task. */
+rc_status cli_settle_training(cli_args *a, rc_train_options *o, rc_error *e);
+json_t *cli_result_json(const rc_train_result *r);
+/* An unknown cell is an error that names the nearest one, or all. */
+rc_status cli_check_cell(const char *where, const char *cell, rc_error *e);
+
+#endif
