@@ -10,7 +10,7 @@
  * count of floating-point operations of the whole job: below rc__parallel_threshold one thread does it all. Inside a
  * parallel job a nested call runs serially. */
 void rc__parallel(size_t tasks, double work, void (*fn)(void *ctx, size_t task, int worker), void *ctx);
-extern double rc__parallel_threshold; /* measured: a region costs about 2 us; tests set it to 0 */
+extern double rc__parallel_threshold; /* measured: parallel.c; tests set it to 0 */
 /* Number of workers rc__parallel may use at most now (1 inside a job). */
 int rc__workers(void);
 #endif
