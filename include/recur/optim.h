@@ -9,6 +9,8 @@
 extern "C" {
 #endif
 
+/* Row-sparse parameters (rc_param.sparse): norm, update, moments, decay and zeroing touch the rows in use only; moments of the
+ * other rows stand still, bias correction counts all steps (torch.optim.SparseAdam). */
 typedef enum rc_optim_kind { RC_OPTIM_SGD, RC_OPTIM_RMSPROP, RC_OPTIM_ADAGRAD, RC_OPTIM_ADAM, RC_OPTIM_ADAMW } rc_optim_kind;
 const char *rc_optim_name(rc_optim_kind k);                /* "adamw" */
 bool rc_optim_from_name(const char *name, rc_optim_kind *k);
@@ -20,23 +22,24 @@ typedef struct rc_optim_options {
     bool nesterov;           /* SGD */
     double alpha;            /* RMSProp; default 0.99 */
     double beta1, beta2;     /* Adam(W); 0.9, 0.999 */
-    double eps;              /* default 1e-8 (Adagrad 1e-10 when left 0) */
+    double eps;              /* 0, the default, is torch's: 1e-8, Adagrad 1e-10 */
     double weight_decay;     /* L2 in the gradient for all but AdamW (decoupled there); not on no_decay parameters */
-    double clip_norm;        /* global norm of all gradients, 0 = off */
+    double clip_norm;        /* global norm of all gradients (after clip_value), 0 = off; torch's clip_grad_norm_ */
     double clip_value;       /* each element, before the norm, 0 = off */
 } rc_optim_options;
 rc_optim_options rc_optim_options_default(void);
 
 typedef struct rc_optim rc_optim;
 typedef struct rc_optim_report {
-    double grad_norm;          /* before clipping, over all unfrozen parameters */
+    double grad_norm;          /* before any clipping, over all unfrozen parameters */
     bool clipped;
     const rc_param *bad;       /* first parameter with a NaN or infinite gradient; then nothing was updated */
 } rc_optim_report;
 
 rc_status rc_optim_new(rc_optim **out, rc_params *ps, const rc_optim_options *opt, rc_error *e);
 void rc_optim_free(rc_optim *o);
-/* One update with learning rate lr; then zeroes the gradients. RC_EDIVERGED: see report->bad; gradients are kept. */
+/* One update with learning rate lr; then zeroes the gradients. RC_EDIVERGED: see report->bad; nothing was updated, gradients are
+ * kept. report may be NULL. The same bits for any number of threads; allocates nothing. */
 rc_status rc_optim_step(rc_optim *o, double lr, rc_optim_report *report, rc_error *e);
 uint64_t rc_optim_steps(const rc_optim *o);
 void rc_optim_set_steps(rc_optim *o, uint64_t n);
@@ -56,13 +59,14 @@ bool rc_schedule_from_name(const char *name, rc_schedule_kind *k);
 
 typedef struct rc_schedule {
     rc_schedule_kind kind;
-    uint64_t warmup;        /* steps of linear warm-up from 0 */
+    uint64_t warmup;        /* steps of linear warm-up: update k of them (from 1) has k / warmup of the rate */
     double gamma;           /* STEP: factor at each drop (0.5); EXPONENTIAL: total factor at the end (0.01) ;
                                PLATEAU: factor (0.25) */
     double every;           /* STEP: a drop each time this fraction of the run has passed (0.25) */
-    double floor;           /* never below this factor (COSINE's end; default 0.02) */
+    double floor;           /* never below this factor, warm-up apart (COSINE and ONE_CYCLE end there; 0.02 for
+                               COSINE, else 0) */
     double peak_at;         /* ONE_CYCLE: fraction of the run at the peak (0.3) */
-    int patience;           /* PLATEAU: validations without improvement (1) */
+    int patience;           /* PLATEAU: validations without improvement (by 1e-4 of the best) that are let pass (1) */
     /* PLATEAU's state, in checkpoints */
     double best, factor;
     int bad;
@@ -75,11 +79,12 @@ void rc_schedule_observe(rc_schedule *s, double validation_loss); /* PLATEAU */
 /* ---- averaging of weights ------------------------------------------------------------------------------------------ */
 typedef struct rc_average rc_average;
 typedef enum rc_average_kind { RC_AVERAGE_NONE, RC_AVERAGE_EMA, RC_AVERAGE_SWA } rc_average_kind;
-/* EMA: a = d a + (1-d) w with d = min(decay, (1+n)/(10+n)). SWA: the plain mean of what it was shown. */
+/* EMA: a = d a + (1-d) w with d = min(decay, (1+n)/(10+n)), n updates before. SWA: the plain mean of what it was shown. Starts
+ * as a copy of the weights. NONE gives RC_OK and NULL, which the functions below take for "nothing to do". ps must outlive it. */
 rc_status rc_average_new(rc_average **out, rc_params *ps, rc_average_kind kind, double decay, rc_error *e);
 void rc_average_free(rc_average *a);
 void rc_average_update(rc_average *a);
-/* Exchanges the parameters' values with the average (call again to go back). */
+/* Exchanges the parameters' values with the average (call again to go back). No update while exchanged. */
 void rc_average_swap(rc_average *a);
 rc_real *rc_average_block(rc_average *a);
 uint64_t rc_average_count(const rc_average *a);
