@@ -15,6 +15,8 @@ rc_status rc__init_check(const char *name, int ndim, const size_t *dim, const rc
     size_t blocks = init->blocks ? init->blocks : 1;
     if (dim[0] % blocks)
         return rc_fail(e, RC_EINVAL, "parameter %s: %zu rows do not divide into %zu blocks", name, dim[0], blocks);
+    if (init->only_block > blocks)
+        return rc_fail(e, RC_EINVAL, "parameter %s: only block %zu of %zu", name, init->only_block, blocks);
     if (init->kind >= RC_INIT_ORTHOGONAL && ndim < 2)
         return rc_fail(e, RC_EINVAL, "parameter %s: %s initialisation needs a matrix, not shape %s", name, kind,
                        rc__shape_text(ndim, dim));

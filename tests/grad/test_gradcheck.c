@@ -125,8 +125,8 @@ static void test_checks_parameters(void **state) {
     assert_int_equal(rc_params_new(&ps, NULL), RC_OK);
     size_t dim[1] = {6};
     rc_param *p[3] = {0};
-    p[0] = rc_params_add(ps, "first", 1, dim, (rc_init){RC_INIT_NORMAL, 1, 0, 0}, NULL);
-    p[1] = rc_params_add(ps, "second", 1, dim, (rc_init){RC_INIT_NORMAL, 1, 0, 0}, NULL);
+    p[0] = rc_params_add(ps, "first", 1, dim, (rc_init){.kind = RC_INIT_NORMAL, .value = 1}, NULL);
+    p[1] = rc_params_add(ps, "second", 1, dim, (rc_init){.kind = RC_INIT_NORMAL, .value = 1}, NULL);
     assert_int_equal(rc_params_build(ps, 3, NULL), RC_OK);
     rc__gradcheck c = {.build = param_build, .ctx = p, .params = ps, .n = 1,
                        .in = {{.name = "x", .ndim = 1, .dim = {6}}}};

@@ -65,6 +65,9 @@ static void test_constants(void **state) {
     rc_params *ps = build(1, (size_t[]){7}, (rc_init){.kind = RC_INIT_CONSTANT, .value = 1.5});
     for (size_t i = 0; i < 7; i++) assert_true(rc_params_at(ps, 0)->w[i] == 1.5f);
     rc_params_free(ps);
+    ps = build(1, (size_t[]){8}, (rc_init){.kind = RC_INIT_CONSTANT, .value = 1.5, .blocks = 4, .only_block = 2});
+    for (size_t i = 0; i < 8; i++) assert_true(rc_params_at(ps, 0)->w[i] == (i / 2 == 1 ? 1.5f : 0));
+    rc_params_free(ps);
     ps = build(2, (size_t[]){6, 2}, (rc_init){.kind = RC_INIT_IDENTITY, .gain = 0.5, .blocks = 3});
     for (size_t i = 0; i < 6; i++)
         for (size_t j = 0; j < 2; j++) assert_true(rc_params_at(ps, 0)->w[i * 2 + j] == (i % 2 == j ? 0.5f : 0));

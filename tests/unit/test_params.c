@@ -65,6 +65,8 @@ static void test_refusals(void **state) {
     refused(ps, "a", 2, d, (rc_init){.kind = (rc_init_kind)99}, "parameter a: unknown kind of initialisation 99");
     refused(ps, "a", 2, d, (rc_init){.kind = RC_INIT_ORTHOGONAL, .blocks = 3},
             "parameter a: 4 rows do not divide into 3 blocks");
+    refused(ps, "a", 2, d, (rc_init){.kind = RC_INIT_CONSTANT, .blocks = 2, .only_block = 3},
+            "parameter a: only block 3 of 2");
     refused(ps, "a", 1, d, (rc_init){.kind = RC_INIT_ORTHOGONAL},
             "parameter a: orthogonal initialisation needs a matrix, not shape (4)");
     rc_error e = {0};
