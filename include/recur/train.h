@@ -26,7 +26,8 @@ typedef struct rc_train_options {
     int64_t layers, hidden, embedding /* 0 = hidden */, proj, depth;
     bool tied;
     const char *skip;         /* none | residual | highway */
-    double dropout, dropout_input, dropout_output, dropout_embedding, recurrent_dropout, zoneout, zoneout_c, weight_drop;
+    double dropout, dropout_input, dropout_output /* < 0: as dropout */, dropout_embedding;
+    double recurrent_dropout, zoneout, zoneout_c, weight_drop;
     bool dropout_sequence, learn_initial_state;
     const char *init;         /* default | torch | xavier | he | orthogonal | uniform | identity */
     double forget_bias;
@@ -66,8 +67,20 @@ typedef struct rc_train_options {
 
 rc_train_options rc_train_options_default(void);
 const rc_option *rc_train_option_table(size_t *n);
-/* Fills in what a preset says, for every field named in set (n names) left alone. */
+/* Fills in what o->preset says, for every option but those named in set (n names), which the user gave. */
 rc_status rc_train_apply_preset(rc_train_options *o, const char *const *set, size_t n, rc_error *e);
+/* The learning rate that lr = 0 stands for. */
+double rc_train_default_lr(const char *optimizer);
+
+/* config.json of a run folder, or one written by hand: an object of option names and values, "files": [...], and notes
+ * ("recur", "task") that are not options. Absent options keep their defaults. Strings of the options belong to the config.
+ * Unknown names are RC_EINVAL with a suggestion. */
+typedef struct rc_train_config rc_train_config;
+rc_status rc_train_config_read(rc_train_config **out, const char *path, rc_error *e);
+const rc_train_options *rc_train_config_options(const rc_train_config *c);
+bool rc_train_config_has(const rc_train_config *c, const char *name); /* was it in the file? */
+void rc_train_config_free(rc_train_config *c);
+rc_status rc_train_config_write(const rc_train_options *o, const char *path, rc_error *e);
 
 /* What happens, as it happens. Any of these may be NULL. */
 typedef struct rc_train_progress {
@@ -94,10 +107,15 @@ typedef struct rc_train_hooks {
 
 typedef struct rc_train_result {
     uint64_t steps;
-    double epochs, seconds, train_loss, valid_loss, best_valid_loss;
+    double epochs, seconds, train_loss;
+    double best_valid_loss; /* the lowest of the validations while training: parallel rows, docs/training.md */
+    double valid_loss;      /* of the model written, one stateful pass over the validation text (rc_lm_eval) */
+    uint64_t best_step;
     double tokens_per_second;
     size_t parameters, tokens;
-    double old_valid_loss_before, old_valid_loss_after; /* fine-tuning: on the new data, before and after; NaN otherwise */
+    /* Fine-tuning, stateful passes; NaN otherwise. new_: on the new validation text (after = valid_loss). old_: on the
+     * validation text that the model file's provenance names, when it still exists. */
+    double new_valid_loss_before, old_valid_loss_before, old_valid_loss_after;
     double accuracy;        /* synthetic sources; NaN otherwise */
     bool solved;
     bool stopped_early, interrupted;
@@ -105,7 +123,10 @@ typedef struct rc_train_result {
 } rc_train_result;
 
 /* Trains a language model (or, for a source, the sequence model of that experiment). RC_EINTERRUPTED after
- * rc_train_interrupt: the step was finished and a checkpoint saved. RC_EDIVERGED: the message names tensor and batch. */
+ * rc_train_interrupt: the step was finished and a checkpoint saved. RC_EDIVERGED: the message names tensor and batch.
+ * result (may be NULL) is filled as far as the run came, result->run before anything can fail for hours.
+ * o->resume: options come from the run's config.json; fields of o that differ from rc_train_options_default() replace
+ * them, which only the budget, logging and output options may do (RC_EINVAL names another). One training per process. */
 rc_status rc_train_lm(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result, rc_error *e);
 /* Asks the running training to stop after its step; safe in a signal handler. */
 void rc_train_interrupt(void);
@@ -119,7 +140,9 @@ typedef struct rc_plan {
 rc_status rc_plan_lm(const rc_train_options *o, double probe_seconds, rc_plan *plan, rc_error *e);
 
 /* ---- gradient norm against distance in time (the vanishing-gradient experiment) -------------------------------------- */
-/* norms[T]: mean norm of dLoss/dh(T - k) for k = 0..T-1 of an untrained or trained net on the source's data. */
+/* norms[k]: norm of dLoss/dstate(T - k), mean over a batch, for k = 0..n-1, of an untrained or trained net on the data of
+ * the source o->files[0]; the loss is that of the last step alone. The state is h of all layers and, for cells that have
+ * it, c. trained: o's budget is spent on training first (no run folder). */
 rc_status rc_gradient_flow(const rc_train_options *o, bool trained, double *norms, size_t cap, size_t *n, rc_error *e);
 
 /* ---- run folders -------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,370 @@
+/* options.c - the table of training options, their defaults, presets, and config.json. */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "formats/json.h"
+#include "recur/train.h"
+#include "train/options.h"
+
+/* Defaults for a newcomer's text of 0.1 to 10 MB: what reaches a good loss without being told anything. */
+rc_train_options rc_train_options_default(void) {
+    return (rc_train_options){
+        .valid_fraction = 0.1,
+        .vocab = "char",
+        .preset = "",
+        .cell = "lstm",
+        .layers = 2,
+        .hidden = 256,
+        .depth = 3,
+        .skip = "none",
+        .dropout = 0.1,
+        .dropout_output = -1,
+        .init = "default",
+        .forget_bias = 1,
+        .optimizer = "adamw",
+        .beta1 = 0.9,
+        .beta2 = 0.99, /* a shorter memory than 0.999: small text, high rates, quick budgets */
+        .eps = 1e-8,
+        .weight_decay = 0.01,
+        .clip = 1,
+        .schedule = "cosine",
+        .warmup = 100,
+        .average = "none",
+        .average_decay = 0.999,
+        .batch = 64,
+        .seq_len = 64,
+        .accumulate = 1,
+        .sample_length = 300,
+        .sample_prompt = "",
+        .keep = 3,
+        .seed = 1,
+    };
+}
+
+#define AT(field) offsetof(rc_train_options, field)
+#define INF DBL_MAX
+#define BIG 9007199254740992.0 /* 2^53: whole numbers stay exact in a double */
+
+static const rc_option table[] = {
+    {"valid", 0, RC_OPT_PATH_IN, AT(valid), 0, 0, NULL, "FILE", "Data", "validation text (default: the end of the training text)"},
+    {"valid-fraction", 0, RC_OPT_REAL, AT(valid_fraction), 0, 0.9, NULL, "X", "Data",
+     "share of the text kept for validation, from its end; 0 = none"},
+    {"vocab", 0, RC_OPT_STRING, AT(vocab), 0, 0, NULL, "KIND", "Data",
+     "char, byte, word, word:N, bpe:N, or a tokenizer.json"},
+
+    {"preset", 0, RC_OPT_CHOICE, AT(preset), 0, 0, "quick good", "NAME", "Model",
+     "quick: 3 minutes on 2 cores; good: 20 minutes. Options given beside it win"},
+    {"cell", 0, RC_OPT_CHOICE, AT(cell), 0, 0,
+     "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 mgu rhn indrnn mingru minlstm sru",
+     "CELL", "Model", "kind of recurrent cell"},
+    {"layers", 0, RC_OPT_INT, AT(layers), 1, 64, NULL, "N", "Model", "recurrent layers"},
+    {"hidden", 0, RC_OPT_INT, AT(hidden), 1, 65536, NULL, "N", "Model", "width of each layer"},
+    {"embedding", 0, RC_OPT_INT, AT(embedding), 0, 65536, NULL, "N", "Model", "width of the embedding; 0 = as hidden"},
+    {"proj", 0, RC_OPT_INT, AT(proj), 0, 65536, NULL, "N", "Model", "lstm-projection: width of h; 0 = half of hidden"},
+    {"depth", 0, RC_OPT_INT, AT(depth), 1, 64, NULL, "N", "Model", "rhn: micro-steps per time step"},
+    {"tied", 0, RC_OPT_BOOL, AT(tied), 0, 0, NULL, NULL, "Model", "the softmax shares the embedding's matrix"},
+    {"skip", 0, RC_OPT_CHOICE, AT(skip), 0, 0, "none residual highway", "KIND", "Model", "connections around layers"},
+    {"learn-initial-state", 0, RC_OPT_BOOL, AT(learn_initial_state), 0, 0, NULL, NULL, "Model",
+     "the initial state is a parameter"},
+    {"init", 0, RC_OPT_CHOICE, AT(init), 0, 0, "default torch xavier he orthogonal uniform identity", "KIND", "Model",
+     "initial weights of the recurrent layers"},
+    {"forget-bias", 0, RC_OPT_REAL, AT(forget_bias), -100, 100, NULL, "X", "Model", "added to the forget gate's bias at the start"},
+
+    {"dropout", 0, RC_OPT_REAL, AT(dropout), 0, 0.99, NULL, "P", "Regularization",
+     "between layers and before the softmax (see dropout-output)"},
+    {"dropout-input", 0, RC_OPT_REAL, AT(dropout_input), 0, 0.99, NULL, "P", "Regularization", "on the embedded input"},
+    {"dropout-output", 0, RC_OPT_REAL, AT(dropout_output), -1, 0.99, NULL, "P", "Regularization",
+     "before the softmax; -1 = as dropout"},
+    {"dropout-embedding", 0, RC_OPT_REAL, AT(dropout_embedding), 0, 0.99, NULL, "P", "Regularization", "whole rows of the embedding"},
+    {"dropout-sequence", 0, RC_OPT_BOOL, AT(dropout_sequence), 0, 0, NULL, NULL, "Regularization",
+     "one dropout mask per sequence instead of one per step"},
+    {"recurrent-dropout", 0, RC_OPT_REAL, AT(recurrent_dropout), 0, 0.99, NULL, "P", "Regularization",
+     "on h before the recurrent product, one mask per sequence"},
+    {"zoneout", 0, RC_OPT_REAL, AT(zoneout), 0, 0.99, NULL, "P", "Regularization", "units of h that keep their last value"},
+    {"zoneout-c", 0, RC_OPT_REAL, AT(zoneout_c), 0, 0.99, NULL, "P", "Regularization", "units of c that keep their last value"},
+    {"weight-drop", 0, RC_OPT_REAL, AT(weight_drop), 0, 0.99, NULL, "P", "Regularization", "on the recurrent weights, one mask per segment"},
+    {"weight-decay", 0, RC_OPT_REAL, AT(weight_decay), 0, 100, NULL, "X", "Regularization", "not on biases, norms and embeddings"},
+
+    {"optimizer", 0, RC_OPT_CHOICE, AT(optimizer), 0, 0, "sgd rmsprop adagrad adam adamw", "NAME", "Optimization", "update rule"},
+    {"lr", 0, RC_OPT_REAL, AT(lr), 0, 1000, NULL, "X", "Optimization",
+     "learning rate; 0 = the optimizer's (adam, adamw 0.002, rmsprop 0.001, adagrad 0.01, sgd 0.5)"},
+    {"momentum", 0, RC_OPT_REAL, AT(momentum), 0, 0.9999, NULL, "X", "Optimization", "sgd, rmsprop"},
+    {"nesterov", 0, RC_OPT_BOOL, AT(nesterov), 0, 0, NULL, NULL, "Optimization", "sgd: Nesterov's momentum"},
+    {"beta1", 0, RC_OPT_REAL, AT(beta1), 0, 0.99999, NULL, "X", "Optimization", "adam, adamw: memory of the gradient"},
+    {"beta2", 0, RC_OPT_REAL, AT(beta2), 0, 0.9999999, NULL, "X", "Optimization", "adam, adamw: memory of its square"},
+    {"eps", 0, RC_OPT_REAL, AT(eps), 0, 1, NULL, "X", "Optimization", "added to the denominator of the update"},
+    {"clip", 0, RC_OPT_REAL, AT(clip), 0, 1e9, NULL, "X", "Optimization", "largest norm of the whole gradient; 0 = off"},
+    {"clip-value", 0, RC_OPT_REAL, AT(clip_value), 0, 1e9, NULL, "X", "Optimization", "largest element of the gradient; 0 = off"},
+    {"schedule", 0, RC_OPT_CHOICE, AT(schedule), 0, 0,
+     "constant step exponential cosine one-cycle inverse-sqrt plateau", "KIND", "Optimization", "learning rate over the run"},
+    {"warmup", 0, RC_OPT_INT, AT(warmup), 0, BIG, NULL, "N", "Optimization", "steps until the full learning rate"},
+    {"average", 0, RC_OPT_CHOICE, AT(average), 0, 0, "none ema swa", "KIND", "Optimization",
+     "average of the weights, used to validate, sample and save"},
+    {"average-decay", 0, RC_OPT_REAL, AT(average_decay), 0, 0.9999999, NULL, "X", "Optimization", "ema: memory per step"},
+    {"batch", 0, RC_OPT_INT, AT(batch), 1, 1000000, NULL, "N", "Optimization", "sequences side by side"},
+    {"seq-len", 0, RC_OPT_INT, AT(seq_len), 1, 1000000, NULL, "N", "Optimization", "steps of back-propagation through time"},
+    {"accumulate", 0, RC_OPT_INT, AT(accumulate), 1, 1000000, NULL, "N", "Optimization", "batches per update"},
+    {"full-bptt", 0, RC_OPT_BOOL, AT(full_bptt), 0, 0, NULL, NULL, "Optimization",
+     "each line is one document, its gradient is not truncated"},
+    {"no-carry", 0, RC_OPT_BOOL, AT(no_carry), 0, 0, NULL, NULL, "Optimization", "each segment starts from the initial state"},
+
+    {"steps", 0, RC_OPT_INT, AT(steps), 0, BIG, NULL, "N", "Budget", "updates; 0 = no limit"},
+    {"epochs", 0, RC_OPT_REAL, AT(epochs), 0, 1e9, NULL, "X", "Budget", "passes over the text; 0 = no limit (10 without any limit)"},
+    {"time", 0, RC_OPT_TIME, AT(time), 0, 1e9, NULL, "TIME", "Budget", "wall-clock time of training: 90s, 3m, 2h; schedules end inside it"},
+    {"patience", 0, RC_OPT_INT, AT(patience), 0, 1e6, NULL, "N", "Budget", "stop after N validations without improvement; 0 = off"},
+    {"valid-every", 0, RC_OPT_INT, AT(valid_every), 0, BIG, NULL, "N", "Budget", "steps between validations; 0 = about 20 in a run"},
+    {"sample-every", 0, RC_OPT_INT, AT(sample_every), 0, BIG, NULL, "N", "Budget", "steps between samples; 0 = at each validation"},
+    {"sample-length", 0, RC_OPT_INT, AT(sample_length), 0, 1e6, NULL, "N", "Budget", "tokens of a sample; 0 = no samples"},
+    {"sample-prompt", 0, RC_OPT_STRING, AT(sample_prompt), 0, 0, NULL, "TEXT", "Budget", "samples go on from this text"},
+
+    {"out", 'o', RC_OPT_PATH_OUT, AT(out), 0, 0, NULL, "FILE", "Run", "model file (default: model.safetensors in the run folder)"},
+    {"run", 0, RC_OPT_STRING, AT(run), 0, 0, NULL, "DIR", "Run", "run folder (default: runs/DATE-TIME-NAME)"},
+    {"resume", 0, RC_OPT_STRING, AT(resume), 0, 0, NULL, "DIR", "Run", "go on with this run, from its last checkpoint"},
+    {"from", 0, RC_OPT_PATH_IN, AT(from), 0, 0, NULL, "MODEL", "Run", "fine-tune this model; its vocabulary and sizes are kept"},
+    {"grow-vocab", 0, RC_OPT_BOOL, AT(grow_vocab), 0, 0, NULL, NULL, "Run", "fine-tuning: add the characters or words it lacks"},
+    {"freeze", 0, RC_OPT_STRING, AT(freeze), 0, 0, NULL, "NAMES", "Run", "parameters kept as they are: patterns, comma separated"},
+    {"lr-groups", 0, RC_OPT_STRING, AT(lr_groups), 0, 0, NULL, "LIST", "Run", "PATTERN=FACTOR,...: other learning rates for some parameters"},
+    {"keep", 0, RC_OPT_INT, AT(keep), 1, 1e6, NULL, "N", "Run", "checkpoints kept beside the best model"},
+    {"checkpoint-every", 0, RC_OPT_INT, AT(checkpoint_every), 0, BIG, NULL, "N", "Run", "steps between checkpoints; 0 = at each validation"},
+    {"seed", 0, RC_OPT_INT, AT(seed), 0, BIG, NULL, "N", "Run", "same seed, same result, for any number of threads"},
+    {"threads", 0, RC_OPT_INT, AT(threads), 0, 1024, NULL, "N", "Run", "0 = all cores"},
+    {"quiet", 0, RC_OPT_BOOL, AT(quiet), 0, 0, NULL, NULL, "Run", "nothing but errors"},
+    {"json", 0, RC_OPT_BOOL, AT(json), 0, 0, NULL, NULL, "Run", "one JSON object about the result on standard output"},
+};
+static const size_t table_len = sizeof table / sizeof *table;
+
+const rc_option *rc_train_option_table(size_t *n) {
+    *n = table_len;
+    return table;
+}
+
+double rc_train_default_lr(const char *optimizer) {
+    if (!strcmp(optimizer, "sgd")) return 0.5;
+    if (!strcmp(optimizer, "rmsprop")) return 1e-3;
+    if (!strcmp(optimizer, "adagrad")) return 1e-2;
+    return 2e-3;
+}
+
+/* ---- presets ------------------------------------------------------------------------------------------------------ */
+
+/* name=value, as on the command line; docs/results.md has what they reach. */
+static const char *const preset_quick[] = {
+    "time=3m",        "cell=lstm",     "layers=2",     "hidden=256",  "dropout=0.1",       "optimizer=adamw", "lr=0.004",
+    "schedule=cosine", "warmup=100",   "average=ema",  "average-decay=0.99", "batch=64",   "seq-len=64",      NULL};
+static const char *const preset_good[] = {
+    "time=20m",       "cell=lstm",     "layers=2",     "hidden=512",  "dropout=0.4",       "optimizer=adamw", "lr=0.003",
+    "schedule=cosine", "warmup=200",   "average=ema",  "average-decay=0.998", "batch=64",  "seq-len=96",      NULL};
+static const struct { const char *name; const char *const *values; } presets[] = {{"quick", preset_quick}, {"good", preset_good}};
+
+static bool named(const char *const *set, size_t n, const char *name) {
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(set[i], name)) return true;
+    return false;
+}
+
+/* Values that must outlive the options are in the tables above: a value is the tail of its string. */
+rc_status rc_train_apply_preset(rc_train_options *o, const char *const *set, size_t n, rc_error *e) {
+    if (!o->preset || !*o->preset) return RC_OK;
+    for (size_t p = 0; p < sizeof presets / sizeof *presets; p++) {
+        if (strcmp(presets[p].name, o->preset) != 0) continue;
+        /* A budget of the user's replaces the preset's: --preset good --steps 100 is 100 steps. */
+        bool budget = named(set, n, "steps") || named(set, n, "epochs") || named(set, n, "time");
+        for (const char *const *v = presets[p].values; *v; v++) {
+            const char *equals = strchr(*v, '=');
+            char name[64];
+            snprintf(name, sizeof name, "%.*s", (int)(equals - *v), *v);
+            if (named(set, n, name) || (budget && !strcmp(name, "time"))) continue;
+            rc_status s = rc_option_set(rc_option_find(table, table_len, name), o, equals + 1, name, e);
+            if (s != RC_OK) return s;
+        }
+        return RC_OK;
+    }
+    return rc_fail(e, RC_EINVAL, "preset: expected quick or good, found \"%s\"", o->preset);
+}
+
+/* ---- config.json --------------------------------------------------------------------------------------------------- */
+
+struct rc_train_config {
+    rc_train_options options;
+    bool *has;
+    const char **files;
+    json_t *root; /* strings of the options live in here */
+};
+
+json_t *rc__train_option_json(const rc_option *o, const rc_train_options *options) {
+    const char *at = (const char *)options + o->offset;
+    switch (o->type) {
+    case RC_OPT_BOOL: return json_boolean(*(const bool *)at);
+    case RC_OPT_INT: return json_integer(*(const int64_t *)at);
+    case RC_OPT_REAL:
+    case RC_OPT_TIME: return json_real(*(const double *)at);
+    default: {
+        const char *s = *(const char *const *)at;
+        return s ? json_string(s) : json_null();
+    }
+    }
+}
+
+json_t *rc__train_config_json(const rc_train_options *o) {
+    json_t *root = json_object(), *files = json_array();
+    bool ok = root && files;
+    ok = ok && !json_object_set_new(root, "recur", json_string(RC_VERSION));
+    ok = ok && !json_object_set_new(root, "task", json_string("lm"));
+    for (size_t i = 0; ok && i < o->n_files; i++) ok = !json_array_append_new(files, json_string(o->files[i]));
+    ok = ok && !json_object_set(root, "files", files);
+    for (size_t i = 0; ok && i < table_len; i++)
+        ok = !json_object_set_new(root, table[i].name, rc__train_option_json(&table[i], o));
+    json_decref(files);
+    if (ok) return root;
+    json_decref(root);
+    return NULL;
+}
+
+rc_status rc_train_config_write(const rc_train_options *o, const char *path, rc_error *e) {
+    for (size_t i = 0; i < o->n_files; i++) {
+        json_t *s = json_string(o->files[i]);
+        if (!s) return rc_fail(e, RC_EINVAL, "%s: the name of file %zu is not UTF-8", path, i + 1);
+        json_decref(s);
+    }
+    json_t *root = rc__train_config_json(o);
+    if (!root) return rc_fail(e, RC_ENOMEM, "%s: out of memory, or an option is not UTF-8", path);
+    rc_status s = rc__json_write(root, path, e);
+    json_decref(root);
+    return s;
+}
+
+/* One member into its field. Numbers go through rc_option_set so that limits hold here too. */
+static rc_status take_value(rc_train_config *c, const rc_option *o, const json_t *v, const char *path, rc_error *e) {
+    char where[600], text[64];
+    snprintf(where, sizeof where, "%s: \"%s\"", path, o->name);
+    char *at = (char *)&c->options + o->offset;
+    bool is_string = o->type >= RC_OPT_STRING;
+    if (is_string && json_is_null(v)) return *(const char **)at = NULL, RC_OK;
+    if (is_string && json_is_string(v)) {
+        const char *s = json_string_value(v);
+        /* Paths are checked when they are used: a finished run's model or text may be gone. */
+        if (o->type == RC_OPT_CHOICE && *s) return rc_option_set(o, &c->options, s, where, e);
+        return *(const char **)at = s, RC_OK;
+    }
+    if (o->type == RC_OPT_BOOL && json_is_boolean(v)) return *(bool *)at = json_is_true(v), RC_OK;
+    if (o->type == RC_OPT_INT && json_is_integer(v)) {
+        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(v));
+        return rc_option_set(o, &c->options, text, where, e);
+    }
+    if ((o->type == RC_OPT_REAL || o->type == RC_OPT_TIME) && json_is_number(v)) {
+        double x = json_number_value(v);
+        if ((o->min != 0 || o->max != 0) && !(x >= o->min && x <= o->max))
+            return rc_fail(e, RC_EINVAL, "%s: expected %g to %g, found %g", where, o->min, o->max, x);
+        return *(double *)at = x, RC_OK;
+    }
+    if (json_is_string(v)) return rc_option_set(o, &c->options, json_string_value(v), where, e); /* "time": "3m" */
+    return rc_fail(e, RC_EINVAL, "%s: expected %s, found another type", where,
+                   is_string ? "a string" : o->type == RC_OPT_BOOL ? "true or false" : "a number");
+}
+
+static rc_status take_files(rc_train_config *c, const json_t *v, const char *path, rc_error *e) {
+    size_t n = json_array_size(v);
+    if (!json_is_array(v)) return rc_fail(e, RC_EINVAL, "%s: \"files\": expected an array of strings", path);
+    c->files = rc__calloc(n + 1, sizeof *c->files);
+    if (!c->files) return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+    c->options.files = c->files;
+    c->options.n_files = n;
+    for (size_t i = 0; i < n; i++) {
+        c->files[i] = json_string_value(json_array_get(v, i));
+        if (!c->files[i]) return rc_fail(e, RC_EINVAL, "%s: \"files\": entry %zu is no string", path, i + 1);
+    }
+    return RC_OK;
+}
+
+rc_status rc_train_config_read(rc_train_config **out, const char *path, rc_error *e) {
+    *out = NULL;
+    rc_train_config *c = rc__calloc(1, sizeof *c);
+    if (!c) return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+    c->options = rc_train_options_default();
+    rc_status s = RC_OK;
+    c->has = rc__calloc(table_len, sizeof *c->has);
+    if (!c->has) s = rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+    if (s == RC_OK) s = rc__json_read(path, 1 << 20, &c->root, e);
+    if (s == RC_OK && !json_is_object(c->root)) s = rc_fail(e, RC_EINVAL, "%s: expected a JSON object of options", path);
+    const char *key;
+    json_t *v;
+    if (s == RC_OK) json_object_foreach(c->root, key, v) {
+        if (!strcmp(key, "recur") || !strcmp(key, "task")) continue;
+        const rc_option *o = rc_option_find(table, table_len, key);
+        if (!strcmp(key, "files")) {
+            s = take_files(c, v, path, e);
+        } else if (!o) {
+            const char *near = rc_option_suggest(table, table_len, key);
+            s = rc_fail(e, RC_EINVAL, "%s: unknown option \"%s\"%s%s%s", path, key, near ? "; did you mean \"" : "",
+                        near ? near : "", near ? "\"?" : "");
+        } else {
+            s = take_value(c, o, v, path, e);
+            c->has[o - table] = true;
+        }
+        if (s != RC_OK) break;
+    }
+    if (s != RC_OK) return rc_train_config_free(c), s;
+    *out = c;
+    return RC_OK;
+}
+
+const rc_train_options *rc_train_config_options(const rc_train_config *c) { return &c->options; }
+
+bool rc_train_config_has(const rc_train_config *c, const char *name) {
+    const rc_option *o = rc_option_find(table, table_len, name);
+    return o && c->has[o - table];
+}
+
+void rc_train_config_free(rc_train_config *c) {
+    if (!c) return;
+    if (c->files) rc__free(c->files, (c->options.n_files + 1) * sizeof *c->files);
+    rc__free(c->has, table_len * sizeof *c->has);
+    json_decref(c->root);
+    rc__free(c, sizeof *c);
+}
+
+/* ---- resuming ------------------------------------------------------------------------------------------------------- */
+
+/* What may change without making the rest of the run another one. */
+static bool may_change(const char *name) {
+    static const char *const free_to[] = {"steps",  "epochs", "time", "patience", "valid-every", "sample-every", "sample-length",
+                                          "sample-prompt", "out", "keep", "checkpoint-every", "threads", "quiet", "json"};
+    return named(free_to, sizeof free_to / sizeof *free_to, name);
+}
+
+static bool same_value(const rc_option *o, const rc_train_options *a, const rc_train_options *b) {
+    const char *x = (const char *)a + o->offset, *y = (const char *)b + o->offset;
+    switch (o->type) {
+    case RC_OPT_BOOL: return *(const bool *)x == *(const bool *)y;
+    case RC_OPT_INT: return *(const int64_t *)x == *(const int64_t *)y;
+    case RC_OPT_REAL:
+    case RC_OPT_TIME: return *(const double *)x == *(const double *)y;
+    default: {
+        const char *s = *(const char *const *)x, *t = *(const char *const *)y;
+        return s && t ? !strcmp(s, t) : (!s || !*s) && (!t || !*t);
+    }
+    }
+}
+
+rc_status rc__train_merge_resume(rc_train_options *config, const rc_train_options *given, rc_error *e) {
+    rc_train_options plain = rc_train_options_default();
+    for (size_t i = 0; i < table_len; i++) {
+        const rc_option *o = &table[i];
+        if (!strcmp(o->name, "resume") || same_value(o, given, &plain)) continue;
+        if (!may_change(o->name)) {
+            if (same_value(o, given, config) || !strcmp(o->name, "run")) continue;
+            return rc_fail(e, RC_EINVAL, "%s: --%s cannot change when a run goes on; leave it out, or start another run",
+                           given->resume, o->name);
+        }
+        size_t size = o->type == RC_OPT_BOOL ? sizeof(bool) : o->type == RC_OPT_INT ? sizeof(int64_t)
+                    : o->type == RC_OPT_REAL || o->type == RC_OPT_TIME ? sizeof(double) : sizeof(char *);
+        memcpy((char *)config + o->offset, (const char *)given + o->offset, size);
+    }
+    config->resume = given->resume;
+    config->run = given->resume;
+    return RC_OK;
+}
