@@ -28,7 +28,7 @@ rc_train_options rc_train_options_default(void) {
         .optimizer = "adamw",
         .beta1 = 0.9,
         .beta2 = 0.99, /* a shorter memory than 0.999: small text, high rates, quick budgets */
-        .eps = 1e-8,
+        .eps = 0,
         .weight_decay = 0.01,
         .clip = 1,
         .schedule = "cosine",
@@ -96,7 +96,7 @@ static const rc_option table[] = {
     {"nesterov", 0, RC_OPT_BOOL, AT(nesterov), 0, 0, NULL, NULL, "Optimization", "sgd: Nesterov's momentum"},
     {"beta1", 0, RC_OPT_REAL, AT(beta1), 0, 0.99999, NULL, "X", "Optimization", "adam, adamw: memory of the gradient"},
     {"beta2", 0, RC_OPT_REAL, AT(beta2), 0, 0.9999999, NULL, "X", "Optimization", "adam, adamw: memory of its square"},
-    {"eps", 0, RC_OPT_REAL, AT(eps), 0, 1, NULL, "X", "Optimization", "added to the denominator of the update"},
+    {"eps", 0, RC_OPT_REAL, AT(eps), 0, 1, NULL, "X", "Optimization", "added to the denominator of the update; 0 = 1e-8 (adagrad 1e-10)"},
     {"clip", 0, RC_OPT_REAL, AT(clip), 0, 1e9, NULL, "X", "Optimization", "largest norm of the whole gradient; 0 = off"},
     {"clip-value", 0, RC_OPT_REAL, AT(clip_value), 0, 1e9, NULL, "X", "Optimization", "largest element of the gradient; 0 = off"},
     {"schedule", 0, RC_OPT_CHOICE, AT(schedule), 0, 0,
@@ -364,6 +364,11 @@ rc_status rc__train_merge_resume(rc_train_options *config, const rc_train_option
                     : o->type == RC_OPT_REAL || o->type == RC_OPT_TIME ? sizeof(double) : sizeof(char *);
         memcpy((char *)config + o->offset, (const char *)given + o->offset, size);
     }
+    bool same_files = given->n_files == config->n_files;
+    for (size_t i = 0; same_files && i < given->n_files; i++) same_files = !strcmp(given->files[i], config->files[i]);
+    if (given->n_files > 0 && !same_files)
+        return rc_fail(e, RC_EINVAL, "%s: the text cannot change when a run goes on; leave the files out, or start another run with --from",
+                       given->resume);
     config->resume = given->resume;
     config->run = given->resume;
     return RC_OK;

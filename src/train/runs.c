@@ -1,0 +1,189 @@
+/* runs.c - looking at run folders from outside. */
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "formats/json.h"
+#include "train/runfolder.h"
+
+static bool join(char *out, size_t cap, const char *dir, const char *name) {
+    int n = snprintf(out, cap, "%s/%s", dir, name);
+    return n > 0 && (size_t)n < cap;
+}
+
+/* Is the entry `name` of a run folder (or of its checkpoints/) one that training writes? Nothing else is ever deleted. */
+static bool ours(const char *name, bool in_checkpoints) {
+    static const char *const files[] = {"config.json", "status.json", "metrics.jsonl", "samples.txt", "lock", "model.safetensors"};
+    static const char *const kept[] = {"best.safetensors", "final.safetensors", "initial.safetensors"};
+    const char *tmp = strstr(name, ".tmp."); /* what a killed process left of an atomic write */
+    char stem[300];
+    snprintf(stem, sizeof stem, "%.*s", (int)(tmp ? tmp - name : (ptrdiff_t)strlen(name)), name);
+    if (in_checkpoints) {
+        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+            if (!strcmp(stem, kept[i])) return true;
+        size_t n = strlen(stem);
+        return !strncmp(stem, "step-", 5) && n > 17 && !strcmp(stem + n - 12, ".safetensors");
+    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (!strcmp(stem, files[i])) return true;
+    return !strncmp(name, "events.out.tfevents.", 20);
+}
+
+static uint64_t folder_bytes(const char *path, int depth) {
+    uint64_t total = 0;
+    DIR *d = opendir(path);
+    if (!d) return 0;
+    for (struct dirent *f; (f = readdir(d));) {
+        char file[900];
+        struct stat st;
+        if (!strcmp(f->d_name, ".") || !strcmp(f->d_name, "..") || !join(file, sizeof file, path, f->d_name)) continue;
+        if (lstat(file, &st) != 0) continue;
+        if (S_ISDIR(st.st_mode) && depth > 0) total += folder_bytes(file, depth - 1);
+        else if (S_ISREG(st.st_mode)) total += (uint64_t)st.st_size;
+    }
+    closedir(d);
+    return total;
+}
+
+static bool looks_like_run(const char *path) {
+    char config[700], checkpoints[700];
+    struct stat st;
+    return join(config, sizeof config, path, "config.json") && join(checkpoints, sizeof checkpoints, path, "checkpoints") &&
+           rc__exists(config) && stat(checkpoints, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static void read_status(rc_run_info *r, const json_t *v, const char *where) {
+    const char *state = NULL;
+    int64_t step = 0;
+    r->best_valid_loss = NAN;
+    if (rc__json_get_string(v, "state", RC_JSON_OPTIONAL, &state, where, NULL) == RC_OK && state)
+        snprintf(r->state, sizeof r->state, "%s", state);
+    rc__json_get_int(v, "step", RC_JSON_OPTIONAL, 0, INT64_MAX, &step, where, NULL);
+    r->steps = (uint64_t)step;
+    rc__json_get_real(v, "seconds", RC_JSON_OPTIONAL, 0, 0, &r->seconds, where, NULL);
+    rc__json_get_real(v, "tokens_per_second", RC_JSON_OPTIONAL, 0, 0, &r->tokens_per_second, where, NULL);
+    rc__json_get_real(v, "created", RC_JSON_OPTIONAL, 0, 0, &r->created, where, NULL);
+    rc__json_get_size(v, "parameters", RC_JSON_OPTIONAL, 0, SIZE_MAX / 2, &r->parameters, where, NULL);
+    if (json_is_number(json_object_get(v, "best_valid_loss"))) r->best_valid_loss = json_number_value(json_object_get(v, "best_valid_loss"));
+}
+
+rc_status rc_run_read(const char *path, rc_run_info *out, rc_error *e) {
+    rc_run_info r = {.best_valid_loss = NAN};
+    char file[700];
+    if ((size_t)snprintf(r.path, sizeof r.path, "%s", path) >= sizeof r.path)
+        return rc_fail(e, RC_EINVAL, "%.100s...: the path of a run folder has at most %zu bytes", path, sizeof r.path - 1);
+    for (size_t n = strlen(r.path); n > 1 && r.path[n - 1] == '/'; n--) r.path[n - 1] = 0;
+    if (!looks_like_run(r.path)) return rc_fail(e, RC_EINVAL, "%s: no run folder (expected config.json and checkpoints/ in it)", path);
+    const char *slash = strrchr(r.path, '/');
+    snprintf(r.name, sizeof r.name, "%.255s", slash ? slash + 1 : r.path);
+    snprintf(r.state, sizeof r.state, "failed");
+    json_t *v = NULL;
+    if (join(file, sizeof file, r.path, "status.json") && rc__exists(file)) {
+        rc_status s = rc__json_read(file, 1 << 20, &v, e);
+        if (s != RC_OK) return s;
+        read_status(&r, v, file);
+        json_decref(v);
+    }
+    rc_train_config *config = NULL;
+    if (join(file, sizeof file, r.path, "config.json") && rc_train_config_read(&config, file, NULL) == RC_OK)
+        snprintf(r.cell, sizeof r.cell, "%s", rc_train_config_options(config)->cell);
+    rc_train_config_free(config);
+    /* What the status says is what its process last wrote; the lock tells whether there still is one. */
+    bool live = rc__run_is_live(r.path);
+    if (live) snprintf(r.state, sizeof r.state, "running");
+    else if (!strcmp(r.state, "running")) snprintf(r.state, sizeof r.state, "interrupted");
+    r.bytes = folder_bytes(r.path, 1);
+    *out = r;
+    return RC_OK;
+}
+
+static int newest_first(const void *a, const void *b) {
+    const rc_run_info *x = a, *y = b;
+    if (x->created != y->created) return x->created < y->created ? 1 : -1;
+    return strcmp(y->path, x->path);
+}
+
+static rc_status push(rc_run_info **runs, size_t *n, size_t *cap, const rc_run_info *r, rc_error *e) {
+    if (*n == *cap) {
+        size_t more = *cap ? 2 * *cap : 16;
+        rc_run_info *p = rc__realloc(*runs, *cap * sizeof *p, more * sizeof *p);
+        if (!p) return rc_fail(e, RC_ENOMEM, "runs: out of memory");
+        *runs = p;
+        *cap = more;
+    }
+    (*runs)[(*n)++] = *r;
+    return RC_OK;
+}
+
+rc_status rc_runs_list(const char *dir, rc_run_info **out, size_t *n, rc_error *e) {
+    *out = NULL;
+    *n = 0;
+    DIR *d = opendir(dir);
+    if (!d) {
+        if (errno == ENOENT && !strcmp(dir, "runs")) return RC_OK; /* the default place, before the first run */
+        return rc_fail(e, RC_EIO, "%s: cannot read: %s", dir, strerror(errno));
+    }
+    rc_run_info *runs = NULL;
+    size_t cap = 0;
+    rc_status s = RC_OK;
+    for (struct dirent *f; s == RC_OK && (f = readdir(d));) {
+        char path[512];
+        rc_run_info r;
+        if (f->d_name[0] == '.' || !join(path, sizeof path, dir, f->d_name) || !looks_like_run(path)) continue;
+        if (rc_run_read(path, &r, NULL) == RC_OK) s = push(&runs, n, &cap, &r, e);
+    }
+    closedir(d);
+    if (s == RC_OK && *n > 0) {
+        qsort(runs, *n, sizeof *runs, newest_first);
+        rc_run_info *exact = rc__realloc(runs, cap * sizeof *runs, *n * sizeof *runs); /* rc_runs_free knows n alone */
+        if (exact) {
+            *out = exact;
+            return RC_OK;
+        }
+        s = rc_fail(e, RC_ENOMEM, "runs: out of memory");
+    }
+    rc__free(runs, cap * sizeof *runs);
+    if (s != RC_OK) *n = 0;
+    return s;
+}
+
+void rc_runs_free(rc_run_info *runs, size_t n) { rc__free(runs, n * sizeof *runs); }
+
+/* Removes our files in path; false (errno set) at the first that resists. */
+static bool empty_folder(const char *path, bool in_checkpoints, char *failed, size_t cap) {
+    DIR *d = opendir(path);
+    if (!d) return errno == ENOENT;
+    bool ok = true;
+    for (struct dirent *f; ok && (f = readdir(d));) {
+        if (!ours(f->d_name, in_checkpoints) || !join(failed, cap, path, f->d_name)) continue;
+        ok = unlink(failed) == 0;
+    }
+    int why = errno;
+    closedir(d);
+    errno = why;
+    return ok;
+}
+
+rc_status rc_run_delete(const char *path, rc_error *e) {
+    char checkpoints[700], failed[900];
+    rc_run_info r;
+    rc_status s = rc_run_read(path, &r, e);
+    if (s == RC_EMODEL && looks_like_run(path)) s = RC_OK; /* a status file nobody can read is no reason to keep the rest */
+    if (s != RC_OK) return s;
+    if (rc__run_is_live(path)) return rc_fail(e, RC_EINVAL, "%s: is running; stop it first", path);
+    if (!join(checkpoints, sizeof checkpoints, path, "checkpoints")) return rc_fail(e, RC_EINVAL, "%s: the path is too long", path);
+    if (!empty_folder(checkpoints, true, failed, sizeof failed) || !empty_folder(path, false, failed, sizeof failed))
+        return rc_fail(e, RC_EIO, "%s: cannot delete: %s", failed, strerror(errno));
+    rmdir(checkpoints);
+    if (rmdir(path) == 0) return RC_OK;
+    if (errno == ENOTEMPTY || errno == EEXIST)
+        return rc_fail(e, RC_EIO, "%s: the run is deleted; the folder stays, because other files are in it", path);
+    return rc_fail(e, RC_EIO, "%s: cannot delete: %s", path, strerror(errno));
+}
