@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-/* Row-sparse parameters (rc_param.sparse): norm, update, moments, decay and zeroing touch the rows in use only; moments of the
- * other rows stand still, bias correction counts all steps (torch.optim.SparseAdam). */
+/* Row-sparse parameters (rc_param.sparse): norm, update, moments, decay and zeroing touch the rows in use only; moments
+ * of the other rows stand still, bias correction counts all steps (torch.optim.SparseAdam). */
 typedef enum rc_optim_kind { RC_OPTIM_SGD, RC_OPTIM_RMSPROP, RC_OPTIM_ADAGRAD, RC_OPTIM_ADAM, RC_OPTIM_ADAMW } rc_optim_kind;
 const char *rc_optim_name(rc_optim_kind k);                /* "adamw" */
 bool rc_optim_from_name(const char *name, rc_optim_kind *k);
@@ -38,8 +38,8 @@ typedef struct rc_optim_report {
 
 rc_status rc_optim_new(rc_optim **out, rc_params *ps, const rc_optim_options *opt, rc_error *e);
 void rc_optim_free(rc_optim *o);
-/* One update with learning rate lr; then zeroes the gradients. RC_EDIVERGED: see report->bad; nothing was updated, gradients are
- * kept. report may be NULL. The same bits for any number of threads; allocates nothing. */
+/* One update with learning rate lr; then zeroes the gradients. RC_EDIVERGED: see report->bad; nothing was updated,
+ * gradients are kept. report may be NULL. The same bits for any number of threads; allocates nothing. */
 rc_status rc_optim_step(rc_optim *o, double lr, rc_optim_report *report, rc_error *e);
 uint64_t rc_optim_steps(const rc_optim *o);
 void rc_optim_set_steps(rc_optim *o, uint64_t n);
@@ -49,7 +49,7 @@ size_t rc_optim_blocks(const rc_optim *o);
 const char *rc_optim_block_name(const rc_optim *o, size_t i);
 rc_real *rc_optim_block(rc_optim *o, size_t i);
 
-/* ---- schedules: the factor in [0, 1] on the base rate -------------------------------------------------------------- */
+/* ---- schedules: the factor in [0, 1] on the base rate ------------------------------------------------------------ */
 typedef enum rc_schedule_kind {
     RC_SCHEDULE_CONSTANT, RC_SCHEDULE_STEP, RC_SCHEDULE_EXPONENTIAL, RC_SCHEDULE_COSINE, RC_SCHEDULE_ONE_CYCLE,
     RC_SCHEDULE_INVERSE_SQRT, RC_SCHEDULE_PLATEAU
@@ -76,11 +76,12 @@ rc_schedule rc_schedule_default(rc_schedule_kind kind);
 double rc_schedule_factor(const rc_schedule *s, uint64_t step, double progress);
 void rc_schedule_observe(rc_schedule *s, double validation_loss); /* PLATEAU */
 
-/* ---- averaging of weights ------------------------------------------------------------------------------------------ */
+/* ---- averaging of weights ---------------------------------------------------------------------------------------- */
 typedef struct rc_average rc_average;
 typedef enum rc_average_kind { RC_AVERAGE_NONE, RC_AVERAGE_EMA, RC_AVERAGE_SWA } rc_average_kind;
-/* EMA: a = d a + (1-d) w with d = min(decay, (1+n)/(10+n)), n updates before. SWA: the plain mean of what it was shown. Starts
- * as a copy of the weights. NONE gives RC_OK and NULL, which the functions below take for "nothing to do". ps must outlive it. */
+/* EMA: a = d a + (1-d) w with d = min(decay, (1+n)/(10+n)), n updates before. SWA: the plain mean of what it was shown.
+ * Starts as a copy of the weights. NONE gives RC_OK and NULL, which the functions below take for "nothing to do". ps
+ * must outlive it. */
 rc_status rc_average_new(rc_average **out, rc_params *ps, rc_average_kind kind, double decay, rc_error *e);
 void rc_average_free(rc_average *a);
 void rc_average_update(rc_average *a);

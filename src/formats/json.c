@@ -1,20 +1,22 @@
 /* json.c - see json.h. */
 #include "formats/json.h"
 
-#include <math.h>
-#include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include <math.h>
+#include <string.h>
 
-/* jansson recurses once per level up to a depth fixed when it was built (2048); ours is checked first, on the text. A bracket
- * inside a string does not count; whether the text is JSON at all is jansson's business. */
+/* jansson recurses once per level up to a depth fixed when it was built (2048); ours is checked first, on the text. A
+ * bracket inside a string does not count; whether the text is JSON at all is jansson's business. */
 static bool too_deep(const char *s, size_t len) {
     int depth = 0;
     bool quoted = false;
     for (size_t i = 0; i < len; i++) {
         if (quoted) {
-            if (s[i] == '\\') i++;
-            else if (s[i] == '"') quoted = false;
+            if (s[i] == '\\')
+                i++;
+            else if (s[i] == '"')
+                quoted = false;
         } else if (s[i] == '"') {
             quoted = true;
         } else if (s[i] == '[' || s[i] == '{') {
@@ -33,11 +35,13 @@ static void make_printable(char *s) {
 }
 
 rc_status rc__json_parse(const char *text, size_t len, const char *where, json_t **out, rc_error *e) {
-    if (too_deep(text, len)) return rc_fail(e, RC_EMODEL, "%s: JSON nested deeper than %d levels", where, RC_JSON_MAX_DEPTH);
+    if (too_deep(text, len))
+        return rc_fail(e, RC_EMODEL, "%s: JSON nested deeper than %d levels", where, RC_JSON_MAX_DEPTH);
     json_error_t err;
     json_t *v = json_loadb(text, len, JSON_REJECT_DUPLICATES, &err);
     if (!v) {
-        if (json_error_code(&err) == json_error_out_of_memory) return rc_fail(e, RC_ENOMEM, "%s: out of memory for JSON", where);
+        if (json_error_code(&err) == json_error_out_of_memory)
+            return rc_fail(e, RC_ENOMEM, "%s: out of memory for JSON", where);
         make_printable(err.text);
         return rc_fail(e, RC_EMODEL, "%s: line %d, column %d: %s", where, err.line, err.column, err.text);
     }
@@ -57,7 +61,10 @@ rc_status rc__json_read(const char *path, size_t limit, json_t **out, rc_error *
 
 /* ---- printing ---------------------------------------------------------------------------------------------------- */
 
-typedef struct sink { char *at; size_t len; } sink; /* at == NULL: counts only */
+typedef struct sink {
+    char *at;
+    size_t len;
+} sink; /* at == NULL: counts only */
 
 static int sink_put(const char *text, size_t n, void *ctx) {
     sink *s = ctx;
@@ -69,7 +76,8 @@ static int sink_put(const char *text, size_t n, void *ctx) {
 static rc_status print(const json_t *v, size_t flags, char **out, size_t *len, rc_error *e) {
     flags |= JSON_REAL_PRECISION(17) | JSON_ENCODE_ANY;
     sink count = {0}, fill = {0};
-    if (!v || json_dump_callback(v, sink_put, &count, flags) != 0) return rc_fail(e, RC_ENOMEM, "out of memory for JSON");
+    if (!v || json_dump_callback(v, sink_put, &count, flags) != 0)
+        return rc_fail(e, RC_ENOMEM, "out of memory for JSON");
     fill.at = rc__alloc(count.len + 2);
     if (!fill.at) return rc_fail(e, RC_ENOMEM, "out of memory for %zu bytes of JSON", count.len);
     if (json_dump_callback(v, sink_put, &fill, flags) != 0 || fill.len != count.len) {
@@ -87,7 +95,9 @@ static rc_status print(const json_t *v, size_t flags, char **out, size_t *len, r
     return RC_OK;
 }
 
-rc_status rc__json_print(const json_t *v, char **out, size_t *len, rc_error *e) { return print(v, JSON_COMPACT, out, len, e); }
+rc_status rc__json_print(const json_t *v, char **out, size_t *len, rc_error *e) {
+    return print(v, JSON_COMPACT, out, len, e);
+}
 
 rc_status rc__json_write(const json_t *v, const char *path, rc_error *e) {
     char *text;
@@ -123,22 +133,24 @@ static rc_status wrong_type(const char *key, const char *expected, const json_t 
 static rc_status member(const json_t *obj, const char *key, rc__json_need need, const char *expected, json_t **v,
                         const char *where, rc_error *e) {
     *v = NULL;
-    if (!json_is_object(obj)) return rc_fail(e, RC_EMODEL, "%s: expected an object, found %s", where, obj ? type_text(obj) : "nothing");
+    if (!json_is_object(obj))
+        return rc_fail(e, RC_EMODEL, "%s: expected an object, found %s", where, obj ? type_text(obj) : "nothing");
     *v = json_object_get(obj, key);
-    if (!*v && need == RC_JSON_REQUIRED) return rc_fail(e, RC_EMODEL, "%s: \"%s\" is missing, expected %s", where, key, expected);
+    if (!*v && need == RC_JSON_REQUIRED)
+        return rc_fail(e, RC_EMODEL, "%s: \"%s\" is missing, expected %s", where, key, expected);
     return RC_OK;
 }
 
-rc_status rc__json_get_int(const json_t *obj, const char *key, rc__json_need need, int64_t min, int64_t max, int64_t *out,
-                           const char *where, rc_error *e) {
+rc_status rc__json_get_int(const json_t *obj, const char *key, rc__json_need need, int64_t min, int64_t max,
+                           int64_t *out, const char *where, rc_error *e) {
     json_t *v;
     rc_status s = member(obj, key, need, "a whole number", &v, where, e);
     if (s != RC_OK || !v) return s;
     if (!json_is_integer(v)) return wrong_type(key, "a whole number", v, where, e);
     int64_t x = (int64_t)json_integer_value(v);
     if (x < min || x > max)
-        return rc_fail(e, RC_EMODEL, "%s: \"%s\": expected a whole number from %lld to %lld, found %lld", where, key, (long long)min,
-                       (long long)max, (long long)x);
+        return rc_fail(e, RC_EMODEL, "%s: \"%s\": expected a whole number from %lld to %lld, found %lld", where, key,
+                       (long long)min, (long long)max, (long long)x);
     *out = x;
     return RC_OK;
 }
@@ -165,7 +177,8 @@ rc_status rc__json_get_real(const json_t *obj, const char *key, rc__json_need ne
     return RC_OK;
 }
 
-rc_status rc__json_get_bool(const json_t *obj, const char *key, rc__json_need need, bool *out, const char *where, rc_error *e) {
+rc_status rc__json_get_bool(const json_t *obj, const char *key, rc__json_need need, bool *out, const char *where,
+                            rc_error *e) {
     json_t *v;
     rc_status s = member(obj, key, need, "true or false", &v, where, e);
     if (s != RC_OK || !v) return s;
@@ -174,8 +187,8 @@ rc_status rc__json_get_bool(const json_t *obj, const char *key, rc__json_need ne
     return RC_OK;
 }
 
-rc_status rc__json_get_string(const json_t *obj, const char *key, rc__json_need need, const char **out, const char *where,
-                              rc_error *e) {
+rc_status rc__json_get_string(const json_t *obj, const char *key, rc__json_need need, const char **out,
+                              const char *where, rc_error *e) {
     json_t *v;
     rc_status s = member(obj, key, need, "a string", &v, where, e);
     if (s != RC_OK || !v) return s;
@@ -205,7 +218,8 @@ rc_status rc__json_get_array(const json_t *obj, const char *key, rc__json_need n
 }
 
 rc_status rc__json_only(const json_t *obj, const char *const *names, size_t n, const char *where, rc_error *e) {
-    if (!json_is_object(obj)) return rc_fail(e, RC_EMODEL, "%s: expected an object, found %s", where, obj ? type_text(obj) : "nothing");
+    if (!json_is_object(obj))
+        return rc_fail(e, RC_EMODEL, "%s: expected an object, found %s", where, obj ? type_text(obj) : "nothing");
     const char *key;
     json_t *v;
     json_object_foreach((json_t *)(uintptr_t)obj, key, v) { /* the macro wants a mutable object; nothing is changed */

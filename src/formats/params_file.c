@@ -1,10 +1,10 @@
 /* params_file.c - see params_file.h. */
 #include "formats/params_file.h"
 
+#include "base/mem.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/mem.h"
 
 #define MAX_NAME 512
 
@@ -38,14 +38,14 @@ static rc_status check_all(const rc__st_file *f, const rc_params *ps, const char
         while (k < n_other && !starts_with(t->name, other[k])) k++;
         if (k < n_other) continue;
         char shape[200];
-        return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\" of shape %s is not expected by this model", rc__st_name(f), t->name,
-                       rc__st_shape_text(t->ndim, t->dim, shape, sizeof shape));
+        return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\" of shape %s is not expected by this model", rc__st_name(f),
+                       t->name, rc__st_shape_text(t->ndim, t->dim, shape, sizeof shape));
     }
     return RC_OK;
 }
 
-rc_status rc__params_read(const rc__st_file *f, rc_params *ps, rc_real *block, const char *prefix, const char *const *other,
-                          size_t n_other, rc_error *e) {
+rc_status rc__params_read(const rc__st_file *f, rc_params *ps, rc_real *block, const char *prefix,
+                          const char *const *other, size_t n_other, rc_error *e) {
     size_t n = rc_params_count(ps), bytes = (n ? n : 1) * sizeof(rc__st_tensor *);
     const rc__st_tensor **tensor = rc__alloc(bytes);
     if (!tensor) return rc_fail(e, RC_ENOMEM, "%s: out of memory for %zu tensors", rc__st_name(f), n);
@@ -56,7 +56,8 @@ rc_status rc__params_read(const rc__st_file *f, rc_params *ps, rc_real *block, c
         s = rc__st_read_real(f, tensor[i], to, e);
         for (size_t k = 0; s == RC_OK && !block && k < p->len; k++)
             if (!isfinite(to[k]))
-                s = rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": element %zu is not a finite number", rc__st_name(f), tensor[i]->name, k);
+                s = rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": element %zu is not a finite number", rc__st_name(f),
+                            tensor[i]->name, k);
     }
     rc__free(tensor, bytes);
     if (!block) rc_params_changed(ps);

@@ -2,22 +2,22 @@
  *
  *   8 bytes    N, the length of the header, little-endian
  *   N bytes    a JSON object, begins with '{', may be padded with spaces
- *              "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}    relative to the end of the header
+ *              "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}  from the end of the header
  *              "__metadata__": {"key": "text", ...}
  *   the rest   the elements, little-endian, row-major, without holes
  *
  * Outline: types - writing - opening (header, one tensor, layout) - looking up - reading elements. */
 #include "formats/safetensors.h"
 
+#include "base/file.h"
+#include "base/mem.h"
+#include "formats/json.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "base/file.h"
-#include "base/mem.h"
-#include "formats/json.h"
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "safetensors files are little-endian and are copied as they are: byte swapping is needed on this machine"
@@ -27,7 +27,10 @@
 
 /* ---- types ------------------------------------------------------------------------------------------------------- */
 
-static const struct { const char *name; size_t size; } dtypes[RC_ST_DTYPE_COUNT] = {
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[RC_ST_DTYPE_COUNT] = {
     [RC_ST_F64] = {"F64", 8},   [RC_ST_I64] = {"I64", 8},         [RC_ST_U64] = {"U64", 8},
     [RC_ST_F32] = {"F32", 4},   [RC_ST_I32] = {"I32", 4},         [RC_ST_U32] = {"U32", 4},
     [RC_ST_F16] = {"F16", 2},   [RC_ST_BF16] = {"BF16", 2},       [RC_ST_I16] = {"I16", 2},
@@ -79,11 +82,13 @@ static rc_status check_written(const char *path, const rc__st_tensor **sorted, s
         const rc__st_tensor *t = sorted[i];
         size_t len, bytes;
         if (strcmp(t->name, "__metadata__") == 0 || has_control(t->name))
-            return rc_fail(e, RC_EINVAL, "%s: \"%s\" cannot be the name of a tensor", path, has_control(t->name) ? "?" : t->name);
+            return rc_fail(e, RC_EINVAL, "%s: \"%s\" cannot be the name of a tensor", path,
+                           has_control(t->name) ? "?" : t->name);
         if ((unsigned)t->dtype >= RC_ST_DTYPE_COUNT)
             return rc_fail(e, RC_EINVAL, "%s: tensor \"%s\": unknown type %d", path, t->name, (int)t->dtype);
         if (t->ndim < 0 || t->ndim > RC_ST_MAX_DIMS)
-            return rc_fail(e, RC_EINVAL, "%s: tensor \"%s\": expected 0 to %d dimensions, got %d", path, t->name, RC_ST_MAX_DIMS, t->ndim);
+            return rc_fail(e, RC_EINVAL, "%s: tensor \"%s\": expected 0 to %d dimensions, got %d", path, t->name,
+                           RC_ST_MAX_DIMS, t->ndim);
         if (!measure(t->ndim, t->dim, t->dtype, &len, &bytes))
             return rc_fail(e, RC_EINVAL, "%s: tensor \"%s\": its size overflows", path, t->name);
         if (bytes && !t->data) return rc_fail(e, RC_EINVAL, "%s: tensor \"%s\" has no data", path, t->name);
@@ -102,12 +107,12 @@ static json_t *describe(const rc__st_tensor *t, size_t begin, size_t end) {
             shape = NULL;
         }
     if (!shape) return NULL;
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", rc__st_dtype_name(t->dtype), "shape", shape, "data_offsets", (json_int_t)begin,
-                     (json_int_t)end);
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", rc__st_dtype_name(t->dtype), "shape", shape, "data_offsets",
+                     (json_int_t)begin, (json_int_t)end);
 }
 
-static rc_status make_header(const char *path, const rc__st_tensor **order, size_t n, const rc__st_meta *meta, size_t n_meta,
-                             json_t **out, rc_error *e) {
+static rc_status make_header(const char *path, const rc__st_tensor **order, size_t n, const rc__st_meta *meta,
+                             size_t n_meta, json_t **out, rc_error *e) {
     json_t *root = json_object(), *md = NULL;
     rc_status s = RC_ENOMEM;
     if (!root) goto fail;
@@ -119,7 +124,8 @@ static rc_status make_header(const char *path, const rc__st_tensor **order, size
                 goto fail;
             }
             json_t *v = json_string(meta[i].value);
-            if (!v || json_object_set_new(md, meta[i].key, v) != 0) { /* NULL also when it is not UTF-8, the likelier case */
+            if (!v ||
+                json_object_set_new(md, meta[i].key, v) != 0) { /* NULL also when it is not UTF-8, the likelier case */
                 s = rc_fail(e, RC_EINVAL, "%s: metadata \"%s\" is not UTF-8 (or memory is out)", path, meta[i].key);
                 goto fail;
             }
@@ -147,8 +153,8 @@ fail:
     return s == RC_ENOMEM ? rc_fail(e, RC_ENOMEM, "%s: out of memory for the header", path) : s;
 }
 
-static rc_status put_file(const char *path, const char *header, size_t header_len, const rc__st_tensor **order, size_t n,
-                          rc_error *e) {
+static rc_status put_file(const char *path, const char *header, size_t header_len, const rc__st_tensor **order,
+                          size_t n, rc_error *e) {
     rc__writer w;
     rc_status s = rc__writer_open(&w, path, e);
     if (s != RC_OK) return s;
@@ -222,7 +228,7 @@ void rc__st_list_free(rc__st_list *l) {
 
 struct rc__st_file {
     char *path;
-    int fd;                       /* -1: bytes in memory */
+    int fd; /* -1: bytes in memory */
     const unsigned char *mem;
     char *owned;                  /* what was read from a pipe: mem, size + 1 bytes */
     uint64_t size;                /* of the file */
@@ -270,7 +276,8 @@ static rc_status tensor_error(const rc__st_file *f, const char *name, const char
 static rc_status parse_tensor(const rc__st_file *f, const char *name, json_t *v, uint64_t data_bytes, rc__st_tensor *t,
                               rc_error *e) {
     if (has_control(name)) return rc_fail(e, RC_EMODEL, "%s: the name of a tensor has a control character", f->path);
-    json_t *dtype = json_object_get(v, "dtype"), *shape = json_object_get(v, "shape"), *span = json_object_get(v, "data_offsets");
+    json_t *dtype = json_object_get(v, "dtype"), *shape = json_object_get(v, "shape"),
+           *span = json_object_get(v, "data_offsets");
     if (!json_is_string(dtype) || !json_is_array(shape) || !json_is_array(span) || json_array_size(span) != 2)
         return tensor_error(f, name, "expected {\"dtype\": text, \"shape\": [...], \"data_offsets\": [begin, end]}", e);
     int d = 0;
@@ -279,8 +286,8 @@ static rc_status parse_tensor(const rc__st_file *f, const char *name, json_t *v,
     *t = (rc__st_tensor){.name = name, .dtype = (rc__st_dtype)d};
 
     if (json_array_size(shape) > RC_ST_MAX_DIMS)
-        return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": expected at most %d dimensions, found %zu", f->path, name, RC_ST_MAX_DIMS,
-                       json_array_size(shape));
+        return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": expected at most %d dimensions, found %zu", f->path, name,
+                       RC_ST_MAX_DIMS, json_array_size(shape));
     t->ndim = (int)json_array_size(shape);
     for (int i = 0; i < t->ndim; i++) {
         json_t *x = json_array_get(shape, (size_t)i);
@@ -289,17 +296,19 @@ static rc_status parse_tensor(const rc__st_file *f, const char *name, json_t *v,
         t->dim[i] = (size_t)json_integer_value(x);
     }
     json_t *b = json_array_get(span, 0), *z = json_array_get(span, 1);
-    if (!json_is_integer(b) || !json_is_integer(z) || json_integer_value(b) < 0 || json_integer_value(z) < json_integer_value(b))
+    if (!json_is_integer(b) || !json_is_integer(z) || json_integer_value(b) < 0 ||
+        json_integer_value(z) < json_integer_value(b))
         return tensor_error(f, name, "data_offsets are not two whole numbers 0 <= begin <= end", e);
     uint64_t begin = (uint64_t)json_integer_value(b), end = (uint64_t)json_integer_value(z);
     if (end > data_bytes)
-        return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": ends at byte %llu of the data, the file has %llu (truncated?)", f->path, name,
-                       (unsigned long long)end, (unsigned long long)data_bytes);
+        return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": ends at byte %llu of the data, the file has %llu (truncated?)",
+                       f->path, name, (unsigned long long)end, (unsigned long long)data_bytes);
     size_t bytes;
     if (!measure(t->ndim, t->dim, t->dtype, &t->len, &bytes) || bytes != end - begin) {
         char text[200];
-        return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": %s of shape %s does not fill its %llu bytes", f->path, name, dtypes[d].name,
-                       rc__st_shape_text(t->ndim, t->dim, text, sizeof text), (unsigned long long)(end - begin));
+        return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": %s of shape %s does not fill its %llu bytes", f->path, name,
+                       dtypes[d].name, rc__st_shape_text(t->ndim, t->dim, text, sizeof text),
+                       (unsigned long long)(end - begin));
     }
     t->offset = begin;
     return RC_OK;
@@ -319,15 +328,16 @@ static rc_status check_layout(rc__st_file *f, uint64_t data_start, uint64_t data
     for (size_t i = 0; i < f->n; i++) {
         rc__st_tensor *t = &f->tensor[i];
         if (t->offset != at)
-            return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": begins at byte %llu of the data, expected %llu (%s)", f->path, t->name,
-                           (unsigned long long)t->offset, (unsigned long long)at, t->offset < at ? "tensors overlap" : "a hole");
+            return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": begins at byte %llu of the data, expected %llu (%s)",
+                           f->path, t->name, (unsigned long long)t->offset, (unsigned long long)at,
+                           t->offset < at ? "tensors overlap" : "a hole");
         at += (uint64_t)t->len * rc__st_dtype_size(t->dtype); /* <= data_bytes: begin and size were checked */
         t->offset += data_start;
         f->sorted[i] = t;
     }
     if (at != data_bytes)
-        return rc_fail(e, RC_EMODEL, "%s: tensors end at byte %llu of the data, the file has %llu", f->path, (unsigned long long)at,
-                       (unsigned long long)data_bytes);
+        return rc_fail(e, RC_EMODEL, "%s: tensors end at byte %llu of the data, the file has %llu", f->path,
+                       (unsigned long long)at, (unsigned long long)data_bytes);
     qsort(f->sorted, f->n, sizeof *f->sorted, by_name);
     return RC_OK;
 }
@@ -347,7 +357,8 @@ static rc_status parse_metadata(rc__st_file *f, json_t *v, rc_error *e) {
 static rc_status parse_header(rc__st_file *f, const char *text, size_t len, rc_error *e) {
     char where[512];
     snprintf(where, sizeof where, "%s: header", f->path);
-    if (len == 0 || text[0] != '{') return rc_fail(e, RC_EMODEL, "%s: expected a JSON object (is this a safetensors file?)", where);
+    if (len == 0 || text[0] != '{')
+        return rc_fail(e, RC_EMODEL, "%s: expected a JSON object (is this a safetensors file?)", where);
     rc_status s = rc__json_parse(text, len, where, &f->root, e);
     if (s != RC_OK) return s;
     json_t *md = json_object_get(f->root, "__metadata__");
@@ -379,22 +390,28 @@ static rc_status parse_header(rc__st_file *f, const char *text, size_t len, rc_e
         s = parse_tensor(f, name, v, data_bytes, &f->tensor[i++], e);
         if (s != RC_OK) return s;
     }
-    return n ? check_layout(f, 8 + (uint64_t)len, data_bytes, e)
-             : data_bytes ? rc_fail(e, RC_EMODEL, "%s: no tensors, but %llu bytes of data", f->path, (unsigned long long)data_bytes) : RC_OK;
+    return n            ? check_layout(f, 8 + (uint64_t)len, data_bytes, e)
+           : data_bytes ? rc_fail(e, RC_EMODEL, "%s: no tensors, but %llu bytes of data", f->path,
+                                  (unsigned long long)data_bytes)
+                        : RC_OK;
 }
 
 static rc_status read_header(rc__st_file *f, rc_error *e) {
     unsigned char start[8];
-    if (f->size < 8) return rc_fail(e, RC_EMODEL, "%s: %llu bytes are too few for a safetensors file", f->path, (unsigned long long)f->size);
+    if (f->size < 8)
+        return rc_fail(e, RC_EMODEL, "%s: %llu bytes are too few for a safetensors file", f->path,
+                       (unsigned long long)f->size);
     rc_status s = read_at(f, 0, start, 8, e);
     if (s != RC_OK) return s;
     uint64_t len = 0;
     for (int i = 7; i >= 0; i--) len = len << 8 | start[i];
     if (len > MAX_HEADER || len > f->size - 8)
-        return rc_fail(e, RC_EMODEL, "%s: header of %llu bytes in a file of %llu (not a safetensors file, or truncated)", f->path,
+        return rc_fail(e, RC_EMODEL,
+                       "%s: header of %llu bytes in a file of %llu (not a safetensors file, or truncated)", f->path,
                        (unsigned long long)len, (unsigned long long)f->size);
     char *text = rc__alloc((size_t)len + 1);
-    if (!text) return rc_fail(e, RC_ENOMEM, "%s: out of memory for a header of %llu bytes", f->path, (unsigned long long)len);
+    if (!text)
+        return rc_fail(e, RC_ENOMEM, "%s: out of memory for a header of %llu bytes", f->path, (unsigned long long)len);
     s = read_at(f, 8, text, (size_t)len, e);
     if (s == RC_OK) s = parse_header(f, text, (size_t)len, e);
     rc__free(text, (size_t)len + 1);
@@ -413,8 +430,10 @@ static rc__st_file *file_new(const char *path) {
 static rc_status open_source(rc__st_file *f, rc_error *e) {
     struct stat st;
     bool standard_input = strcmp(f->path, "-") == 0;
-    if (!standard_input && stat(f->path, &st) != 0) return rc_fail(e, RC_EIO, "%s: cannot open: %s", f->path, strerror(errno));
-    if (!standard_input && S_ISDIR(st.st_mode)) return rc_fail(e, RC_EIO, "%s: is a folder, expected a safetensors file", f->path);
+    if (!standard_input && stat(f->path, &st) != 0)
+        return rc_fail(e, RC_EIO, "%s: cannot open: %s", f->path, strerror(errno));
+    if (!standard_input && S_ISDIR(st.st_mode))
+        return rc_fail(e, RC_EIO, "%s: is a folder, expected a safetensors file", f->path);
     if (standard_input || !S_ISREG(st.st_mode)) {
         size_t len;
         rc_status s = rc__file_read(f->path, false, 0, &f->owned, &len, e);
@@ -438,8 +457,10 @@ rc_status rc__st_open(rc__st_file **out, const char *path, rc_error *e) {
     if (!f) return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
     rc_status s = open_source(f, e);
     if (s == RC_OK) s = read_header(f, e);
-    if (s != RC_OK) rc__st_close(f);
-    else *out = f;
+    if (s != RC_OK)
+        rc__st_close(f);
+    else
+        *out = f;
     return s;
 }
 
@@ -450,8 +471,10 @@ rc_status rc__st_open_memory(rc__st_file **out, const void *data, size_t len, co
     f->mem = data;
     f->size = len;
     rc_status s = read_header(f, e);
-    if (s != RC_OK) rc__st_close(f);
-    else *out = f;
+    if (s != RC_OK)
+        rc__st_close(f);
+    else
+        *out = f;
     return s;
 }
 
@@ -467,13 +490,17 @@ const rc__st_tensor *rc__st_find(const rc__st_file *f, const char *name) {
         size_t mid = low + (high - low) / 2;
         int c = strcmp(name, f->sorted[mid]->name);
         if (c == 0) return f->sorted[mid];
-        if (c < 0) high = mid;
-        else low = mid + 1;
+        if (c < 0)
+            high = mid;
+        else
+            low = mid + 1;
     }
     return NULL;
 }
 
-const char *rc__st_get_meta(const rc__st_file *f, const char *key) { return json_string_value(json_object_get(f->meta, key)); }
+const char *rc__st_get_meta(const rc__st_file *f, const char *key) {
+    return json_string_value(json_object_get(f->meta, key));
+}
 
 static bool is_float(rc__st_dtype d) { return d == RC_ST_F64 || d == RC_ST_F32 || d == RC_ST_F16 || d == RC_ST_BF16; }
 
@@ -488,7 +515,8 @@ rc_status rc__st_expect(const rc__st_file *f, const char *name, rc__st_dtype dty
                        rc__st_shape_text(t->ndim, t->dim, found, sizeof found));
     if (dtype == RC_ST_DTYPE_COUNT ? !is_float(t->dtype) : t->dtype != dtype)
         return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": expected %s, file has %s", f->path, name,
-                       dtype == RC_ST_DTYPE_COUNT ? "F32, F16, BF16 or F64" : rc__st_dtype_name(dtype), rc__st_dtype_name(t->dtype));
+                       dtype == RC_ST_DTYPE_COUNT ? "F32, F16, BF16 or F64" : rc__st_dtype_name(dtype),
+                       rc__st_dtype_name(t->dtype));
     *out = t;
     return RC_OK;
 }
@@ -521,10 +549,22 @@ static void convert(rc__st_dtype d, const unsigned char *in, size_t n, rc_real *
         float x;
         double y;
         switch (d) {
-        case RC_ST_F16: memcpy(&h, in + 2 * i, 2); out[i] = half_float(h); break;
-        case RC_ST_BF16: memcpy(&h, in + 2 * i, 2); out[i] = bits_float((uint32_t)h << 16); break;
-        case RC_ST_F32: memcpy(&x, in + 4 * i, 4); out[i] = (rc_real)x; break;
-        default: memcpy(&y, in + 8 * i, 8); out[i] = (rc_real)y; break;
+        case RC_ST_F16:
+            memcpy(&h, in + 2 * i, 2);
+            out[i] = half_float(h);
+            break;
+        case RC_ST_BF16:
+            memcpy(&h, in + 2 * i, 2);
+            out[i] = bits_float((uint32_t)h << 16);
+            break;
+        case RC_ST_F32:
+            memcpy(&x, in + 4 * i, 4);
+            out[i] = (rc_real)x;
+            break;
+        default:
+            memcpy(&y, in + 8 * i, 8);
+            out[i] = (rc_real)y;
+            break;
         }
     }
 }

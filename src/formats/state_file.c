@@ -1,10 +1,10 @@
-/* state_file.c - a recurrent state as a safetensors file: "h" (layers * directions, batch, width of h) and, for cells that have
- * it, "c" (layers * directions, batch, hidden_size). The shapes are those of torch.nn's h_0 and c_0. */
+/* state_file.c - a recurrent state as a safetensors file: "h" (layers * directions, batch, width of h) and, for cells
+ * that have it, "c" (layers * directions, batch, hidden_size). The shapes are those of torch.nn's h_0 and c_0. */
 #include "formats/safetensors.h"
 #include "nn/rnn_internal.h"
 
-#include <string.h>
 #include "base/mem.h"
+#include <string.h>
 
 /* Describes h and, when there is one, c; returns how many. */
 static size_t describe(const rc_state *s, rc__st_tensor t[2]) {
@@ -26,8 +26,8 @@ static rc_status check_names(const rc__st_file *f, const rc__st_tensor *expected
         size_t k = 0;
         while (k < n && strcmp(name, expected[k].name) != 0) k++;
         if (k == n)
-            return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\" is not part of this model's state, expected %s", rc__st_name(f), name,
-                           n == 2 ? "\"h\" and \"c\"" : "\"h\" alone");
+            return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\" is not part of this model's state, expected %s",
+                           rc__st_name(f), name, n == 2 ? "\"h\" and \"c\"" : "\"h\" alone");
     }
     return RC_OK;
 }

@@ -1,12 +1,12 @@
-/* average.c - averages of the weights over the run: exponential (Polyak & Juditsky 1992, with TensorFlow's warm-up of the
- * decay) and plain (SWA: Izmailov et al. 2018). They start as a copy of the weights and cover frozen and sparse parameters as
- * well, so that the average is always a whole model. */
-#include <math.h>
-#include <string.h>
+/* average.c - averages of the weights over the run: exponential (Polyak & Juditsky 1992, with TensorFlow's warm-up of
+ * the decay) and plain (SWA: Izmailov et al. 2018). They start as a copy of the weights and cover frozen and sparse
+ * parameters as well, so that the average is always a whole model. */
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 #include "recur/optim.h"
+#include <math.h>
+#include <string.h>
 
 #define TILE 16384
 
@@ -24,7 +24,8 @@ struct rc_average {
 rc_status rc_average_new(rc_average **out, rc_params *ps, rc_average_kind kind, double decay, rc_error *e) {
     *out = NULL;
     if (kind == RC_AVERAGE_NONE) return RC_OK;
-    if (kind != RC_AVERAGE_EMA && kind != RC_AVERAGE_SWA) return rc_fail(e, RC_EINVAL, "average: unknown kind %d", (int)kind);
+    if (kind != RC_AVERAGE_EMA && kind != RC_AVERAGE_SWA)
+        return rc_fail(e, RC_EINVAL, "average: unknown kind %d", (int)kind);
     if (kind == RC_AVERAGE_EMA && !(decay >= 0 && decay < 1))
         return rc_fail(e, RC_EINVAL, "average: decay: expected a number in [0, 1), found %g", decay);
     if (!rc_params_values(ps)) return rc_fail(e, RC_EINVAL, "average: the parameters are not built yet");

@@ -1,27 +1,28 @@
 /* optim.c - the step of an optimizer: one pass that measures the gradients, one that updates and clears them.
  *
- * Both passes cut the parameters into the same tiles, whose list depends on shapes (and on the rows in use) alone; sums of tiles
- * are added in their order, so a step has the same bits for any number of threads. The update itself is a fused kernel
- * (kernels/optim.inc has the equations); the gradient is cleared while its tile is still in the cache.
+ * Both passes cut the parameters into the same tiles, whose list depends on shapes (and on the rows in use) alone; sums
+ * of tiles are added in their order, so a step has the same bits for any number of threads. The update itself is a
+ * fused kernel (kernels/optim.inc has the equations); the gradient is cleared while its tile is still in the cache.
  *
- * Row-sparse parameters (rc_param.sparse): norm, update, moments and clearing touch the rows in use only. Moments of a row stand
- * still while it is not used and bias correction counts all steps, as in torch.optim.SparseAdam; so does weight decay. */
+ * Row-sparse parameters (rc_param.sparse): norm, update, moments and clearing touch the rows in use only. Moments of a
+ * row stand still while it is not used and bias correction counts all steps, as in torch.optim.SparseAdam; so does
+ * weight decay. */
 #include "recur/optim.h"
 
+#include "base/mem.h"
+#include "base/parallel.h"
+#include "kernels/kernels.h"
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/mem.h"
-#include "base/parallel.h"
-#include "kernels/kernels.h"
 
-#define TILE 16384 /* elements: w, g and two moments of a tile are 256 KiB, inside a core's L2 */
+#define TILE       16384 /* elements: w, g and two moments of a tile are 256 KiB, inside a core's L2 */
 #define MAX_BLOCKS 2
 
 typedef struct tile {
     uint32_t param;
-    bool rows;           /* start and len count entries of rc_param.rows, else elements */
+    bool rows; /* start and len count entries of rc_param.rows, else elements */
     size_t start, len;
     double sum, clipped; /* of squares of the gradient as it is, and with each element clipped */
 } tile;
@@ -35,10 +36,10 @@ struct rc_optim {
     rc_real *block[MAX_BLOCKS]; /* rc_params_block_len each */
     tile *tiles;                /* rebuilt at each step, room for all rows in use */
     size_t n_tiles, cap_tiles;
-    bool *cleared;              /* per parameter: frozen at the last step, so its gradient is known to be 0 */
+    bool *cleared; /* per parameter: frozen at the last step, so its gradient is known to be 0 */
 };
 
-/* ---- names and options --------------------------------------------------------------------------------------------- */
+/* ---- names and options ------------------------------------------------------------------------------------------- */
 
 static const char *const kind_names[] = {"sgd", "rmsprop", "adagrad", "adam", "adamw"};
 #define N_KINDS (sizeof kind_names / sizeof *kind_names)
@@ -65,10 +66,18 @@ static rc_status check_range(const char *name, double x, double below, rc_error 
 }
 
 static rc_status check_options(const rc_optim_options *o, rc_error *e) {
-    const struct { const char *name; double value, below; } field[] = {
-        {"momentum", o->momentum, 1},  {"alpha", o->alpha, 1},         {"beta1", o->beta1, 1},
-        {"beta2", o->beta2, 1},        {"eps", o->eps, DBL_MAX},       {"weight_decay", o->weight_decay, DBL_MAX},
-        {"clip_norm", o->clip_norm, DBL_MAX}, {"clip_value", o->clip_value, DBL_MAX},
+    const struct {
+        const char *name;
+        double value, below;
+    } field[] = {
+        {"momentum", o->momentum, 1},
+        {"alpha", o->alpha, 1},
+        {"beta1", o->beta1, 1},
+        {"beta2", o->beta2, 1},
+        {"eps", o->eps, DBL_MAX},
+        {"weight_decay", o->weight_decay, DBL_MAX},
+        {"clip_norm", o->clip_norm, DBL_MAX},
+        {"clip_value", o->clip_value, DBL_MAX},
     };
     if ((unsigned)o->kind >= N_KINDS) return rc_fail(e, RC_EINVAL, "optimizer: unknown kind %d", (int)o->kind);
     for (size_t i = 0; i < sizeof field / sizeof *field; i++) {
@@ -76,8 +85,8 @@ static rc_status check_options(const rc_optim_options *o, rc_error *e) {
         if (s != RC_OK) return s;
     }
     if (o->nesterov && (o->kind != RC_OPTIM_SGD || o->momentum == 0))
-        return rc_fail(e, RC_EINVAL, "optimizer: nesterov needs sgd with momentum above 0, found %s with momentum %g", kind_names[o->kind],
-                       o->momentum);
+        return rc_fail(e, RC_EINVAL, "optimizer: nesterov needs sgd with momentum above 0, found %s with momentum %g",
+                       kind_names[o->kind], o->momentum);
     return RC_OK;
 }
 
@@ -91,9 +100,7 @@ static void name_blocks(rc_optim *o) {
         o->block_name[o->n_blocks++] = "square_avg";
         if (momentum) o->block_name[o->n_blocks++] = "momentum_buffer";
         break;
-    case RC_OPTIM_ADAGRAD:
-        o->block_name[o->n_blocks++] = "sum";
-        break;
+    case RC_OPTIM_ADAGRAD: o->block_name[o->n_blocks++] = "sum"; break;
     case RC_OPTIM_ADAM:
     case RC_OPTIM_ADAMW:
         o->block_name[o->n_blocks++] = "exp_avg";
@@ -102,7 +109,7 @@ static void name_blocks(rc_optim *o) {
     }
 }
 
-/* ---- tiles --------------------------------------------------------------------------------------------------------- */
+/* ---- tiles ------------------------------------------------------------------------------------------------------- */
 
 static bool by_rows(const rc_param *p) { return p->sparse && p->rows; }
 static size_t row_width(const rc_param *p) { return p->len / p->dim[0]; }
@@ -126,14 +133,15 @@ static void cut(rc_optim *o) {
     }
 }
 
-/* A tile is spans of contiguous elements: rows in use, or one. Span i starts at the returned element and has *n of them. */
+/* A tile is spans of contiguous elements: rows in use, or one. Span i starts at the returned element and has *n of
+ * them. */
 static size_t span_count(const tile *k) { return k->rows ? k->len : 1; }
 static size_t span(const rc_param *p, const tile *k, size_t i, size_t *n) {
     *n = k->rows ? row_width(p) : k->len;
     return k->rows ? (size_t)p->rows[k->start + i] * *n : k->start;
 }
 
-/* ---- pass 1: the norm ------------------------------------------------------------------------------------------------ */
+/* ---- pass 1: the norm -------------------------------------------------------------------------------------------- */
 
 static double sum_sq_clipped(size_t n, const rc_real *g, double edge) {
     double sum = 0;
@@ -159,7 +167,8 @@ static void measure_tile(void *ctx, size_t task, int worker) {
     if (o->opt.clip_value == 0) k->clipped = k->sum;
 }
 
-/* Names the first gradient that is not finite; squares are summed in double, so of floats only such a one can spoil a sum. */
+/* Names the first gradient that is not finite; squares are summed in double, so of floats only such a one can spoil a
+ * sum. */
 static rc_status diverged(const rc_optim *o, const tile *k, rc_optim_report *report, rc_error *e) {
     const rc_param *p = rc_params_at(o->ps, k->param);
     report->bad = p;
@@ -174,9 +183,13 @@ static rc_status diverged(const rc_optim *o, const tile *k, rc_optim_report *rep
                    (unsigned long long)o->steps + 1);
 }
 
-/* ---- pass 2: the update ---------------------------------------------------------------------------------------------- */
+/* ---- pass 2: the update ------------------------------------------------------------------------------------------ */
 
-typedef struct update { rc_optim *o; rc__optim_args args; double lr; } update;
+typedef struct update {
+    rc_optim *o;
+    rc__optim_args args;
+    double lr;
+} update;
 
 static void update_tile(void *ctx, size_t task, int worker) {
     const update *u = ctx;
@@ -191,7 +204,8 @@ static void update_tile(void *ctx, size_t task, int worker) {
     for (size_t i = 0, n; i < span_count(k); i++) {
         size_t at = span(p, k, i, &n);
         rc_real *w = p->w + at, *g = p->g + at;
-        rc_real *x = o->block[0] ? o->block[0] + p->offset + at : NULL, *y = o->block[1] ? o->block[1] + p->offset + at : NULL;
+        rc_real *x = o->block[0] ? o->block[0] + p->offset + at : NULL,
+                *y = o->block[1] ? o->block[1] + p->offset + at : NULL;
         switch (o->opt.kind) {
         case RC_OPTIM_SGD: f->sgd(n, &a, w, g, x); break;
         case RC_OPTIM_RMSPROP: f->rmsprop(n, &a, w, g, x, y); break;
@@ -215,7 +229,7 @@ static void clear_rest(rc_optim *o) {
     }
 }
 
-/* ---- the interface --------------------------------------------------------------------------------------------------- */
+/* ---- the interface ----------------------------------------------------------------------------------------------- */
 
 rc_status rc_optim_new(rc_optim **out, rc_params *ps, const rc_optim_options *opt, rc_error *e) {
     *out = NULL;
@@ -234,11 +248,12 @@ rc_status rc_optim_new(rc_optim **out, rc_params *ps, const rc_optim_options *op
     o->tiles = rc__calloc(o->cap_tiles, sizeof *o->tiles);
     o->cleared = rc__calloc(rc_params_count(ps), sizeof *o->cleared);
     bool ok = o->tiles && o->cleared;
-    for (size_t i = 0; i < o->n_blocks; i++) ok = (o->block[i] = rc__calloc(rc_params_block_len(ps), sizeof(rc_real))) && ok;
+    for (size_t i = 0; i < o->n_blocks; i++)
+        ok = (o->block[i] = rc__calloc(rc_params_block_len(ps), sizeof(rc_real))) && ok;
     if (!ok) {
         rc_optim_free(o);
-        return rc_fail(e, RC_ENOMEM, "out of memory for the state of the optimizer: %zu blocks of %zu numbers", o->n_blocks,
-                       rc_params_block_len(ps));
+        return rc_fail(e, RC_ENOMEM, "out of memory for the state of the optimizer: %zu blocks of %zu numbers",
+                       o->n_blocks, rc_params_block_len(ps));
     }
     *out = o;
     return RC_OK;
@@ -256,11 +271,13 @@ rc_status rc_optim_step(rc_optim *o, double lr, rc_optim_report *report, rc_erro
     rc_optim_report unwanted;
     if (!report) report = &unwanted;
     *report = (rc_optim_report){0};
-    if (!(lr >= 0 && lr <= DBL_MAX)) return rc_fail(e, RC_EINVAL, "the learning rate is %g, expected a number >= 0", lr);
+    if (!(lr >= 0 && lr <= DBL_MAX))
+        return rc_fail(e, RC_EINVAL, "the learning rate is %g, expected a number >= 0", lr);
     cut(o);
     size_t elements = 0;
     for (size_t i = 0; i < o->n_tiles; i++)
-        elements += o->tiles[i].rows ? o->tiles[i].len * row_width(rc_params_at(o->ps, o->tiles[i].param)) : o->tiles[i].len;
+        elements +=
+            o->tiles[i].rows ? o->tiles[i].len * row_width(rc_params_at(o->ps, o->tiles[i].param)) : o->tiles[i].len;
 
     rc__parallel(o->n_tiles, 4.0 * (double)elements, measure_tile, o);
     double sum = 0, clipped = 0;
@@ -282,10 +299,17 @@ rc_status rc_optim_step(rc_optim *o, double lr, rc_optim_report *report, rc_erro
     }
     report->clipped = scale < 1 || clipped < sum;
     update u = {.o = o, .lr = lr};
-    u.args = (rc__optim_args){.momentum = c->momentum, .alpha = c->alpha, .beta1 = c->beta1, .beta2 = c->beta2, .eps = c->eps,
-                              .bias1 = 1 - pow(c->beta1, t), .bias2 = 1 - pow(c->beta2, t), .grad_scale = scale,
-                              .clip_value = c->clip_value, .nesterov = c->nesterov};
-    /* args.first stays false: torch starts a momentum buffer as g', ours starts at 0 and 0 * momentum + g' is the same. */
+    u.args = (rc__optim_args){.momentum = c->momentum,
+                              .alpha = c->alpha,
+                              .beta1 = c->beta1,
+                              .beta2 = c->beta2,
+                              .eps = c->eps,
+                              .bias1 = 1 - pow(c->beta1, t),
+                              .bias2 = 1 - pow(c->beta2, t),
+                              .grad_scale = scale,
+                              .clip_value = c->clip_value,
+                              .nesterov = c->nesterov};
+    /* args.first stays false: torch starts a momentum buffer as g', ours at 0, and momentum * 0 + g' is the same. */
     rc__parallel(o->n_tiles, 16.0 * (double)elements, update_tile, &u);
     clear_rest(o);
     o->steps++;

@@ -1,23 +1,26 @@
 /* schedule.c - the factor on the learning rate as a function of the steps done and of the fraction of the run done.
  *
- * Everything that must end with the run depends on the fraction p in [0, 1], so a budget of time and one of steps decay alike.
- *   warm-up      (step + 1) / warmup while step < warmup, times the factor below (the first update is not lost on a rate of 0)
+ * Everything that must end with the run depends on the fraction p in [0, 1], so a budget of time and one of steps decay
+ * alike.
+ *   warm-up      (step + 1) / warmup while step < warmup, times the factor below; so the first update has a rate above
+ * 0
  *   STEP         gamma^floor(p / every)                                 torch StepLR
  *   EXPONENTIAL  gamma^p                                                torch ExponentialLR with gamma^(1/steps)
- *   COSINE       floor + (1 - floor) (1 + cos(pi p)) / 2                torch CosineAnnealingLR; Loshchilov & Hutter 2017
+ *   COSINE       floor + (1 - floor) (1 + cos(pi p)) / 2                torch CosineAnnealingLR
  *   ONE_CYCLE    cosine from 1/25 up to 1 at peak_at, cosine down to floor   torch OneCycleLR; Smith & Topin 2018
- *   INVERSE_SQRT sqrt(w / max(step + 1, w)), w = max(warmup, 1)         Vaswani et al. 2017, 5.3, with the peak scaled to 1
- *   PLATEAU      gamma^(times that `patience` was exceeded)             torch ReduceLROnPlateau, threshold 1e-4 relative */
+ *   INVERSE_SQRT sqrt(w / max(step + 1, w)), w = max(warmup, 1)         Vaswani et al. 2017, 5.3, its peak scaled to 1
+ *   PLATEAU      gamma^(times that `patience` was exceeded)   torch ReduceLROnPlateau, threshold 1e-4 relative */
+#include "recur/optim.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
-#include "recur/optim.h"
 
-#define PI 3.14159265358979323846
-#define ONE_CYCLE_START (1.0 / 25)
+#define PI                3.14159265358979323846
+#define ONE_CYCLE_START   (1.0 / 25)
 #define PLATEAU_THRESHOLD 1e-4
 
-static const char *const kind_names[] = {"constant", "step", "exponential", "cosine", "one-cycle", "inverse-sqrt", "plateau"};
+static const char *const kind_names[] = {"constant",  "step",         "exponential", "cosine",
+                                         "one-cycle", "inverse-sqrt", "plateau"};
 #define N_KINDS (sizeof kind_names / sizeof *kind_names)
 
 const char *rc_schedule_name(rc_schedule_kind k) { return (unsigned)k < N_KINDS ? kind_names[k] : "?"; }
@@ -32,7 +35,8 @@ bool rc_schedule_from_name(const char *name, rc_schedule_kind *k) {
 }
 
 rc_schedule rc_schedule_default(rc_schedule_kind kind) {
-    rc_schedule s = {.kind = kind, .gamma = 0.5, .every = 0.25, .peak_at = 0.3, .patience = 1, .best = DBL_MAX, .factor = 1};
+    rc_schedule s = {
+        .kind = kind, .gamma = 0.5, .every = 0.25, .peak_at = 0.3, .patience = 1, .best = DBL_MAX, .factor = 1};
     if (kind == RC_SCHEDULE_EXPONENTIAL) s.gamma = 0.01;
     if (kind == RC_SCHEDULE_PLATEAU) s.gamma = 0.25;
     if (kind == RC_SCHEDULE_COSINE) s.floor = 0.02;

@@ -1,14 +1,14 @@
-/* Every optimizer and option against torch.optim: the weights after steps 1, 2, 5 and 12 (make_optim.py says of what). Built
- * twice: against the library, and against the same sources in double (tests/grad/test_optim_torch64.c), where the agreement
- * must be nearly exact. */
+/* Every optimizer and option against torch.optim: the weights after steps 1, 2, 5 and 12 (make_optim.py says of what).
+ * Built twice: against the library, and against the same sources in double (tests/grad/test_optim_torch64.c), where the
+ * agreement must be nearly exact. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
-#include <math.h>
 #include "recur/optim.h"
+#include <math.h>
 
 #define STEPS 12
 typedef struct golden_case {
@@ -61,9 +61,9 @@ static void set_gradients(rc_params *ps, bool sparse, int t) {
     }
 }
 
-/* A step rounds w, g and the moments a handful of times, and none of these problems amplifies an error much: 12 steps stay
- * within 20 eps (5 were seen). SparseAdam adds eps before the bias correction of v, torch.optim.Adam - whose rule ours is -
- * after it; that case has eps = 1e-14. */
+/* A step rounds w, g and the moments a handful of times, and none of these problems amplifies an error much: 12 steps
+ * stay within 20 eps (5 were seen). SparseAdam adds eps before the bias correction of v, torch.optim.Adam - whose rule
+ * ours is - after it; that case has eps = 1e-14. */
 static double tolerance(const golden_case *c) {
     double eps = sizeof(rc_real) == 4 ? 1.2e-7 : 2.3e-16;
     return c->sparse ? 20 * eps + 1e-12 : 20 * eps;
@@ -116,9 +116,10 @@ static void test_refuses_a_wrong_option(void **state) {
     size_t tried = 0;
     for (size_t i = 0; i < N_CASES; i++) {
         const golden_case *c = &golden_cases[i];
-        size_t offsets[] = {offsetof(rc_optim_options, momentum), offsetof(rc_optim_options, alpha), offsetof(rc_optim_options, beta1),
-                            offsetof(rc_optim_options, beta2), offsetof(rc_optim_options, weight_decay),
-                            offsetof(rc_optim_options, clip_norm), offsetof(rc_optim_options, clip_value)};
+        size_t offsets[] = {offsetof(rc_optim_options, momentum),     offsetof(rc_optim_options, alpha),
+                            offsetof(rc_optim_options, beta1),        offsetof(rc_optim_options, beta2),
+                            offsetof(rc_optim_options, weight_decay), offsetof(rc_optim_options, clip_norm),
+                            offsetof(rc_optim_options, clip_value)};
         bool adam = c->opt.kind == RC_OPTIM_ADAM || c->opt.kind == RC_OPTIM_ADAMW;
         for (size_t k = 0; k < sizeof offsets / sizeof *offsets; k++) {
             rc_optim_options wrong = c->opt;
@@ -146,6 +147,7 @@ static void test_refuses_a_wrong_option(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_torch), cmocka_unit_test(test_refuses_a_wrong_option)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_torch),
+                                       cmocka_unit_test(test_refuses_a_wrong_option)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,9 +1,9 @@
 /* Averages of the weights: closed forms, exchanging, threads. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <math.h>
 #include <string.h>
@@ -60,7 +60,8 @@ static void test_closed_forms(void **state) {
                 double want = kind == RC_AVERAGE_EMA ? ema[i] : sum[i] / (n + 1);
                 assert_true(fabs((double)rc_average_block(a)[p->offset + i] - want) < 2e-6);
             }
-            if (n == 0 && kind == RC_AVERAGE_SWA) assert_memory_equal(rc_average_block(a) + p->offset, p->w, p->len * sizeof(rc_real));
+            if (n == 0 && kind == RC_AVERAGE_SWA)
+                assert_memory_equal(rc_average_block(a) + p->offset, p->w, p->len * sizeof(rc_real));
         }
         assert_int_equal(rc_average_count(a), 30);
         assert_memory_equal(rc_average_block(a) + frozen->offset, frozen->w, frozen->len * sizeof(rc_real));

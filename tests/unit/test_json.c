@@ -1,9 +1,9 @@
 /* JSON: limits, messages, printing, typed members. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -64,7 +64,8 @@ static void test_depth(void **state) {
         assert_int_equal(s, depth <= RC_JSON_MAX_DEPTH ? RC_OK : RC_EMODEL);
         json_decref(v);
     }
-    json_t *v = parse("{\"brackets in text\": \"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[\"}");
+    json_t *v = parse(
+        "{\"brackets in text\": \"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[\"}");
     json_decref(v);
 }
 

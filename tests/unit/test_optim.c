@@ -1,9 +1,10 @@
-/* The step of an optimizer beyond its formula: threads, sparse rows, frozen parameters, divergence, options, allocation. */
+/* The step of an optimizer beyond its formula: threads, sparse rows, frozen parameters, divergence, options,
+ * allocation. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <math.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "base/parallel.h"
 #include "recur/optim.h"
 
-#define ROWS 300
+#define ROWS  300
 #define WIDTH 70
 
 /* big spans several tiles and ends inside one; emb is row-sparse; bias is small. */
@@ -98,7 +99,8 @@ static void test_threads_do_not_matter(void **state) {
             }
             assert_gradients_zero(ps[k]);
             rc_optim_free(o);
-            assert_memory_equal(rc_params_values(ps[0]), rc_params_values(ps[k]), rc_params_block_len(ps[0]) * sizeof(rc_real));
+            assert_memory_equal(rc_params_values(ps[0]), rc_params_values(ps[k]),
+                                rc_params_block_len(ps[0]) * sizeof(rc_real));
             assert_true(norm[k] == norm[0]);
         }
         for (int k = 0; k < 3; k++) rc_params_free(ps[k]);
@@ -115,7 +117,8 @@ static void test_norm_and_clipping(void **state) {
     rc_optim *o = optimizer(ps, opt);
     set_gradients(ps, 3);
     double sum = 0;
-    for (size_t i = 0; i < rc_params_block_len(ps); i++) sum += (double)rc_params_grads(ps)[i] * (double)rc_params_grads(ps)[i];
+    for (size_t i = 0; i < rc_params_block_len(ps); i++)
+        sum += (double)rc_params_grads(ps)[i] * (double)rc_params_grads(ps)[i];
     rc_optim_report report;
     step(o, 0, &report);
     assert_true(fabs(report.grad_norm - sqrt(sum)) < 1e-9 * sqrt(sum));
@@ -154,7 +157,8 @@ static void test_sparse_rows(void **state) {
     (void)state;
     for (int kind = RC_OPTIM_SGD; kind <= RC_OPTIM_ADAMW; kind++) {
         rc_params *a = make(true), *b = make(false), *start = make(false);
-        rc_optim *oa = optimizer(a, some_options((rc_optim_kind)kind)), *ob = optimizer(b, some_options((rc_optim_kind)kind));
+        rc_optim *oa = optimizer(a, some_options((rc_optim_kind)kind)),
+                 *ob = optimizer(b, some_options((rc_optim_kind)kind));
         set_gradients(a, 5);
         set_gradients(b, 5);
         bool used[ROWS];
@@ -168,8 +172,10 @@ static void test_sparse_rows(void **state) {
         for (size_t r = 0; r < ROWS; r++) {
             const rc_param *like = used[r] ? pb : p0;
             for (size_t i = r * WIDTH; i < (r + 1) * WIDTH; i++) {
-                assert_true(fabs((double)(pa->w[i] - like->w[i])) <= (used[r] ? 2e-7 * (1 + fabs((double)pb->w[i])) : 0));
-                for (size_t m = 0; !used[r] && m < rc_optim_blocks(oa); m++) assert_true(rc_optim_block(oa, m)[pa->offset + i] == 0);
+                assert_true(fabs((double)(pa->w[i] - like->w[i])) <=
+                            (used[r] ? 2e-7 * (1 + fabs((double)pb->w[i])) : 0));
+                for (size_t m = 0; !used[r] && m < rc_optim_blocks(oa); m++)
+                    assert_true(rc_optim_block(oa, m)[pa->offset + i] == 0);
             }
             n_used += used[r];
         }
@@ -206,8 +212,10 @@ static void test_frozen_and_groups(void **state) {
         }
     assert_true(fabs(report.grad_norm - sqrt(sum)) < 1e-9 * sqrt(sum));
     for (size_t k = 0; k < 3; k += 2)
-        assert_memory_equal(rc_params_at(ps, k)->w, rc_params_at(start, k)->w, rc_params_at(ps, k)->len * sizeof(rc_real));
-    assert_true(memcmp(rc_params_at(ps, 1)->w, rc_params_at(start, 1)->w, rc_params_at(ps, 1)->len * sizeof(rc_real)) != 0);
+        assert_memory_equal(rc_params_at(ps, k)->w, rc_params_at(start, k)->w,
+                            rc_params_at(ps, k)->len * sizeof(rc_real));
+    assert_true(memcmp(rc_params_at(ps, 1)->w, rc_params_at(start, 1)->w, rc_params_at(ps, 1)->len * sizeof(rc_real)) !=
+                0);
     assert_gradients_zero(ps);
     rc_optim_free(o);
     rc_params_free(ps);
@@ -234,7 +242,8 @@ static void test_divergence(void **state) {
             assert_non_null(strstr(e.text, p->name));
             assert_non_null(strstr(e.text, k ? "infinite" : "not a number"));
             assert_int_equal(rc_optim_steps(o), 0);
-            assert_memory_equal(rc_params_values(ps), rc_params_values(start), rc_params_block_len(ps) * sizeof(rc_real));
+            assert_memory_equal(rc_params_values(ps), rc_params_values(start),
+                                rc_params_block_len(ps) * sizeof(rc_real));
             for (size_t i = 0; i < rc_params_block_len(ps); i++) assert_true(rc_optim_block(o, 0)[i] == 0);
             p->g[at] = old; /* gradients are kept: the step can be done after all */
             step(o, 0.1, &report);
@@ -256,11 +265,15 @@ static void test_divergence(void **state) {
 /* Its blocks and its count of steps are all of its state: a second one that gets them goes on with the same bits. */
 static void test_resume(void **state) {
     (void)state;
-    static const char *const names[5][2] = {
-        {"momentum_buffer"}, {"square_avg", "momentum_buffer"}, {"sum"}, {"exp_avg", "exp_avg_sq"}, {"exp_avg", "exp_avg_sq"}};
+    static const char *const names[5][2] = {{"momentum_buffer"},
+                                            {"square_avg", "momentum_buffer"},
+                                            {"sum"},
+                                            {"exp_avg", "exp_avg_sq"},
+                                            {"exp_avg", "exp_avg_sq"}};
     for (int kind = RC_OPTIM_SGD; kind <= RC_OPTIM_ADAMW; kind++) {
         rc_params *a = make(true), *b = make(true);
-        rc_optim *oa = optimizer(a, some_options((rc_optim_kind)kind)), *ob = optimizer(b, some_options((rc_optim_kind)kind));
+        rc_optim *oa = optimizer(a, some_options((rc_optim_kind)kind)),
+                 *ob = optimizer(b, some_options((rc_optim_kind)kind));
         for (uint64_t t = 0; t < 3; t++) {
             set_gradients(a, t);
             step(oa, 0.01, NULL);
@@ -332,9 +345,12 @@ static void test_options(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_threads_do_not_matter), cmocka_unit_test(test_norm_and_clipping),
-        cmocka_unit_test(test_sparse_rows),           cmocka_unit_test(test_frozen_and_groups),
-        cmocka_unit_test(test_divergence),            cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_threads_do_not_matter),
+        cmocka_unit_test(test_norm_and_clipping),
+        cmocka_unit_test(test_sparse_rows),
+        cmocka_unit_test(test_frozen_and_groups),
+        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_resume),
         cmocka_unit_test(test_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

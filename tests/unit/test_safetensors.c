@@ -1,9 +1,9 @@
 /* safetensors files: round trips, the bytes, hostile files, and the official Python library on both sides. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -40,7 +40,7 @@ static int teardown(void **state) {
     return system(command);
 }
 
-/* ---- a small file of everything ------------------------------------------------------------------------------------ */
+/* ---- a small file of everything ---------------------------------------------------------------------------------- */
 
 static const float w[6] = {1, -2, 3.5f, 0, -0.0f, 1e-30f};
 static const double d[2] = {1.0 / 3, -1e300};
@@ -56,7 +56,8 @@ static const rc__st_tensor small[] = {
     {.name = "empty", .dtype = RC_ST_F32, .ndim = 2, .dim = {0, 7}, .data = NULL},
 };
 #define N_SMALL (sizeof small / sizeof *small)
-static const rc__st_meta meta[] = {{"recur", "{\"format\": 1, \"x\": \"\\u00e4\\n\"}"}, {"note", "line 1\nline 2 \xe2\x82\xac"}};
+static const rc__st_meta meta[] = {{"recur", "{\"format\": 1, \"x\": \"\\u00e4\\n\"}"},
+                                   {"note", "line 1\nline 2 \xe2\x82\xac"}};
 
 static void write_small(const char *path) {
     rc_error e = {0};
@@ -73,7 +74,8 @@ static void check_small(const rc__st_file *f) {
     for (size_t i = 0; i < N_SMALL; i++) {
         const rc__st_tensor *t;
         rc_error e = {0};
-        if (rc__st_expect(f, small[i].name, small[i].dtype, small[i].ndim, small[i].dim, &t, &e) != RC_OK) fail_msg("%s", e.text);
+        if (rc__st_expect(f, small[i].name, small[i].dtype, small[i].ndim, small[i].dim, &t, &e) != RC_OK)
+            fail_msg("%s", e.text);
         unsigned char out[64];
         assert_int_equal(rc__st_read(f, t, out, &e), RC_OK);
         if (t->len) assert_memory_equal(out, small[i].data, t->len * rc__st_dtype_size(t->dtype));
@@ -103,7 +105,8 @@ static void test_round_trip(void **state) {
     rc__free(data, len + 1);
 }
 
-/* Large elements first, then names; elements begin at a multiple of 8; padding is spaces; the order given does not matter. */
+/* Large elements first, then names; elements begin at a multiple of 8; padding is spaces; the order given does not
+ * matter. */
 static void test_bytes(void **state) {
     (void)state;
     write_small(in_folder("a"));
@@ -172,10 +175,10 @@ static void test_writer_refuses(void **state) {
     assert_int_equal(rc__st_write("/nonexistent/x", t, 1, NULL, 0, &e), RC_EIO);
 }
 
-/* ---- hostile files -------------------------------------------------------------------------------------------------- */
+/* ---- hostile files ----------------------------------------------------------------------------------------------- */
 
-/* Opening and reading everything must end in a status, and what opens must be inside the file (address sanitizer looks on:
- * the bytes are in a block of their exact size). */
+/* Opening and reading everything must end in a status, and what opens must be inside the file (address sanitizer looks
+ * on: the bytes are in a block of their exact size). */
 static rc_status open_and_read(const char *data, size_t len) {
     unsigned char *copy = malloc(len ? len : 1);
     memcpy(copy, data, len);
@@ -262,22 +265,31 @@ static void test_known_bad(void **state) {
     refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[-8,0]}}", z, 8, "data_offsets");
     refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8,9]}}", z, 8, "expected {");
     refuse_header("{\"a\":{\"dtype\":\"F99\",\"shape\":[2],\"data_offsets\":[0,8]}}", z, 8, "unknown dtype");
-    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", z, 8, "dimensions");
+    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", z, 8,
+                  "dimensions");
     refuse_header("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}", z, 8, "expected {");
     refuse_header("{\"a\":7}", z, 0, "expected {");
-    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1099511627776,1099511627776],\"data_offsets\":[0,8]}}", z, 8, "does not fill");
-    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,0]}}", z, 0, "does not fill");
-    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,8]}}", z, 8, "header");
-    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,9223372036854775807]}}", z, 8, "truncated");
-    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", z,
-                  12, "overlap");
-    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", z,
-                  8, "overlap");
-    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,16]}}", z,
-                  16, "duplicate");
+    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[1099511627776,1099511627776],\"data_offsets\":[0,8]}}", z, 8,
+                  "does not fill");
+    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904,4],\"data_offsets\":[0,0]}}", z, 0,
+                  "does not fill");
+    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[99999999999999999999],\"data_offsets\":[0,8]}}", z, 8,
+                  "header");
+    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,9223372036854775807]}}", z, 8,
+                  "truncated");
+    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":["
+                  "2],\"data_offsets\":[4,12]}}",
+                  z, 12, "overlap");
+    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"F32\",\"shape\":["
+                  "2],\"data_offsets\":[0,8]}}",
+                  z, 8, "overlap");
+    refuse_header("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\"a\":{\"dtype\":\"F32\",\"shape\":["
+                  "2],\"data_offsets\":[8,16]}}",
+                  z, 16, "duplicate");
     refuse_header("{\"__metadata__\":{\"a\":1}}", z, 0, "texts only");
     refuse_header("{\"__metadata__\":[]}", z, 0, "expected an object");
-    refuse_header("{\"\\u001b[2J\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", z, 8, "control character");
+    refuse_header("{\"\\u001b[2J\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", z, 8,
+                  "control character");
     refuse_header("{\"a\\u0000b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", z, 8, "header");
     refuse_header("{\"a\xff\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", z, 8, "header");
     char deep[1024];
@@ -301,7 +313,9 @@ static void test_ordinary_mistakes(void **state) {
     assert_non_null(strstr(e.text, "missing"));
     assert_int_equal(rc__st_open(&f, folder, &e), RC_EIO);
     assert_non_null(strstr(e.text, "folder"));
-    assert_int_equal(rc__file_write(in_folder("text"), "First Citizen: before we proceed any further, hear me speak.", 60, &e), RC_OK);
+    assert_int_equal(
+        rc__file_write(in_folder("text"), "First Citizen: before we proceed any further, hear me speak.", 60, &e),
+        RC_OK);
     assert_int_equal(rc__st_open(&f, in_folder("text"), &e), RC_EMODEL);
     assert_non_null(strstr(e.text, "not a safetensors file"));
     write_small(in_folder("a"));
@@ -340,7 +354,7 @@ static void test_pipe(void **state) {
     rc__st_close(f);
 }
 
-/* ---- memory runs out ------------------------------------------------------------------------------------------------ */
+/* ---- memory runs out --------------------------------------------------------------------------------------------- */
 
 static long left;
 static void *failing(void *ctx, void *p, size_t old_size, size_t new_size) {
@@ -381,7 +395,7 @@ static void test_out_of_memory(void **state) {
     rc_set_allocator(NULL, NULL);
 }
 
-/* ---- other types ------------------------------------------------------------------------------------------------------ */
+/* ---- other types ------------------------------------------------------------------------------------------------- */
 
 static void test_half_types(void **state) {
     (void)state;
@@ -411,7 +425,7 @@ static void test_half_types(void **state) {
     rc__st_close(f);
 }
 
-/* ---- parameters --------------------------------------------------------------------------------------------------------- */
+/* ---- parameters -------------------------------------------------------------------------------------------------- */
 
 static rc_params *two_params(uint64_t seed, size_t width) {
     rc_params *ps;
@@ -479,7 +493,7 @@ static void test_params(void **state) {
     rc_params_free(narrow);
 }
 
-/* ---- the official library ------------------------------------------------------------------------------------------------ */
+/* ---- the official library ---------------------------------------------------------------------------------------- */
 
 static void test_file_from_python(void **state) {
     (void)state;
@@ -495,7 +509,16 @@ static void test_file_from_python(void **state) {
     if (rc__st_open(&f, path, &e) != RC_OK) fail_msg("%s", e.text);
     assert_int_equal(rc__st_count(f), 13);
     assert_string_equal(rc__st_get_meta(f, "recur"), "{\"format\": 1, \"text\": \"\xc3\xa4 \\n\"}");
-    static const struct { const char *name; size_t len; } floats[] = {{"f64", 3}, {"f32", 6}, {"f16", 5}, {"bf16", 7}, {"gr\xc3\xb6\xc3\x9f" "e \xe7\xa9\xba", 2}};
+    static const struct {
+        const char *name;
+        size_t len;
+    } floats[] = {{"f64", 3},
+                  {"f32", 6},
+                  {"f16", 5},
+                  {"bf16", 7},
+                  {"gr\xc3\xb6\xc3\x9f"
+                   "e \xe7\xa9\xba",
+                   2}};
     rc_real x[8];
     for (size_t k = 0; k < 5; k++) {
         const rc__st_tensor *t = rc__st_find(f, floats[k].name);
@@ -547,7 +570,8 @@ static void test_python_reads_ours(void **state) {
         "assert (t['bytes'] == np.array([0, 1, 127, 128, 255], np.uint8)).all() and t['bytes'].dtype == np.uint8\n"
         "assert t['d'][0] == 1 / 3 and t['d'][1] == -1e300\n"
         "assert t['steps'].shape == () and int(t['steps']) == -2**62\n"
-        "assert (t['ids \"\\u00e4\"'] == np.array([-1, 0, 2**31 - 1])).all() and t['ids \"\\u00e4\"'].dtype == np.int32\n"
+        "assert (t['ids \"\\u00e4\"'] == np.array([-1, 0, 2**31 - 1])).all() and t['ids \"\\u00e4\"'].dtype == "
+        "np.int32\n"
         "assert t['empty'].shape == (0, 7)\n"
         "m = f.metadata()\n"
         "assert m['note'] == 'line 1\\nline 2 \\u20ac' and '\\\\u00e4' in m['recur'], m\n";
@@ -559,12 +583,18 @@ static void test_python_reads_ours(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_nothing_inside), cmocka_unit_test(test_writer_refuses),
-        cmocka_unit_test(test_known_bad),      cmocka_unit_test(test_prefixes_and_flips),
-        cmocka_unit_test(test_ordinary_mistakes), cmocka_unit_test(test_pipe),
-        cmocka_unit_test(test_out_of_memory),  cmocka_unit_test(test_half_types),
-        cmocka_unit_test(test_params),         cmocka_unit_test(test_file_from_python),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_nothing_inside),
+        cmocka_unit_test(test_writer_refuses),
+        cmocka_unit_test(test_known_bad),
+        cmocka_unit_test(test_prefixes_and_flips),
+        cmocka_unit_test(test_ordinary_mistakes),
+        cmocka_unit_test(test_pipe),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_half_types),
+        cmocka_unit_test(test_params),
+        cmocka_unit_test(test_file_from_python),
         cmocka_unit_test(test_python_reads_ours),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,20 +1,21 @@
 /* Schedules: torch.optim.lr_scheduler where the definitions coincide, closed forms and properties elsewhere. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
-#include <math.h>
 #include "golden/schedule_data.h"
 #include "recur/optim.h"
+#include <math.h>
 
-#define N 40
+#define N                 40
 #define assert_near(a, b) assert_true(fabs((a) - (b)) < 1e-12)
 
 static void test_against_torch(void **state) {
     (void)state;
-    rc_schedule step = rc_schedule_default(RC_SCHEDULE_STEP), exponential = rc_schedule_default(RC_SCHEDULE_EXPONENTIAL);
+    rc_schedule step = rc_schedule_default(RC_SCHEDULE_STEP),
+                exponential = rc_schedule_default(RC_SCHEDULE_EXPONENTIAL);
     rc_schedule cosine = rc_schedule_default(RC_SCHEDULE_COSINE), warm = rc_schedule_default(RC_SCHEDULE_CONSTANT);
     rc_schedule cycle = rc_schedule_default(RC_SCHEDULE_ONE_CYCLE);
     warm.warmup = 8;
@@ -51,7 +52,8 @@ static void test_plateau(void **state) {
     assert_near(s.factor, 0.25);
 }
 
-/* For all: in [0, 1], never above before the end of warm-up, defined for any progress, the last factor is the floor or greater. */
+/* For all: in [0, 1], never above before the end of warm-up, defined for any progress, the last factor is the floor or
+ * greater. */
 static void test_limits(void **state) {
     (void)state;
     for (int kind = RC_SCHEDULE_CONSTANT; kind <= RC_SCHEDULE_PLATEAU; kind++) {
@@ -62,8 +64,10 @@ static void test_limits(void **state) {
             for (uint64_t k = 0; k <= 1000; k++) {
                 double p = (double)k / 1000, f = rc_schedule_factor(&s, k, p);
                 assert_true(f >= 0 && f <= 1);
-                if (k < warmup) assert_true(f <= (double)(k + 1) / (double)warmup);
-                else assert_true(f >= s.floor);
+                if (k < warmup)
+                    assert_true(f <= (double)(k + 1) / (double)warmup);
+                else
+                    assert_true(f >= s.floor);
                 bool falling = kind != RC_SCHEDULE_ONE_CYCLE || p > s.peak_at;
                 if (k > warmup && falling) assert_true(f <= last);
                 last = f;

@@ -1,9 +1,9 @@
 /* Saving and loading recurrent states. */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,10 @@
 #include "formats/safetensors.h"
 #include "recur/rnn.h"
 
-typedef struct model { rc_params *ps; rc_rnn *rnn; } model;
+typedef struct model {
+    rc_params *ps;
+    rc_rnn *rnn;
+} model;
 
 static model make(const char *cell, size_t hidden, size_t proj) {
     model m;
@@ -61,7 +64,8 @@ static void test_state_files(void **unused) {
     rc_error e = {0};
     model lstm = make("lstm-projection", 6, 4), gru = make("gru", 4, 0), wide = make("lstm-projection", 7, 4);
 
-    rc_state *a = state_of(lstm, 3, 1), *b = state_of(lstm, 3, 100), *two = state_of(lstm, 2, 0), *w = state_of(wide, 3, 0);
+    rc_state *a = state_of(lstm, 3, 1), *b = state_of(lstm, 3, 100), *two = state_of(lstm, 2, 0),
+             *w = state_of(wide, 3, 0);
     rc_state *g = state_of(gru, 3, 5), *g2 = state_of(gru, 3, 9);
     if (rc_state_save(a, path, &e) != RC_OK) fail_msg("%s", e.text);
     if (rc_state_load(b, path, &e) != RC_OK) fail_msg("%s", e.text);
