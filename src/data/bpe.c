@@ -18,18 +18,16 @@ static const char gpt2_exact[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?
 
 static bool stands_for_itself(unsigned b) { return (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE; }
 
+/* The others are 0..32, 127..160 and 173, numbered in this order from U+0100. */
 uint32_t rc__byte_to_unicode(unsigned char byte) {
     if (stands_for_itself(byte)) return byte;
-    uint32_t before = 0;
-    for (unsigned b = 0; b < byte; b++) before += !stands_for_itself(b);
-    return 256 + before;
+    return 256u + (byte <= 32 ? byte : byte <= 160 ? 33u + byte - 127u : 67u);
 }
 
 int rc__unicode_to_byte(uint32_t cp) {
     if (cp < 256) return stands_for_itself(cp) ? (int)cp : -1;
-    for (unsigned b = 0; b < 256; b++)
-        if (rc__byte_to_unicode((unsigned char)b) == cp) return (int)b;
-    return -1;
+    uint32_t k = cp - 256;
+    return k < 33 ? (int)k : k < 67 ? (int)k + 94 : k == 67 ? 173 : -1;
 }
 
 void rc__byte_alphabet(unsigned char order[256]) {
@@ -95,7 +93,6 @@ void rc__bpe_free(rc__bpe *b) {
     rc__strfree(b->pattern);
     rc__free(b->merges, b->n_merges * sizeof *b->merges);
     rc__free(b->slots, b->n_slots * sizeof *b->slots);
-    rc__free(b->specials, b->n_specials * sizeof *b->specials);
     rc__free(b, sizeof *b);
 }
 
@@ -104,11 +101,6 @@ const char *rc__bpe_pattern(const rc_vocab *v) { return v->bpe->pattern ? v->bpe
 const rc__merge *rc__bpe_merges(const rc_vocab *v, size_t *n) {
     *n = v->bpe->n_merges;
     return v->bpe->merges;
-}
-
-const int32_t *rc__bpe_specials(const rc_vocab *v, size_t *n) {
-    *n = v->bpe->n_specials;
-    return v->bpe->specials;
 }
 
 bool rc__bpe_ignores_merges(const rc_vocab *v) { return v->bpe->ignore_merges; }
@@ -213,8 +205,7 @@ static rc_status check_merge(const rc_vocab *v, const rc__merge *m, size_t i, rc
     return RC_OK;
 }
 
-rc_status rc__bpe_build(rc_vocab *v, const rc__merge *merges, size_t n, const int32_t *specials, size_t n_specials,
-                        bool ignore_merges, rc_error *e) {
+rc_status rc__bpe_build(rc_vocab *v, const rc__merge *merges, size_t n, bool ignore_merges, rc_error *e) {
     rc__bpe *b = v->bpe;
     b->ignore_merges = ignore_merges;
     for (unsigned i = 0; i < 256; i++) {
@@ -228,25 +219,14 @@ rc_status rc__bpe_build(rc_vocab *v, const rc__merge *merges, size_t n, const in
     if (b->merges) b->n_merges = n;
     b->slots = rc__calloc(n_slots, sizeof *b->slots);
     if (b->slots) b->n_slots = n_slots;
-    b->specials = rc__alloc(n_specials * sizeof *specials);
-    if (b->specials) b->n_specials = n_specials;
-    if (!b->merges || !b->slots || !b->specials) return rc_fail(e, RC_ENOMEM, "out of memory (%zu merges)", n);
+    if (!b->merges || !b->slots) return rc_fail(e, RC_ENOMEM, "out of memory (%zu merges)", n);
     if (n) memcpy(b->merges, merges, n * sizeof *merges);
-    if (n_specials) memcpy(b->specials, specials, n_specials * sizeof *specials);
     for (size_t i = 0; i < n; i++) {
         rc_status s = check_merge(v, &merges[i], i, e);
         if (s != RC_OK) return s;
         uint32_t *slot = pair_slot(b, merges[i].left, merges[i].right);
         if (*slot) return rc_fail(e, RC_EMODEL, "merge %zu is the same as merge %u", i, (unsigned)*slot - 1);
         *slot = (uint32_t)i + 1;
-    }
-    for (size_t i = 0; i < n_specials; i++) {
-        size_t len;
-        if (specials[i] < 0 || (size_t)specials[i] >= v->entries.count)
-            return rc_fail(e, RC_EMODEL, "special entry %d does not exist", (int)specials[i]);
-        const char *text = rc__strtab_get(&v->entries, (size_t)specials[i], &len);
-        if (len == 0) return rc_fail(e, RC_EMODEL, "special entry %d is empty", (int)specials[i]);
-        b->special_first[(unsigned char)text[0]] = true;
     }
     return RC_OK;
 }
@@ -417,42 +397,18 @@ static rc_status encode_cached(const rc_vocab *v, cache *c, const char *piece, s
     return st;
 }
 
-/* The longest special entry at s, or -1. */
-static int32_t special_at(const rc_vocab *v, const char *s, size_t len, size_t *taken) {
-    const rc__bpe *b = v->bpe;
-    int32_t best = -1;
-    *taken = 0;
-    if (!b->special_first[(unsigned char)s[0]]) return -1;
-    for (size_t i = 0; i < b->n_specials; i++) {
-        size_t n;
-        const char *text = rc__strtab_get(&v->entries, (size_t)b->specials[i], &n);
-        if (n > *taken && n <= len && memcmp(text, s, n) == 0) {
-            best = b->specials[i];
-            *taken = n;
-        }
-    }
-    return best;
-}
-
 rc_status rc__bpe_encode(const rc_vocab *v, const char *text, size_t len, rc__ids *out, rc_error *e) {
     rc__pieces pieces;
     rc_status s = rc__pieces_open(&pieces, v->bpe, e);
     if (s != RC_OK) return s;
     cache c;
     cache_open(&c, len);
+    rc__pieces_start(&pieces, text, len);
+    const char *piece;
+    size_t n;
     s = rc__ids_reserve(out, len / 4 + 16, e);
-    for (size_t from = 0; from < len && s == RC_OK;) {
-        size_t end = v->bpe->n_specials ? from : len, taken = 0;
-        int32_t special = -1;
-        while (end < len && (special = special_at(v, text + end, len - end, &taken)) < 0) end++;
-        rc__pieces_start(&pieces, text + from, end - from);
-        const char *piece;
-        size_t n;
-        while ((s = rc__pieces_next(&pieces, &piece, &n, e)) == RC_OK && n > 0)
-            if ((s = encode_cached(v, &c, piece, n, out, e)) != RC_OK) break;
-        if (s == RC_OK && special >= 0 && (s = rc__ids_reserve(out, 1, e)) == RC_OK) out->id[out->n++] = special;
-        from = end + taken;
-    }
+    while (s == RC_OK && (s = rc__pieces_next(&pieces, &piece, &n, e)) == RC_OK && n > 0)
+        s = encode_cached(v, &c, piece, n, out, e);
     rc__free(c.slot, c.n_slots * sizeof *c.slot);
     rc__pieces_close(&pieces);
     return s;

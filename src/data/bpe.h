@@ -19,15 +19,13 @@ void rc__bpe_free(rc__bpe *b);
 /* Learns merges until the vocabulary has `size` entries or no pair is left. v is new and of kind RC_VOCAB_BPE. The same
  * entries and merges, in the same order, as Hugging Face's BpeTrainer with the byte-level alphabet. */
 rc_status rc__bpe_train(rc_vocab *v, size_t size, const char *text, size_t len, rc_error *e);
-/* After v->entries was filled: takes the merges (copied), the special entries (matched in text before anything else) and
- * checks that all of it fits together: 256 bytes there, each merge's result = left + right. RC_EMODEL otherwise. */
-rc_status rc__bpe_build(rc_vocab *v, const rc__merge *merges, size_t n, const int32_t *specials, size_t n_specials,
-                        bool ignore_merges, rc_error *e);
+/* After v->entries was filled: takes the merges (copied) and checks that all fits together: 256 bytes there, each merge's
+ * result = left + right, no pair twice. RC_EMODEL otherwise. */
+rc_status rc__bpe_build(rc_vocab *v, const rc__merge *merges, size_t n, bool ignore_merges, rc_error *e);
 rc_status rc__bpe_encode(const rc_vocab *v, const char *text, size_t len, rc__ids *out, rc_error *e);
 
 const char *rc__bpe_pattern(const rc_vocab *v);
 const rc__merge *rc__bpe_merges(const rc_vocab *v, size_t *n);
-const int32_t *rc__bpe_specials(const rc_vocab *v, size_t *n);
 bool rc__bpe_ignores_merges(const rc_vocab *v);
 
 /* GPT-2's printable code points for bytes: '!'..'~', 0xA1..0xAC and 0xAE..0xFF stand for themselves, the others are

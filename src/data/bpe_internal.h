@@ -15,9 +15,6 @@ struct rc__bpe {
     uint32_t *slots; /* open addressing over pairs: rank + 1, 0 = free */
     size_t n_slots;
     int32_t byte_id[256];
-    int32_t *specials;
-    size_t n_specials;
-    bool special_first[256]; /* bytes a special entry begins with */
     bool ignore_merges;      /* a piece that is an entry is taken whole */
 };
 

@@ -321,7 +321,7 @@ rc_status rc__bpe_train(rc_vocab *v, size_t size, const char *text, size_t len, 
     if (s == RC_OK) s = learn(&t, v, size, e);
     if (s == RC_OK) {
         drop_repeated_merges(&t);
-        s = rc__bpe_build(v, t.merges, t.n_merges, NULL, 0, false, e);
+        s = rc__bpe_build(v, t.merges, t.n_merges, false, e);
     }
     trainer_free(&t);
     return s;

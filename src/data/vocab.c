@@ -65,11 +65,12 @@ void rc_vocab_free(rc_vocab *v) {
     if (!v) return;
     rc__char_free(v);
     rc__bpe_free(v->bpe);
+    rc__free(v->specials, v->n_specials * sizeof *v->specials);
     rc__strtab_free(&v->entries);
     rc__free(v, sizeof *v);
 }
 
-static rc_status byte_init(rc_vocab *v, rc_error *e) {
+rc_status rc__byte_init(rc_vocab *v, rc_error *e) {
     rc_status s = RC_OK;
     for (unsigned b = 0; b < 256 && s == RC_OK; b++) {
         uint32_t id;
@@ -120,9 +121,10 @@ rc_status rc_vocab_train(rc_vocab **out, const char *spec, const char *text, siz
     rc_vocab *v = rc__vocab_new(kind);
     if (!v) return rc_fail(e, RC_ENOMEM, "out of memory (vocabulary)");
     switch (kind) {
-        case RC_VOCAB_BYTE: s = byte_init(v, e); break;
+        case RC_VOCAB_BYTE: s = rc__byte_init(v, e); break;
         case RC_VOCAB_CHAR:
             s = rc__char_init(v, e);
+            if (s == RC_OK) s = rc__char_add_unk(v, e);
             if (s == RC_OK) s = rc__char_learn(v, text, len, e);
             break;
         case RC_VOCAB_WORD:
@@ -181,8 +183,65 @@ const char *rc_vocab_entry(const rc_vocab *v, int32_t id, size_t *len) {
 static rc_status byte_encode(const char *text, size_t len, rc__ids *out, rc_error *e) {
     rc_status s = rc__ids_reserve(out, len, e);
     if (s != RC_OK) return s;
-    for (size_t i = 0; i < len; i++) out->id[i] = (unsigned char)text[i];
-    out->n = len;
+    for (size_t i = 0; i < len; i++) out->id[out->n + i] = (unsigned char)text[i];
+    out->n += len;
+    return RC_OK;
+}
+
+static rc_status encode_plain(const rc_vocab *v, const char *text, size_t len, rc__ids *out, size_t *missing, rc_error *e) {
+    switch (v->kind) {
+        case RC_VOCAB_BYTE: return byte_encode(text, len, out, e);
+        case RC_VOCAB_CHAR: return rc__char_encode(v, text, len, out, missing, e);
+        case RC_VOCAB_WORD: return rc__word_encode(v, text, len, out, missing, e);
+        case RC_VOCAB_BPE: return rc__bpe_encode(v, text, len, out, e);
+    }
+    return rc_fail(e, RC_EINVAL, "vocabulary of unknown kind %d", (int)v->kind);
+}
+
+/* The longest special entry at s, or -1. */
+static int32_t special_at(const rc_vocab *v, const char *s, size_t len, size_t *taken) {
+    int32_t best = -1;
+    *taken = 0;
+    if (!v->special_first[(unsigned char)s[0]]) return -1;
+    for (size_t i = 0; i < v->n_specials; i++) {
+        size_t n;
+        const char *text = rc__strtab_get(&v->entries, (size_t)v->specials[i], &n);
+        if (n > *taken && n <= len && memcmp(text, s, n) == 0) {
+            best = v->specials[i];
+            *taken = n;
+        }
+    }
+    return best;
+}
+
+/* Special entries first, what lies between them by the rules of the kind. */
+static rc_status encode_around_specials(const rc_vocab *v, const char *text, size_t len, rc__ids *out, size_t *missing,
+                                        rc_error *e) {
+    rc_status s = RC_OK;
+    for (size_t from = 0; from < len && s == RC_OK;) {
+        size_t end = from, taken = 0;
+        int32_t special = -1;
+        while (end < len && (special = special_at(v, text + end, len - end, &taken)) < 0) end++;
+        if (end > from) s = encode_plain(v, text + from, end - from, out, missing, e);
+        if (s == RC_OK && special >= 0 && (s = rc__ids_reserve(out, 1, e)) == RC_OK) out->id[out->n++] = special;
+        from = end + taken;
+    }
+    return s;
+}
+
+rc_status rc__vocab_set_specials(rc_vocab *v, const int32_t *ids, size_t n, rc_error *e) {
+    v->specials = rc__alloc(n * sizeof *ids);
+    if (!v->specials) return rc_fail(e, RC_ENOMEM, "out of memory (%zu special entries)", n);
+    v->n_specials = n;
+    for (size_t i = 0; i < n; i++) {
+        size_t len;
+        if (ids[i] < 0 || (size_t)ids[i] >= v->entries.count)
+            return rc_fail(e, RC_EMODEL, "special entry %d does not exist", (int)ids[i]);
+        const char *text = rc__strtab_get(&v->entries, (size_t)ids[i], &len);
+        if (len == 0) return rc_fail(e, RC_EMODEL, "special entry %d is empty", (int)ids[i]);
+        v->special_first[(unsigned char)text[0]] = true;
+        v->specials[i] = ids[i];
+    }
     return RC_OK;
 }
 
@@ -192,13 +251,8 @@ rc_status rc_vocab_encode(const rc_vocab *v, const char *text, size_t len, int32
     *n = 0;
     size_t missing = 0;
     rc__ids out = {0};
-    rc_status s = RC_EINVAL;
-    switch (v->kind) {
-        case RC_VOCAB_BYTE: s = byte_encode(text, len, &out, e); break;
-        case RC_VOCAB_CHAR: s = rc__char_encode(v, text, len, &out, &missing, e); break;
-        case RC_VOCAB_WORD: s = rc__word_encode(v, text, len, &out, &missing, e); break;
-        case RC_VOCAB_BPE: s = rc__bpe_encode(v, text, len, &out, e); break;
-    }
+    rc_status s = v->n_specials ? encode_around_specials(v, text, len, &out, &missing, e)
+                                : encode_plain(v, text, len, &out, &missing, e);
     if (s == RC_OK && (out.cap != out.n || !out.id)) { /* the caller's size must be the block's size */
         int32_t *exact = rc__realloc(out.id, out.cap * sizeof *exact, out.n * sizeof *exact);
         if (exact) {

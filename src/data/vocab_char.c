@@ -13,9 +13,14 @@ static int32_t id_of(const rc_vocab *v, uint32_t cp) {
 rc_status rc__char_init(rc_vocab *v, rc_error *e) {
     v->pages = rc__calloc(RC_CHAR_PAGES, sizeof *v->pages);
     if (!v->pages) return rc_fail(e, RC_ENOMEM, "out of memory (character table)");
+    return RC_OK;
+}
+
+rc_status rc__char_add_unk(rc_vocab *v, rc_error *e) {
     uint32_t id;
-    v->unk = 0;
-    return rc__strtab_add(&v->entries, "<unk>", 5, &id, NULL, e);
+    rc_status s = rc__strtab_add(&v->entries, "<unk>", 5, &id, NULL, e);
+    if (s == RC_OK) v->unk = (int32_t)id;
+    return s;
 }
 
 void rc__char_free(rc_vocab *v) {

@@ -18,6 +18,10 @@ struct rc_vocab {
     /* word: split at every Unicode white space (as other libraries do), not only the six of ASCII */
     bool unicode_space;
     rc__bpe *bpe;
+    /* Entries of imported tokenizers that are found in text before anything else ("<|endoftext|>"), even inside words. */
+    int32_t *specials;
+    size_t n_specials;
+    bool special_first[256]; /* bytes that one begins with */
 };
 
 /* The growing result of an encoder. */
@@ -28,9 +32,13 @@ typedef struct rc__ids {
 rc_status rc__ids_reserve(rc__ids *a, size_t more, rc_error *e);
 
 rc_vocab *rc__vocab_new(rc_vocab_kind kind); /* NULL when out of memory */
+rc_status rc__byte_init(rc_vocab *v, rc_error *e);
+/* Copies the ids of special entries; RC_EMODEL when one does not exist, or is empty. */
+rc_status rc__vocab_set_specials(rc_vocab *v, const int32_t *ids, size_t n, rc_error *e);
 
 /* vocab_char.c */
-rc_status rc__char_init(rc_vocab *v, rc_error *e);                 /* <unk> */
+rc_status rc__char_init(rc_vocab *v, rc_error *e);                 /* no entry yet */
+rc_status rc__char_add_unk(rc_vocab *v, rc_error *e);              /* <unk> is the next id */
 rc_status rc__char_add(rc_vocab *v, uint32_t cp, rc_error *e);     /* RC_EMODEL when it is there already */
 rc_status rc__char_learn(rc_vocab *v, const char *text, size_t len, rc_error *e); /* adds what is missing, sorted */
 rc_status rc__char_encode(const rc_vocab *v, const char *text, size_t len, rc__ids *out, size_t *unknown, rc_error *e);

@@ -1,0 +1,16 @@
+/* vocab_json.h - what our JSON form and tokenizer.json share. */
+#ifndef RC_VOCAB_JSON_H
+#define RC_VOCAB_JSON_H
+#include <jansson.h>
+#include "data/bpe.h"
+
+/* Puts "where: " in front of a message; returns s. */
+rc_status rc__at(rc_status s, const char *where, rc_error *e);
+
+/* Entry id as a JSON string: UTF-8 as it is, or bytes as GPT-2's printable characters. NULL: out of memory. */
+json_t *rc__entry_to_json(const rc_vocab *v, size_t id, bool byte_level);
+/* Adds a string as the next entry. RC_EMODEL when it is not byte-level text, or there already. scratch is reused. */
+rc_status rc__entry_from_json(rc_vocab *v, const json_t *string, bool byte_level, rc__string *scratch, rc_error *e);
+/* The entry that left and right give together; -1 when there is none (or no such ids). */
+rc_status rc__merge_result(const rc_vocab *v, rc__merge *m, rc__string *scratch, rc_error *e);
+#endif
