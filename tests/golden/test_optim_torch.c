@@ -1,11 +1,12 @@
 /* Every optimizer and option against torch.optim: the weights after steps 1, 2, 5 and 12 (make_optim.py says of what).
  * Built twice: against the library, and against the same sources in double (tests/grad/test_optim_torch64.c), where the
  * agreement must be nearly exact. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include "recur/optim.h"
 #include <math.h>

@@ -1,10 +1,11 @@
 /* The step of an optimizer beyond its formula: threads, sparse rows, frozen parameters, divergence, options,
  * allocation. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <math.h>
 #include <string.h>

@@ -1,9 +1,10 @@
 /* safetensors files: round trips, the bytes, hostile files, and the official Python library on both sides. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <math.h>
 #include <stdio.h>

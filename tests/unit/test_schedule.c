@@ -1,13 +1,15 @@
 /* Schedules: torch.optim.lr_scheduler where the definitions coincide, closed forms and properties elsewhere. */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include <cmocka.h>
+
+#include <math.h>
+
 #include "golden/schedule_data.h"
 #include "recur/optim.h"
-#include <math.h>
 
 #define N                 40
 #define assert_near(a, b) assert_true(fabs((a) - (b)) < 1e-12)
