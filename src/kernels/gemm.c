@@ -58,6 +58,8 @@ typedef struct cache { /* one per thread; cleared when three quarters full */
     size_t used;
     void *scratch;
     size_t scratch_bytes;
+    float *dense; /* copies of strided operands */
+    size_t dense_len;
     dnnl_stream_t stream;
 } cache;
 
@@ -86,6 +88,7 @@ static void cache_free(void *p) {
     cache_clear(c);
     dnnl_stream_destroy(c->stream);
     free(c->scratch);
+    free(c->dense);
     free(c);
     my_cache = NULL;
 }
@@ -307,12 +310,41 @@ static void product(const key *k, const rc_real *A, const dnnl_memory_desc_t *we
     restore_threads(saved);
 }
 
+/* oneDNN's fast matmul (brgemm) wants dense operands; a strided one falls to an implementation hundreds of times slower. The
+ * copies here cost 1/(2N) and 1/(2K) of the product. */
+static float *dense_room(size_t len) {
+    cache *c = cache_get();
+    if (!c) return NULL;
+    if (len > c->dense_len) {
+        void *p = NULL;
+        if (posix_memalign(&p, 64, len * sizeof(float)) != 0) return NULL;
+        free(c->dense);
+        c->dense = p;
+        c->dense_len = len;
+    }
+    return c->dense;
+}
+
 void rc__gemm_packed(size_t M, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias, bool accumulate,
                      rc_real *C, size_t ldc) {
     if (M == 0) return;
     const layout *l = B->impl;
-    key k = {M, B->K, B->N, lda, ldc, (bias ? 1u : 0u) | (accumulate ? 2u : 0u)};
-    product(&k, A, &l->md, packed_data(B), bias, C);
+    size_t K = B->K, N = B->N, a_len = lda != K && M > 1 ? (M * K + 15) / 16 * 16 : 0;
+    bool apart = ldc != N && M > 1; /* C is strided: product first, then rows */
+    float *room = a_len || apart ? dense_room(a_len + M * N) : NULL;
+    if (a_len) {
+        for (size_t i = 0; i < M; i++) memcpy(room + i * K, A + i * lda, K * sizeof *room);
+        A = room;
+    }
+    float *to = apart ? room + a_len : C;
+    key k = {M, K, N, K, N, (bias ? 1u : 0u) | (accumulate && !apart ? 2u : 0u)};
+    product(&k, A, &l->md, packed_data(B), bias, to);
+    for (size_t i = 0; apart && i < M; i++) {
+        if (accumulate)
+            for (size_t j = 0; j < N; j++) C[i * ldc + j] += to[i * N + j];
+        else
+            memcpy(C + i * ldc, to + i * N, N * sizeof *C);
+    }
 }
 
 void rc__gemm(bool ta, bool tb, size_t M, size_t N, size_t K, rc_real alpha, const rc_real *A, size_t lda,
