@@ -332,6 +332,10 @@ void rc__gemm_packed(size_t M, const rc_real *A, size_t lda, const rc__packed *B
     size_t K = B->K, N = B->N, a_len = lda != K && M > 1 ? (M * K + 15) / 16 * 16 : 0;
     bool apart = ldc != N && M > 1; /* C is strided: product first, then rows */
     float *room = a_len || apart ? dense_room(a_len + M * N) : NULL;
+    if ((a_len || apart) && !room) { /* out of memory: single rows need no copies */
+        for (size_t i = 0; i < M; i++) rc__gemm_packed(1, A + i * lda, lda, B, bias, accumulate, C + i * ldc, ldc);
+        return;
+    }
     if (a_len) {
         for (size_t i = 0; i < M; i++) memcpy(room + i * K, A + i * lda, K * sizeof *room);
         A = room;
