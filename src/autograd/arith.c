@@ -111,7 +111,7 @@ static void runs_task(void *ctx, size_t task, int worker) {
 static void over_runs(runs_job *j) {
     j->pieces = rc__tiles(j->p->inner, RC__TILE);
     j->runs_of_task = j->p->inner < RC__TILE ? RC__TILE / j->p->inner : 1;
-    rc__parallel(rc__tiles(j->p->runs, j->runs_of_task) * j->pieces, (double)j->p->runs * (double)j->p->inner, runs_task, j);
+    rc__parallel(rc__tiles(j->p->runs, j->runs_of_task) * j->pieces, RC__WORK(j->p->runs * j->p->inner), runs_task, j);
 }
 
 /* y = a + b, a - b, a b; at most one of the two repeats one value along the run */
@@ -244,7 +244,7 @@ static void backward_into(rc_tape *t, const binary_node *b, int me) {
         rc__sum_columns(t, &c);
     } else if (p->ndim == 2 && p->stride[me][1] == 0) {
         sums_job s = {&j, p->inner < RC__TILE ? RC__TILE / p->inner : 1};
-        rc__parallel(rc__tiles(p->runs, s.runs_of_task), (double)b->n.out.len, sums_task, &s);
+        rc__parallel(rc__tiles(p->runs, s.runs_of_task), RC__WORK(b->n.out.len), sums_task, &s);
     } else {
         sum_in_order(t, &j, b->in[me]->len);
     }

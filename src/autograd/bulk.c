@@ -30,7 +30,7 @@ TASK(sum_task, j->sums[task] = j->b ? rc__k->pw.dot(n, j->x + at, j->b + at) : r
 #undef TASK
 
 static void over_tiles(job *j, void (*task)(void *, size_t, int)) {
-    rc__parallel(rc__tiles(j->n, RC__TILE), (double)j->n, task, j);
+    rc__parallel(rc__tiles(j->n, RC__TILE), RC__WORK(j->n), task, j);
 }
 
 void rc__bulk_copy(size_t n, const rc_real *x, rc_real *y) {
@@ -130,8 +130,7 @@ bool rc__sum_columns(rc_tape *t, const rc__column_sums *c) {
         j.part = rc__tape_alloc(t, c->items * j.row_blocks * c->cols * sizeof *j.part);
         if (!j.part) return false;
     }
-    rc__parallel(c->items * j.row_blocks * j.col_blocks, (double)c->items * (double)c->rows * (double)c->cols, columns_task,
-                 &j);
+    rc__parallel(c->items * j.row_blocks * j.col_blocks, RC__WORK(c->items * c->rows * c->cols), columns_task, &j);
     for (size_t item = 0; j.part && item < c->items; item++) {
         double *sum = j.part + item * j.row_blocks * c->cols;
         for (size_t b = 1; b < j.row_blocks; b++)
@@ -233,7 +232,7 @@ void rc__permute(int ndim, const size_t *dim, const size_t *stride, const rc_rea
         j.rows = j.dim[last] < RC__TILE ? RC__TILE / j.dim[last] : 1;
         tasks = rc__tiles(j.outer, j.rows);
     }
-    rc__parallel(tasks, (double)len, permute_task, &j);
+    rc__parallel(tasks, RC__WORK(len), permute_task, &j);
 }
 
 /* ---- axes ---------------------------------------------------------------------------------------------------------- */

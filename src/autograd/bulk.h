@@ -6,6 +6,10 @@
 
 #define RC__TILE ((size_t)16384) /* elements; a few tiles fit the second-level cache */
 
+/* The `work` that rc__parallel is told for moving or adding n elements: they come from memory or a cache, so each weighs
+ * as much as several operations of a product. */
+#define RC__WORK(n) (8.0 * (double)(n))
+
 static inline size_t rc__tiles(size_t n, size_t tile) { return n / tile + (n % tile != 0); }
 static inline size_t rc__min_size(size_t a, size_t b) { return a < b ? a : b; }
 

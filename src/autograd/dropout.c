@@ -50,7 +50,7 @@ static void dropout_backward(rc_tape *t, rc__node *self) {
     j.dx = rc__grad_to(t, j.d->x, &j.add);
     if (!j.dx) return;
     j.tiles = rc__tiles(j.d->len, RC__TILE);
-    rc__parallel(j.tiles * j.d->steps, (double)self->out.len, backward_task, &j);
+    rc__parallel(j.tiles * j.d->steps, RC__WORK(self->out.len), backward_task, &j);
 }
 
 static rc_var *dropout(rc_tape *t, const char *op, rc_var *x, double p, size_t steps) {
@@ -67,8 +67,8 @@ static rc_var *dropout(rc_tape *t, const char *op, rc_var *x, double p, size_t s
     d->mask = rc__tape_alloc(t, d->len * sizeof *d->mask);
     if (!d->mask) return rc__dead(t);
     dropout_job j = {.d = d, .tiles = rc__tiles(d->len, RC__TILE)};
-    rc__parallel(j.tiles, 16.0 * (double)d->len, mask_task, &j); /* ten rounds of Philox for four draws */
-    rc__parallel(j.tiles * steps, (double)x->len, forward_task, &j);
+    rc__parallel(j.tiles, 8 * RC__WORK(d->len), mask_task, &j); /* ten rounds of Philox for four draws */
+    rc__parallel(j.tiles * steps, RC__WORK(x->len), forward_task, &j);
     return &d->n.out;
 }
 

@@ -48,7 +48,7 @@ static void sum_backward(rc_tape *t, rc__node *self) {
     if (!dx) return;
     spread_job j = {self->out.dx, dx, r->outer, r->len, r->inner, 1, r->scale, add};
     if (j.inner < RC__TILE) j.rows_of_task = RC__TILE / j.inner;
-    rc__parallel(rc__tiles(j.outer * j.len, j.rows_of_task), (double)r->x->len, spread_task, &j);
+    rc__parallel(rc__tiles(j.outer * j.len, j.rows_of_task), RC__WORK(r->x->len), spread_task, &j);
 }
 
 typedef struct row_sums_job {
@@ -79,7 +79,7 @@ static rc_var *sum_axis(rc_tape *t, const char *op, rc_var *x, int axis, bool me
         r->n.out.x[0] = (rc_real)(scale * rc__bulk_sum(t, r->len, x->x, NULL));
     } else if (r->inner == 1) {
         row_sums_job j = {x->x, r->n.out.x, r->outer, r->len, r->len < RC__TILE ? RC__TILE / r->len : 1, scale};
-        rc__parallel(rc__tiles(j.rows, j.rows_of_task), (double)x->len, row_sums_task, &j);
+        rc__parallel(rc__tiles(j.rows, j.rows_of_task), RC__WORK(x->len), row_sums_task, &j);
     } else if (!rc__sum_columns(t, &(rc__column_sums){.items = r->outer, .rows = r->len, .cols = r->inner,
                                                       .item_stride = r->len * r->inner, .row_stride = r->inner, .x = x->x,
                                                       .scale = scale, .out = r->n.out.x})) {
@@ -160,7 +160,7 @@ static void max_task(void *ctx, size_t task, int worker) {
 
 static void run_max(max_job *j, size_t outer, size_t len) {
     j->blocks = rc__tiles(j->inner, MAX_COLS);
-    rc__parallel(outer * j->blocks, (double)outer * (double)len * (double)j->inner, max_task, j);
+    rc__parallel(outer * j->blocks, RC__WORK(outer * len * j->inner), max_task, j);
 }
 
 static void max_backward(rc_tape *t, rc__node *self) {
@@ -268,13 +268,13 @@ static void mean_time_back_task(void *ctx, size_t b, int worker) {
 static void mean_time_backward(rc_tape *t, rc__node *self) {
     time_node *n = (time_node *)self;
     rc_real *dx = rc__grad(t, n->x);
-    if (dx) rc__parallel(n->B, (double)n->x->len, mean_time_back_task, &(time_job){n, dx});
+    if (dx) rc__parallel(n->B, RC__WORK(n->x->len), mean_time_back_task, &(time_job){n, dx});
 }
 
 rc_var *rc_mean_time(rc_tape *t, rc_var *x, const int32_t *lengths) {
     time_node *n = time_op(t, "mean_time", x, lengths, mean_time_backward);
     if (!n) return rc__dead(t);
-    rc__parallel(n->B, (double)x->len, mean_time_task, &(time_job){n, NULL});
+    rc__parallel(n->B, RC__WORK(x->len), mean_time_task, &(time_job){n, NULL});
     return &n->n.out;
 }
 

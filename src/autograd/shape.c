@@ -133,7 +133,7 @@ static void move_rows(rows_job j) {
         return;
     }
     j.rows_of_task = j.width < RC__TILE ? RC__TILE / j.width : 1;
-    rc__parallel(rc__tiles(j.rows, j.rows_of_task), (double)j.rows * (double)j.width, rows_task, &j);
+    rc__parallel(rc__tiles(j.rows, j.rows_of_task), RC__WORK(j.rows * j.width), rows_task, &j);
 }
 
 /* ---- concat --------------------------------------------------------------------------------------------------------- */
