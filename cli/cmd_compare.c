@@ -140,6 +140,11 @@ static void on_step(void *ctx, const rc_train_progress *t) {
     cli_progress_training(&j->progress, j->label, t);
 }
 
+/* Of the model kept, in one pass; of the validations while training where there is no such pass (sources). */
+static double loss_of(const struct outcome *o) {
+    return isfinite(o->r.valid_loss) ? o->r.valid_loss : o->r.best_valid_loss;
+}
+
 static void set_label(struct job *j, const char *cell, const char *data) {
     snprintf(j->label, sizeof j->label, "%s%s%s", cell, data ? " " : "", data ? data : "");
     j->progress.last_progress = 0;
@@ -167,7 +172,7 @@ static rc_status train_one(struct job *j, struct outcome *out, rc_error *e) {
     if (!j->o->train.run) rc_run_delete(run, NULL);
     char text[24];
     if (out->done && !out->diverged)
-        cli_progress_line(&j->progress, "%s: loss %.4f after %llu steps in %s", j->label, out->r.best_valid_loss,
+        cli_progress_line(&j->progress, "%s: loss %.4f after %llu steps in %s", j->label, loss_of(out),
                           (unsigned long long)out->r.steps, cli_time_text(text, sizeof text, out->r.seconds));
     return s == RC_ESTOP ? RC_OK : s;
 }
@@ -212,16 +217,16 @@ static void print_text_table(const struct job *j) {
     size_t best = j->n_cells;
     char text[24];
     for (size_t i = 0; i < j->n_cells; i++)
-        if (j->outcome[i].done && isfinite(j->outcome[i].r.best_valid_loss) &&
-            (best == j->n_cells || j->outcome[i].r.best_valid_loss < j->outcome[best].r.best_valid_loss))
+        if (j->outcome[i].done && isfinite(loss_of(&j->outcome[i])) &&
+            (best == j->n_cells || loss_of(&j->outcome[i]) < loss_of(&j->outcome[best])))
             best = i;
     for (size_t i = 0; i < 9; i++) cli_table_add(&t, "%s", head[i]);
     for (size_t i = 0; i < j->n_cells; i++) {
         const struct outcome *o = &j->outcome[i];
         if (!o->done) continue;
         cli_table_add(&t, "%s", o->cell);
-        cli_table_add(&t, "%.4f", o->r.best_valid_loss);
-        cli_table_add(&t, "%.3f", exp(o->r.best_valid_loss));
+        cli_table_add(&t, "%.4f", loss_of(o));
+        cli_table_add(&t, "%.3f", exp(loss_of(o)));
         cli_table_add(&t, "%.4f", o->r.train_loss);
         cli_table_add(&t, "%s", cli_count_text(text, sizeof text, (double)o->r.parameters));
         cli_table_add(&t, "%llu", (unsigned long long)o->r.steps);
@@ -310,8 +315,8 @@ static rc_status draw_flow(const struct job *j, rc_error *e) {
 static json_t *outcome_json(const struct outcome *o) {
     json_t *j = cli_result_json(&o->r);
     json_object_set_new(j, "cell", json_string(o->cell));
-    json_object_set_new(j, "loss", cli_json_real(o->r.best_valid_loss));
-    json_object_set_new(j, "perplexity", cli_json_real(exp(o->r.best_valid_loss)));
+    json_object_set_new(j, "loss", cli_json_real(loss_of(o)));
+    json_object_set_new(j, "perplexity", cli_json_real(exp(loss_of(o))));
     json_object_set_new(j, "diverged", json_boolean(o->diverged));
     if (o->data) json_object_set_new(j, "source", json_string(o->data));
     json_object_del(j, "run");

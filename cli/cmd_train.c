@@ -83,17 +83,15 @@ static void print_resume(const rc_train_result *r) {
 
 static void print_result(const rc_train_result *r) {
     char count[24], time[24], rate[24];
-    if (isfinite(r->valid_loss) && !isfinite(r->accuracy))
-        printf("validation  %.4f nats a token (perplexity %.2f) in one stateful pass; while training %.4f at step %llu, the best\n",
-               r->valid_loss, exp(r->valid_loss), r->best_valid_loss, (unsigned long long)r->best_step);
-    else if (isfinite(r->best_valid_loss))
-        printf("validation  loss %.4f\n", r->best_valid_loss);
     if (isfinite(r->accuracy))
         printf("accuracy    %.2f %%: %s\n", 100 * r->accuracy, r->solved ? "solved" : "not solved");
+    else if (isfinite(r->valid_loss))
+        printf("validation  %.4f nats a token, perplexity %.3f: one pass of the model over the validation text\n",
+               r->valid_loss, exp(r->valid_loss));
     if (isfinite(r->new_valid_loss_before))
-        printf("new data    %.4f nats a token before, %.4f after\n", r->new_valid_loss_before, r->valid_loss);
+        printf("new data    %.4f nats a token before, %.4f now\n", r->new_valid_loss_before, r->valid_loss);
     if (isfinite(r->old_valid_loss_before))
-        printf("old data    %.4f nats a token before, %.4f after\n", r->old_valid_loss_before, r->old_valid_loss_after);
+        printf("old data    %.4f nats a token before, %.4f now\n", r->old_valid_loss_before, r->old_valid_loss_after);
     printf("training    %llu steps, %.2f epochs in %s, %s tokens/s%s\n", (unsigned long long)r->steps, r->epochs,
            cli_time_text(time, sizeof time, r->seconds), cli_count_text(rate, sizeof rate, r->tokens_per_second),
            r->stopped_early ? "; stopped early, no improvement" : "");
@@ -108,17 +106,31 @@ static void print_result(const rc_train_result *r) {
 }
 
 json_t *cli_result_json(const rc_train_result *r) {
-    return json_pack(
-        "{s:I, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:s, s:s}",       //
-        "steps", (json_int_t)r->steps, "epochs", cli_json_real(r->epochs), "seconds", cli_json_real(r->seconds), //
-        "train_loss", cli_json_real(r->train_loss), "valid_loss", cli_json_real(r->valid_loss),                  //
-        "best_valid_loss", cli_json_real(r->best_valid_loss), "best_step", (json_int_t)r->best_step,              //
-        "tokens_per_second", cli_json_real(r->tokens_per_second), "parameters", (json_int_t)r->parameters,       //
-        "tokens", (json_int_t)r->tokens, "new_valid_loss_before", cli_json_real(r->new_valid_loss_before),       //
-        "old_valid_loss_before", cli_json_real(r->old_valid_loss_before),                                        //
-        "old_valid_loss_after", cli_json_real(r->old_valid_loss_after), "accuracy", cli_json_real(r->accuracy),  //
-        "solved", isfinite(r->accuracy) ? json_boolean(r->solved) : json_null(), "stopped_early",                //
-        (int)r->stopped_early, "interrupted", (int)r->interrupted, "run", r->run, "model", r->model);
+    const struct {
+        const char *key;
+        double value;
+    } reals[] = {
+        {"epochs", r->epochs},
+        {"seconds", r->seconds},
+        {"tokens_per_second", r->tokens_per_second},
+        {"train_loss", r->train_loss},
+        {"valid_loss", r->valid_loss},
+        {"best_valid_loss", r->best_valid_loss},
+        {"new_valid_loss_before", r->new_valid_loss_before},
+        {"old_valid_loss_before", r->old_valid_loss_before},
+        {"old_valid_loss_after", r->old_valid_loss_after},
+        {"accuracy", r->accuracy},
+    };
+    json_t *j = json_pack("{s:I, s:I, s:I, s:I}", "steps", (json_int_t)r->steps, "best_step", (json_int_t)r->best_step,
+                          "tokens", (json_int_t)r->tokens, "parameters", (json_int_t)r->parameters);
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
+        json_object_set_new(j, reals[i].key, cli_json_real(reals[i].value));
+    json_object_set_new(j, "solved", isfinite(r->accuracy) ? json_boolean(r->solved) : json_null());
+    json_object_set_new(j, "stopped_early", json_boolean(r->stopped_early));
+    json_object_set_new(j, "interrupted", json_boolean(r->interrupted));
+    json_object_set_new(j, "run", json_string(r->run));
+    json_object_set_new(j, "model", json_string(r->model));
+    return j;
 }
 
 static int run(cli_args *a) {

@@ -90,5 +90,5 @@ t 'recur runs delete run1'
 
 # fine-tuning
 recur train lm valid.txt --from m.safetensors -o f.safetensors --steps 5 --run fine $small --json --quiet >f.json
-check 'old and new loss' jq -e '.old_valid_loss_before > 0 and .old_valid_loss_after > 0' f.json
+check 'old and new loss' jq -e '.new_valid_loss_before > 0 and .valid_loss > 0' f.json
 finish
