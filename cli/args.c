@@ -309,8 +309,8 @@ static int parse(cli_args *a, int argc, char **argv) {
         rc_status s = set_option(a, a->given[i].option, a->given[i].value, where, &e);
         if (s) return cli_fail(c, &e);
     }
-    if (check_files(a, &e) || (c->settle && c->settle(a, &e)))
-        return e.code == RC_EINVAL ? cli_usage_error(c, "%s", e.text) : cli_fail(c, &e);
+    if (check_files(a, &e)) return cli_fail(c, &e);
+    if (c->settle && c->settle(a, &e)) return e.code == RC_EINVAL ? cli_usage_error(c, "%s", e.text) : cli_fail(c, &e);
     return CLI_DONE;
 }
 

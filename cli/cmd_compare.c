@@ -368,7 +368,7 @@ static int run(cli_args *a) {
     rc_error e = {RC_OK, ""};
     const rc_train_options *t = &j.o->train;
     bool sources = cli_is_source(t->files[0]);
-    if (split_cells(j.o->cells, j.cells, &j.n_cells, &e)) return cli_usage_error(a->command, "%s", e.text);
+    if (split_cells(j.o->cells, j.cells, &j.n_cells, &e)) return cli_fail(a->command, &e);
     if (make_folder(&j, &e)) return cli_fail(a->command, &e);
     j.n_data = sources ? t->n_files : 1;
     j.outcome = cli_alloc(j.n_data * j.n_cells * sizeof *j.outcome);

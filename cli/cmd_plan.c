@@ -12,16 +12,21 @@ static const rc_option probe_option = {
     "probe", 0,      RC_OPT_TIME, offsetof(struct plan_options, probe),        0.1, 600,
     NULL,    "TIME", "Plan",      "how long the probe trains to measure speed"};
 
+/* The options of train but those of its outputs: plan writes nothing and has no progress to silence. */
 static const rc_option *table(size_t *n) {
     static rc_option entries[160];
     static size_t count;
+    static const char *const not_here[] = {"out", "run", "resume", "quiet", "keep"};
     size_t n_train;
     const rc_option *train = rc_train_option_table(&n_train);
     if (count == 0) {
         entries[count++] = probe_option;
-        for (size_t i = 0; i < n_train && count < sizeof entries / sizeof *entries; i++)
-            if (strcmp(train[i].name, "quiet") != 0) /* there is no progress to silence */
-                entries[count++] = train[i];
+        for (size_t i = 0; i < n_train && count < sizeof entries / sizeof *entries; i++) {
+            bool skip = false;
+            for (size_t k = 0; k < sizeof not_here / sizeof *not_here; k++)
+                skip |= strcmp(train[i].name, not_here[k]) == 0;
+            if (!skip) entries[count++] = train[i];
+        }
     }
     *n = count;
     return entries;

@@ -118,7 +118,7 @@ static int list(cli_args *a) {
         fprintf(stderr, "recur runs: no runs in %s\n", o->dir);
     }
     rc_runs_free(runs, n);
-    return n ? CLI_DONE : CLI_NO;
+    return CLI_DONE;
 }
 
 /* ---- compare ----------------------------------------------------------------------------------------------------------- */

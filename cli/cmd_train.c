@@ -152,8 +152,7 @@ static int run(cli_args *a) {
         print_resume(&r);
         return CLI_INTERRUPTED;
     }
-    if (s && s != RC_ESTOP)
-        return s == RC_EINVAL ? cli_usage_error(a->command, "%s", e.text) : cli_fail(a->command, &e);
+    if (s && s != RC_ESTOP) return cli_fail(a->command, &e);
     if (o->json)
         cli_print_json(cli_result_json(&r));
     else if (!o->quiet)

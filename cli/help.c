@@ -13,7 +13,7 @@ enum { WIDTH = 80, COLUMN = 28 };
 
 static const char *const exit_codes[][2] = {
     {"0", "done"},
-    {"1", "ran, but the answer is no (nothing was solved, nothing to list)"},
+    {"1", "ran, but the answer is no"},
     {"2", "wrong command line"},
     {"3", "bad model or data, or training that stopped being finite"},
     {"4", "a file cannot be read or written, disk or memory full"},

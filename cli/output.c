@@ -181,7 +181,8 @@ rc_status cli_check_output(const char *where, const char *path, const char *cons
         slash[slash == dir] = 0;
     rc_status s = RC_OK;
     if (stat(dir, &st) != 0)
-        s = rc_fail(e, RC_EIO, "%s: %s: cannot be written: directory %s: %s", where, path, dir, strerror(errno));
+        s = rc_fail(e, RC_EIO, "%s: %.200s: cannot be written: directory %.200s: %s", where, path, dir,
+                    strerror(errno));
     else if (!S_ISDIR(st.st_mode))
         s = rc_fail(e, RC_EIO, "%s: %s: cannot be written: %s is not a directory", where, path, dir);
     else if (access(dir, W_OK | X_OK) != 0) /* outputs are made beside their place and renamed */
@@ -192,6 +193,8 @@ rc_status cli_check_output(const char *where, const char *path, const char *cons
         for (size_t i = 0; i < n_inputs && !s; i++)
             if (stat(inputs[i], &in) == 0 && in.st_dev == st.st_dev && in.st_ino == st.st_ino && S_ISREG(st.st_mode))
                 s = rc_fail(e, RC_EINVAL, "%s: %s is also read; the output would overwrite it", where, path);
+    } else if (errno != ENOENT) { /* a name that is too long, a link in a circle */
+        s = rc_fail(e, RC_EIO, "%s: %.200s: cannot be written: %s", where, path, strerror(errno));
     }
     free(dir);
     return s;
