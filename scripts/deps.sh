@@ -77,7 +77,7 @@ fi
 echo "Installing ${missing[*]} (apt-get install, the only thing that is changed outside this folder)"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-apt() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 "$@" < /dev/null > "$log" 2>&1; }
+apt() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@" < /dev/null > "$log" 2>&1; }
 # The package lists of a fresh machine may be absent or too old: fetch them, but only when they do not suffice.
 if ! apt install --no-install-recommends "${missing[@]}"; then
     if ! { apt update && apt install --no-install-recommends "${missing[@]}"; }; then
