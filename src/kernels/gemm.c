@@ -364,6 +364,12 @@ void rc__gemm(bool ta, bool tb, size_t M, size_t N, size_t K, rc_real alpha, con
 
 #if USE_CBLAS
 #include <cblas.h>
+#include <pthread.h>
+/* The threads are ours: OpenBLAS would start its own in each of them. Other libraries lack the function. */
+extern void openblas_set_num_threads(int n) __attribute__((weak));
+static void one_thread(void) {
+    if (openblas_set_num_threads) openblas_set_num_threads(1);
+}
 const char *rc__gemm_backend(void) { return "CBLAS"; }
 #else
 const char *rc__gemm_backend(void) { return "reference"; }
@@ -400,6 +406,8 @@ void rc__gemm(bool ta, bool tb, size_t M, size_t N, size_t K, rc_real alpha, con
               const rc_real *B, size_t ldb, rc_real beta, rc_real *C, size_t ldc) {
     if (M == 0 || N == 0) return;
 #if USE_CBLAS
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, one_thread);
     cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, (int)M, (int)N, (int)K,
                 alpha, A, (int)lda, B, (int)ldb, beta, C, (int)ldc);
 #else
