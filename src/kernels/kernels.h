@@ -39,8 +39,8 @@ typedef struct rc__row_kernels { /* rows of a matrix, contiguous, `cols` wide; o
     void (*log_softmax_back)(size_t rows, size_t cols, const rc_real *y, const rc_real *dy, rc_real *dx); /* += */
     /* log-sum-exp of each row */
     void (*logsumexp)(size_t rows, size_t cols, const rc_real *x, rc_real *lse);
-    /* one row: y = scale softmax(x), in place; returns the log-sum-exp */
-    rc_real (*softmax_lse)(size_t cols, const rc_real *x, rc_real scale, rc_real *y);
+    /* one row: y = scale softmax(x), in place, unless y is NULL; returns the log-sum-exp */
+    double (*softmax_lse)(size_t cols, const rc_real *x, rc_real scale, rc_real *y);
     /* y = (x - mean) * rstd * gain + bias; gain, bias may be NULL; mean and rstd (rows) are kept for backward */
     void (*layer_norm)(size_t rows, size_t cols, const rc_real *x, const rc_real *gain, const rc_real *bias, double eps,
                        rc_real *y, rc_real *mean, rc_real *rstd);
