@@ -51,9 +51,9 @@ static void test_class_gradients(void **state) {
                                .in = {{"logits", 3, {T, B, V}, RC__FILL_NORMAL}}};
             if (k != CE) {
                 c.n = k == FUSED ? 3 : 2;
-                c.in[0] = (rc__gradcheck_input){"x", 3, {T, B, K}, RC__FILL_NORMAL};
-                c.in[1] = (rc__gradcheck_input){"w", 2, {V, K}, RC__FILL_NORMAL};
-                c.in[2] = (rc__gradcheck_input){"b", 1, {V}, RC__FILL_NORMAL};
+                c.in[0] = (rc__gradcheck_input){.name = "x", .ndim = 3, .dim = {T, B, K}, .fill = RC__FILL_NORMAL};
+                c.in[1] = (rc__gradcheck_input){.name = "w", .ndim = 2, .dim = {V, K}, .fill = RC__FILL_NORMAL};
+                c.in[2] = (rc__gradcheck_input){.name = "b", .ndim = 1, .dim = {V}, .fill = RC__FILL_NORMAL};
             }
             check_gradient(&c);
         }
@@ -72,7 +72,7 @@ static void test_element_gradients(void **state) {
             s.o.n_quantiles = 3;
             rc__gradcheck c = {.build = build, .ctx = &s, .n = 1, .seed = (uint64_t)variant + 1,
                                .in = {{"pred", 3, {T, B, F}, RC__FILL_NORMAL}}};
-            if (k == QUANTILE) c.in[0] = (rc__gradcheck_input){"pred", 4, {T, B, F, 3}, RC__FILL_NORMAL};
+            if (k == QUANTILE) c.in[0] = (rc__gradcheck_input){.name = "pred", .ndim = 4, .dim = {T, B, F, 3}, .fill = RC__FILL_NORMAL};
             check_gradient(&c);
         }
 }
