@@ -36,35 +36,41 @@ const char *rc_lm_provenance(const rc_lm *m); /* JSON, "{}" when none */
 rc_vocab *rc_lm_vocab(const rc_lm *m);
 rc_params *rc_lm_params(const rc_lm *m);
 const rc_rnn *rc_lm_rnn(const rc_lm *m);
-/* After rc_vocab_grow: adds rows to embedding and softmax, initialised to the mean of the old rows. */
+/* After rc_vocab_grow: adds rows to embedding and softmax, initialised to the mean of the old rows with a hundredth of
+ * their spread as noise. *m is another model afterwards: the old one, its parameters and states are gone. */
 rc_status rc_lm_grow(rc_lm **m, uint64_t seed, rc_error *e);
 
-/* ids, targets (T, B), time first; targets may hold -100 (not scored). Returns the mean loss in nats; *nll_sum and *count
- * get its parts. state as in rc_rnn_forward. */
+/* ids, targets (T, B), time first; targets may hold -100 (not scored). Returns the mean loss in nats; *nll_sum and
+ * *count (may be NULL) get its parts. state as in rc_rnn_forward. */
 rc_var *rc_lm_loss(rc_tape *t, const rc_lm *m, const int32_t *ids, const int32_t *targets, size_t seq_len, size_t batch,
                    rc_state *state, double *nll_sum, size_t *count);
 
-/* One step for each row of the state: ids (batch) -> logits (batch, V). No allocation after the first call on a state. */
+/* One step for each row of the state: ids (batch) -> logits (batch, V). Nothing is allocated after the first call on a
+ * state; m is only read, so that different states may step at once. RC_EINVAL: an id outside the vocabulary. */
 rc_status rc_lm_step(const rc_lm *m, rc_state *s, const int32_t *ids, rc_real *logits, rc_error *e);
 
 /* ---- evaluation -------------------------------------------------------------------------------------------------- */
 typedef struct rc_lm_score {
     double nll;            /* sum of -ln p, nats */
     size_t tokens;         /* scored; the first token of the text has no context and is not */
-    size_t bytes, chars, words, unknown; /* of the scored text; words by white space (newline counts for word models) */
-    double nats_per_token, bits_per_byte, bits_per_char, perplexity, word_perplexity;
+    size_t bytes, chars, words, unknown; /* of the scored text; words by white space (newline counts for word models);
+                                            chars is 0 when it is not UTF-8 */
+    double nats_per_token, bits_per_byte, bits_per_char, perplexity, word_perplexity; /* NaN where the count is 0 */
     double seconds;
 } rc_lm_score;
 typedef struct rc_lm_eval_options {
     size_t window;      /* 0: one stateful pass. W: windows of W tokens, each from the initial state */
     size_t batch;       /* windows at once; default 64 */
-    bool dynamic;       /* dynamic evaluation (Krause et al. 2018): SGD on each segment after it was scored; m is changed
-                           and restored */
-    double dynamic_lr;  /* default 0.002 times ... see the manual */
-    size_t segment;     /* default 64 tokens */
+    bool dynamic;       /* dynamic evaluation (Krause et al. 2018): SGD on each segment after it was scored; m is
+                           changed and restored bit for bit, its gradients are left zero. Not with a window */
+    double dynamic_lr;  /* rate of those steps, on the gradient of the mean loss clipped to norm 1; default 0.1 */
+    size_t segment;     /* of dynamic evaluation; default 64 tokens */
 } rc_lm_eval_options;
 rc_lm_eval_options rc_lm_eval_options_default(void);
-rc_status rc_lm_eval(rc_lm *m, const char *text, size_t len, const rc_lm_eval_options *opt, rc_lm_score *out, rc_error *e);
+/* docs/evaluation.md defines the numbers. opt may be NULL. RC_EDATA: fewer than two tokens, or text that the vocabulary
+ * refuses; RC_EDIVERGED: the loss is not finite. Without `dynamic` m is only read. */
+rc_status rc_lm_eval(rc_lm *m, const char *text, size_t len, const rc_lm_eval_options *opt, rc_lm_score *out,
+                     rc_error *e);
 
 /* ---- generation -------------------------------------------------------------------------------------------------- */
 typedef struct rc_lm_generate_options {
@@ -74,13 +80,16 @@ typedef struct rc_lm_generate_options {
     uint64_t seed;              /* sample i uses stream i: the same text alone or in a batch */
     const char *const *stop;    /* stop strings, kept out of the text */
     size_t n_stop;
-    /* Called with each new piece of sample i (whole UTF-8 characters when the model has any); return false to stop. */
+    /* Called with each new piece of sample i; return false to end that sample. Pieces are final and whole: text that
+     * may begin a stop string and bytes of an unfinished UTF-8 character wait for the next token (bytes that can never
+     * become UTF-8 pass). A character that the length cuts is dropped. */
     bool (*on_text)(void *ctx, size_t i, const char *piece, size_t len);
     void *ctx;
 } rc_lm_generate_options;
 rc_lm_generate_options rc_lm_generate_options_default(void);
-/* texts[samples] (allocated, rc_text_free each with lens[i]); both may be NULL when on_text is given. An empty prompt starts
- * from a newline when the vocabulary has one, else from id 0. */
+/* What follows the prompt. texts[samples] (allocated, rc_text_free each with lens[i]); both may be NULL when on_text is
+ * given. An empty prompt starts from a newline when the vocabulary has one, else from id 0. Prompt text that the
+ * vocabulary lacks is read as <unk>. opt may be NULL. RC_EDIVERGED: the model's output is not finite. */
 rc_status rc_lm_generate(const rc_lm *m, const char *prompt, size_t prompt_len, const rc_lm_generate_options *opt,
                          char **texts, size_t *lens, rc_error *e);
 

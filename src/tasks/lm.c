@@ -9,15 +9,15 @@
  * With rnn.init_torch everything is as torch.nn.Embedding and torch.nn.Linear make it.
  */
 #include "tasks/lm.h"
-#include <math.h>
-#include <string.h>
 #include "base/mem.h"
 #include "kernels/gemm.h"
 #include "nn/state_scratch.h"
+#include <math.h>
+#include <string.h>
 
 /* From this many rows on the gradient of an untied embedding is kept sparse: a step uses T*B rows at most, and a pass
  * over all of the table costs more than the bookkeeping. */
-#define SPARSE_ROWS 1000
+#define SPARSE_ROWS    1000
 #define ADVANCE_TOKENS 256 /* tokens of a prompt read at once */
 
 rc_lm_options rc_lm_options_default(void) {
@@ -152,8 +152,9 @@ const rc_rnn *rc_lm_rnn(const rc_lm *m) { return m->rnn; }
 rc_status rc__lm_check(const rc_lm *m, rc_error *e) {
     size_t n = rc_vocab_size(m->vocab);
     if (n == m->vocab_size) return RC_OK;
-    return rc_fail(e, RC_EINVAL, "language model: the vocabulary has %zu entries, the model %zu: rc_lm_grow comes first",
-                   n, m->vocab_size);
+    return rc_fail(e, RC_EINVAL,
+                   "language model: the vocabulary has %zu entries, the model %zu: rc_lm_grow comes first", n,
+                   m->vocab_size);
 }
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
@@ -167,9 +168,8 @@ static rc_var *drop(rc_tape *t, const rc_lm *m, rc_var *x, double p) {
 static rc_var *layers(rc_tape *t, const rc_lm *m, rc_var *table, const int32_t *ids, size_t seq_len, size_t batch,
                       rc_state *state) {
     size_t dim[2] = {seq_len, batch};
-    rc_var *x = m->opt.dropout_embedding > 0
-                    ? rc_embedding_dropout(t, ids, 2, dim, table, m->opt.dropout_embedding)
-                    : rc_embedding(t, ids, 2, dim, table);
+    rc_var *x = m->opt.dropout_embedding > 0 ? rc_embedding_dropout(t, ids, 2, dim, table, m->opt.dropout_embedding)
+                                             : rc_embedding(t, ids, 2, dim, table);
     x = drop(t, m, x, m->opt.dropout_input);
     return rc_rnn_forward(t, m->rnn, x, NULL, state);
 }

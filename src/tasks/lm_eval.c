@@ -8,18 +8,18 @@
  *
  * In all three, token i is predicted once, from tokens before it alone; token 0 has none and is not scored.
  */
-#include <math.h>
-#include <string.h>
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/utf8.h"
 #include "recur/optim.h"
 #include "tasks/lm.h"
+#include <math.h>
+#include <string.h>
 
 #define STREAM_TOKENS 256 /* tokens of a stateful segment: large enough for full speed of the softmax's product */
-#define NO_TARGET (-100)
-#define DYNAMIC_LR 0.1
-#define DYNAMIC_CLIP 1.0
+#define NO_TARGET     (-100)
+#define DYNAMIC_LR    0.1
+#define DYNAMIC_CLIP  1.0
 
 rc_lm_eval_options rc_lm_eval_options_default(void) {
     return (rc_lm_eval_options){.batch = 64, .dynamic_lr = DYNAMIC_LR, .segment = 64};
@@ -47,8 +47,9 @@ static rc_status score(pass *p, bool grad, const int32_t *ids, const int32_t *ta
     rc_status s = rc_tape_status(p->tape, e);
     if (s != RC_OK) return s;
     if (!isfinite(nll))
-        return rc_fail(e, RC_EDIVERGED, "evaluation: the loss is %g near token %zu of %zu: the weights are out of range",
-                       nll, p->tokens, p->n);
+        return rc_fail(e, RC_EDIVERGED,
+                       "evaluation: the loss is %g near token %zu of %zu: the weights are out of range", nll, p->tokens,
+                       p->n);
     p->nll += nll;
     p->tokens += count;
     return RC_OK;

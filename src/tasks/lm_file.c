@@ -6,16 +6,16 @@
  * Reading believes nothing before it is checked: the document's keys and ranges, then every tensor's name and shape
  * against the network those options describe, and only then is memory for the weights allocated.
  */
-#include <assert.h>
-#include <stdio.h>
-#include <string.h>
 #include "base/mem.h"
 #include "formats/json.h"
 #include "formats/params_file.h"
 #include "tasks/lm.h"
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
 
-#define FORMAT 1
-#define MAX_WIDTH ((size_t)1 << 24)
+#define FORMAT     1
+#define MAX_WIDTH  ((size_t)1 << 24)
 #define MAX_LAYERS 1000
 
 /* ---- the options as JSON, both ways through one table ------------------------------------------------------------ */
@@ -36,7 +36,8 @@ static_assert(sizeof init_names / sizeof *init_names == RC_INIT_IDENTITY + 1, "o
 static_assert(sizeof(rc_skip) == sizeof(int) && sizeof(rc_init_kind) == sizeof(int), "FIELD_NAME reads an int");
 
 #define OFFSET(f) offsetof(rc_lm_options, f)
-static const field fields[] = { /* "cell" is handled apart: a string that lives in the cell table */
+static const field fields[] = {
+    /* "cell" is handled apart: a string that lives in the cell table */
     {"num_layers", FIELD_INT, OFFSET(rnn.num_layers), NULL, 0},
     {"hidden_size", FIELD_SIZE, OFFSET(rnn.hidden_size), NULL, 0},
     {"embedding_size", FIELD_SIZE, OFFSET(embedding_size), NULL, 0},
@@ -191,11 +192,11 @@ rc_status rc_lm_save(const rc_lm *m, const char *path, const char *provenance_js
 
 typedef struct reader {
     const rc__st_file *file;
-    json_t *doc;       /* owned */
-    char where[600];   /* "PATH: metadata" */
+    json_t *doc;     /* owned */
+    char where[600]; /* "PATH: metadata" */
     rc_lm_options opt;
-    rc_vocab *vocab;   /* owned until it is the model's */
-    rc_lm *model;      /* owned until returned */
+    rc_vocab *vocab; /* owned until it is the model's */
+    rc_lm *model;    /* owned until returned */
 } reader;
 
 static rc_status read_document(reader *r, rc_error *e) {
@@ -203,8 +204,10 @@ static rc_status read_document(reader *r, rc_error *e) {
     const char *path = rc__st_name(r->file), *text = rc__st_get_meta(r->file, "recur"), *task = NULL;
     snprintf(r->where, sizeof r->where, "%.500s: metadata \"recur\"", path);
     if (!text)
-        return rc_fail(e, RC_EMODEL, "%s: no metadata \"recur\": these are tensors, not a model file of recur "
-                       "(docs/format.md tells how to add what is missing)", path);
+        return rc_fail(e, RC_EMODEL,
+                       "%s: no metadata \"recur\": these are tensors, not a model file of recur "
+                       "(docs/format.md tells how to add what is missing)",
+                       path);
     int64_t format = 0;
     rc_status s = rc__json_parse(text, strlen(text), r->where, &r->doc, e);
     if (s == RC_OK && !json_is_object(r->doc)) s = rc_fail(e, RC_EMODEL, "%s: expected a JSON object", r->where);
