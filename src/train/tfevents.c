@@ -101,7 +101,7 @@ static uint8_t *put_bytes(uint8_t *p, int field, const void *data, size_t len) {
 
 /* Where an Event of `body` bytes beyond time and step is to be written; frame_end closes it. */
 static uint8_t *event_begin(rc__tfevents *w, double wall_time, uint64_t step, size_t body) {
-    size_t size = 9 + 1 + varint_size(step) + body;
+    size_t size = 9 + (step ? 1 + varint_size(step) : 0) + body; /* zero is the default and stays out, as in proto3 */
     uint8_t *p = reserve(w, size + 16);
     if (!p) return NULL;
     uint8_t *start = p;
@@ -111,6 +111,7 @@ static uint8_t *event_begin(rc__tfevents *w, double wall_time, uint64_t step, si
     memcpy(&bits, &wall_time, 8);
     *p++ = 1 << 3 | 1;
     p = put_le(p, bits, 8);
+    if (step == 0) return p;
     *p++ = 2 << 3 | 0;
     return put_varint(p, step);
 }
