@@ -23,19 +23,21 @@ json_t *rc__real_or_null(double v) { return isfinite(v) ? json_real(v) : json_nu
 
 static json_t *position_json(const rc__trainer *t) {
     const rc__position *p = &t->at;
-    return json_pack("{si sI sI sf sf sf sf so sI so sI sI so sb}", "version", CHECKPOINT_VERSION, "step", (json_int_t)p->step, "tokens",
-                     (json_int_t)p->tokens, "seconds", p->seconds, "train_seconds", p->train_seconds, "loss_sum", p->loss_sum,
-                     "loss_weight", p->loss_weight, "best", rc__real_or_null(p->best), "best_step", (json_int_t)p->best_step,
+    return json_pack("{si sI sI sf sf sf sf so sI sf so sI sI so sb}", "version", CHECKPOINT_VERSION, "step",
+                     (json_int_t)p->step, "tokens", (json_int_t)p->tokens, "seconds", p->seconds, "train_seconds",
+                     p->train_seconds, "loss_sum", p->loss_sum, "loss_weight", p->loss_weight, "best",
+                     rc__real_or_null(p->best), "best_step", (json_int_t)p->best_step, "best_epoch", p->best_epoch,
                      "last_valid", rc__real_or_null(p->last_valid), "last_valid_step", (json_int_t)p->last_valid_step,
-                     "bad_validations", (json_int_t)p->bad_validations, "accuracy", rc__real_or_null(p->accuracy), "solved",
-                     (int)p->solved);
+                     "bad_validations", (json_int_t)p->bad_validations, "accuracy", rc__real_or_null(p->accuracy),
+                     "solved", (int)p->solved);
 }
 
 static json_t *describe(rc__trainer *t) {
     json_t *root = position_json(t);
     if (!root) return NULL;
-    bool ok = !json_object_set_new(root, "schedule", json_pack("{so sf si}", "best", rc__real_or_null(t->schedule.best), "factor",
-                                                               t->schedule.factor, "bad", t->schedule.bad));
+    bool ok = !json_object_set_new(root, "schedule",
+                                   json_pack("{so sf si}", "best", rc__real_or_null(t->schedule.best), "factor",
+                                             t->schedule.factor, "bad", t->schedule.bad));
     ok = ok && !json_object_set_new(root, "optimizer_steps", json_integer((json_int_t)rc_optim_steps(t->optim)));
     if (ok && t->average)
         ok = !json_object_set_new(root, "average_count", json_integer((json_int_t)rc_average_count(t->average)));
@@ -58,7 +60,8 @@ rc_status rc__checkpoint_save(rc__trainer *t, const char *path, rc_error *e) {
         s = rc__params_list(&list, t->ps, rc_optim_block(t->optim, i), prefix, e);
     }
     if (s == RC_OK && t->average) s = rc__params_list(&list, t->ps, rc_average_block(t->average), "average.", e);
-    if (s == RC_OK && t->best_values && isfinite(t->at.best)) s = rc__params_list(&list, t->ps, t->best_values, "best.", e);
+    if (s == RC_OK && t->best_values && isfinite(t->at.best))
+        s = rc__params_list(&list, t->ps, t->best_values, "best.", e);
     rc__task_tensor state[RC_TASK_MAX_TENSORS];
     size_t n_state = t->task->ops->state ? t->task->ops->state(t->task, state) : 0;
     for (size_t i = 0; s == RC_OK && i < n_state; i++)
@@ -81,6 +84,7 @@ static rc_status read_position(rc__position *p, const json_t *root, const char *
     if (s == RC_OK) s = rc__json_get_real(root, "loss_sum", must, 0, 0, &p->loss_sum, where, e);
     if (s == RC_OK) s = rc__json_get_real(root, "loss_weight", must, 0, 1, &p->loss_weight, where, e);
     if (s == RC_OK) s = rc__json_get_int(root, "best_step", must, 0, (int64_t)count_max, &best_step, where, e);
+    if (s == RC_OK) s = rc__json_get_real(root, "best_epoch", must, 0, 1e12, &p->best_epoch, where, e);
     if (s == RC_OK) s = rc__json_get_int(root, "last_valid_step", must, 0, (int64_t)count_max, &valid_step, where, e);
     if (s == RC_OK) s = rc__json_get_int(root, "bad_validations", must, 0, (int64_t)count_max, &bad, where, e);
     if (s == RC_OK) s = rc__json_get_bool(root, "solved", must, &p->solved, where, e);
@@ -134,13 +138,15 @@ rc_status rc__checkpoint_load(rc__trainer *t, const char *path, rc_error *e) {
     snprintf(where, sizeof where, "%s: metadata \"recur_checkpoint\"", path);
     rc_status s = rc__st_open(&f, path, e);
     const char *text = s == RC_OK ? rc__st_get_meta(f, "recur_checkpoint") : NULL;
-    if (s == RC_OK && !text) s = rc_fail(e, RC_EMODEL, "%s: no checkpoint: its metadata has no \"recur_checkpoint\"", path);
+    if (s == RC_OK && !text)
+        s = rc_fail(e, RC_EMODEL, "%s: no checkpoint: its metadata has no \"recur_checkpoint\"", path);
     if (s == RC_OK) s = rc__json_parse(text, strlen(text), where, &root, e);
     if (s == RC_OK && !json_is_object(root)) s = rc_fail(e, RC_EMODEL, "%s: expected an object", where);
     if (s == RC_OK) s = read_position(&p, root, where, e);
     if (s == RC_OK) s = read_schedule(&t->schedule, root, where, e);
     if (s == RC_OK) s = rc__json_get_int(root, "optimizer_steps", RC_JSON_REQUIRED, 0, INT64_MAX, &steps, where, e);
-    if (s == RC_OK && t->average) s = rc__json_get_int(root, "average_count", RC_JSON_REQUIRED, 0, INT64_MAX, &count, where, e);
+    if (s == RC_OK && t->average)
+        s = rc__json_get_int(root, "average_count", RC_JSON_REQUIRED, 0, INT64_MAX, &count, where, e);
     if (s == RC_OK) s = rc__json_get_object(root, "cursor", RC_JSON_REQUIRED, &cursor, where, e);
     if (s == RC_OK) s = t->task->ops->cursor_set(t->task, cursor, where, e);
     for (size_t i = 0; s == RC_OK && i < rc_optim_blocks(t->optim); i++) {
@@ -148,7 +154,8 @@ rc_status rc__checkpoint_load(rc__trainer *t, const char *path, rc_error *e) {
         s = rc__params_read(f, t->ps, rc_optim_block(t->optim, i), prefix, NULL, 0, e);
     }
     if (s == RC_OK && t->average) s = rc__params_read(f, t->ps, rc_average_block(t->average), "average.", NULL, 0, e);
-    if (s == RC_OK && t->best_values && isfinite(p.best)) s = rc__params_read(f, t->ps, t->best_values, "best.", NULL, 0, e);
+    if (s == RC_OK && t->best_values && isfinite(p.best))
+        s = rc__params_read(f, t->ps, t->best_values, "best.", NULL, 0, e);
     if (s == RC_OK) s = read_state(t, f, e);
     if (s == RC_OK) s = rc__params_read(f, t->ps, NULL, "model.", NULL, 0, e);
     if (s == RC_OK) {

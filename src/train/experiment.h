@@ -24,6 +24,6 @@ rc_status rc__experiment_new(rc__experiment **out, const rc_train_options *o, rc
 void rc__experiment_free(rc__experiment *x);
 /* Fills the buffers with training batch `index`, or a held-out one. */
 void rc__experiment_batch(rc__experiment *x, bool held_out, uint64_t index);
-rc_status rc__experiment_run(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume, rc_train_result *r,
-                             rc_error *e);
+rc_status rc__experiment_run(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,
+                             rc_train_result *r, rc_error *e);
 #endif

@@ -8,7 +8,10 @@
 #include "base/mem.h"
 #include "train/experiment.h"
 
-typedef struct flow { rc_var **h, **c; size_t T; } flow;
+typedef struct flow {
+    rc_var **h, **c;
+    size_t T;
+} flow;
 
 static rc_var *input_at(rc__experiment *x, rc_tape *t, size_t step) {
     size_t B = x->batch, I = x->source.input_size;

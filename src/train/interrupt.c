@@ -1,6 +1,6 @@
 /* interrupt.c - the flag that a signal handler raises and the loop reads after each step. */
-#include <signal.h>
 #include "train/loop.h"
+#include <signal.h>
 
 static volatile sig_atomic_t stop;
 

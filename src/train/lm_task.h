@@ -7,26 +7,26 @@
 typedef struct rc__lm_task {
     rc__task base;
     rc_lm *m;
-    char *valid_text;             /* for the exact pass at the end; NULL = none */
+    char *valid_text; /* for the exact pass at the end; NULL = none */
     size_t valid_len;
     int32_t *train_ids, *valid_ids;
     size_t n_train, n_valid;
     rc__documents train_docs, valid_docs; /* full_bptt */
     rc__batches *train, *valid;
-    rc_state *state, *valid_state;        /* NULL: every segment starts from the initial state */
-    rc__batch last;                       /* the batch of the last loss, for messages */
-    double per_epoch;                     /* batches */
-    uint64_t hash;                        /* of the training ids: a resumed run must see the same text */
-    size_t unknown;                       /* validation tokens outside the vocabulary */
-    char *old_text;                       /* fine-tuning: the model's earlier validation text, or NULL */
+    rc_state *state, *valid_state; /* NULL: every segment starts from the initial state */
+    rc__batch last;                /* the batch of the last loss, for messages */
+    double per_epoch;              /* batches */
+    uint64_t hash;                 /* of the training ids: a resumed run must see the same text */
+    size_t unknown;                /* validation tokens outside the vocabulary */
+    char *old_text;                /* fine-tuning: the model's earlier validation text, or NULL */
     size_t old_len;
-    bool exact_says_more;                 /* validation rows start afresh, the exact pass carries state */
+    bool exact_says_more; /* validation rows start afresh, the exact pass carries state */
 } rc__lm_task;
 
 /* Reads text, splits it, makes or takes the vocabulary, and builds (or loads: o->from, initial) the model.
  * initial: the model file of a run that is to go on, or NULL. */
-rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const char *initial, const rc_train_hooks *hooks,
-                          rc_error *e);
+rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const char *initial,
+                          const rc_train_hooks *hooks, rc_error *e);
 void rc__lm_task_free(rc__lm_task *t);
 
 /* Where the validation part begins: at the given share of the bytes, moved forward to a whole character, or for word models
@@ -36,8 +36,8 @@ size_t rc__lm_split(const char *text, size_t len, double valid_fraction, bool wh
 rc_status rc__lm_read_files(const char *const *files, size_t n, char **text, size_t *len, rc_error *e);
 
 /* The whole of a run after the options are settled; creates the folder unless it goes on with one (run is open then). */
-rc_status rc__train_lm_run(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume, rc_train_result *r,
-                           rc_error *e);
+rc_status rc__train_lm_run(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,
+                           rc_train_result *r, rc_error *e);
 /* cell, sizes, dropouts, initialisation */
 rc_status rc__train_rnn_options(const rc_train_options *o, rc_rnn_options *r, rc_error *e);
 #endif

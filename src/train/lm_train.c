@@ -11,13 +11,13 @@
 #include "formats/json.h"
 #include "train/lm_task.h"
 
-#define VALID_ROWS 64           /* parallel rows of a validation while training */
-#define VALID_ROW_MIN 512       /* ... each at least this long: a row starts without context */
+#define VALID_ROWS    64  /* parallel rows of a validation while training */
+#define VALID_ROW_MIN 512 /* ... each at least this long: a row starts without context */
 #define VALID_SEQ_LEN 64
-#define VALID_MAX 1000000       /* tokens of such a validation; the exact pass reads all */
-#define EXACT_MAX ((size_t)8 << 20) /* bytes of the exact pass at the end: it runs at batch 1 */
+#define VALID_MAX     1000000           /* tokens of such a validation; the exact pass reads all */
+#define EXACT_MAX     ((size_t)8 << 20) /* bytes of the exact pass at the end: it runs at batch 1 */
 
-/* ---- text ------------------------------------------------------------------------------------------------------------ */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 static rc_status append(char **text, size_t *len, char *more, size_t n, rc_error *e) {
     bool newline = *len > 0 && (*text)[*len - 1] != '\n';
@@ -68,8 +68,9 @@ size_t rc__lm_split(const char *text, size_t len, double valid_fraction, bool wh
 }
 
 /* Training and validation text; *valid is NULL when there is none. Both are freed with rc_text_free. */
-static rc_status read_data(const char *const *files, size_t n, const char *valid_path, double fraction, bool whole_lines, char **train,
-                           size_t *n_train, char **valid, size_t *n_valid, rc_error *e) {
+static rc_status read_data(const char *const *files, size_t n, const char *valid_path, double fraction,
+                           bool whole_lines, char **train, size_t *n_train, char **valid, size_t *n_valid,
+                           rc_error *e) {
     char *text;
     size_t len;
     *train = *valid = NULL;
@@ -105,10 +106,11 @@ static rc_status read_data(const char *const *files, size_t n, const char *valid
     return RC_OK;
 }
 
-/* ---- vocabulary and model ---------------------------------------------------------------------------------------------- */
+/* ---- vocabulary and model ---------------------------------------------------------------------------------------- */
 
 static bool is_kind(const char *spec) {
-    return !strcmp(spec, "char") || !strcmp(spec, "byte") || !strcmp(spec, "word") || !strncmp(spec, "word:", 5) || !strncmp(spec, "bpe:", 4);
+    return !strcmp(spec, "char") || !strcmp(spec, "byte") || !strcmp(spec, "word") || !strncmp(spec, "word:", 5) ||
+           !strncmp(spec, "bpe:", 4);
 }
 
 /* A file: Hugging Face's tokenizer.json has an object "model"; ours has not. */
@@ -129,7 +131,8 @@ static rc_status vocab_from_file(rc_vocab **out, const char *path, rc_error *e) 
 static rc_status make_vocab(rc_vocab **out, const char *spec, const char *text, size_t len, rc_error *e) {
     if (is_kind(spec)) return rc_vocab_train(out, spec, text, len, e);
     if (strchr(spec, '.') || strchr(spec, '/')) return vocab_from_file(out, spec, e);
-    return rc_fail(e, RC_EINVAL, "vocab: expected char, byte, word, word:N, bpe:N or a tokenizer.json, found \"%s\"", spec);
+    return rc_fail(e, RC_EINVAL, "vocab: expected char, byte, word, word:N, bpe:N or a tokenizer.json, found \"%s\"",
+                   spec);
 }
 
 rc_status rc__train_rnn_options(const rc_train_options *o, rc_rnn_options *r, rc_error *e) {
@@ -147,20 +150,31 @@ rc_status rc__train_rnn_options(const rc_train_options *o, rc_rnn_options *r, rc
     r->weight_drop = o->weight_drop;
     r->learn_initial_state = o->learn_initial_state;
     r->forget_bias = o->forget_bias;
-    static const struct { const char *name; rc_skip skip; } skips[] = {
-        {"none", RC_SKIP_NONE}, {"residual", RC_SKIP_RESIDUAL}, {"highway", RC_SKIP_HIGHWAY}};
+    static const struct {
+        const char *name;
+        rc_skip skip;
+    } skips[] = {{"none", RC_SKIP_NONE}, {"residual", RC_SKIP_RESIDUAL}, {"highway", RC_SKIP_HIGHWAY}};
     size_t i = 0;
     while (i < 3 && strcmp(skips[i].name, o->skip) != 0) i++;
     if (i == 3) return rc_fail(e, RC_EINVAL, "skip: expected none, residual or highway, found \"%s\"", o->skip);
     r->skip = skips[i].skip;
     if (!strcmp(o->init, "default")) return RC_OK;
-    if (!strcmp(o->init, "torch")) r->init_torch = true;
-    else if (!strcmp(o->init, "xavier")) r->init_ih = r->init_hh = RC_INIT_XAVIER_UNIFORM;
-    else if (!strcmp(o->init, "he")) r->init_ih = r->init_hh = RC_INIT_HE_UNIFORM;
-    else if (!strcmp(o->init, "orthogonal")) r->init_ih = r->init_hh = RC_INIT_ORTHOGONAL;
-    else if (!strcmp(o->init, "uniform")) r->init_ih = r->init_hh = RC_INIT_UNIFORM;
-    else if (!strcmp(o->init, "identity")) r->init_hh = RC_INIT_IDENTITY;
-    else return rc_fail(e, RC_EINVAL, "init: expected default, torch, xavier, he, orthogonal, uniform or identity, found \"%s\"", o->init);
+    if (!strcmp(o->init, "torch"))
+        r->init_torch = true;
+    else if (!strcmp(o->init, "xavier"))
+        r->init_ih = r->init_hh = RC_INIT_XAVIER_UNIFORM;
+    else if (!strcmp(o->init, "he"))
+        r->init_ih = r->init_hh = RC_INIT_HE_UNIFORM;
+    else if (!strcmp(o->init, "orthogonal"))
+        r->init_ih = r->init_hh = RC_INIT_ORTHOGONAL;
+    else if (!strcmp(o->init, "uniform"))
+        r->init_ih = r->init_hh = RC_INIT_UNIFORM;
+    else if (!strcmp(o->init, "identity"))
+        r->init_hh = RC_INIT_IDENTITY;
+    else
+        return rc_fail(e, RC_EINVAL,
+                       "init: expected default, torch, xavier, he, orthogonal, uniform or identity, found \"%s\"",
+                       o->init);
     return RC_OK;
 }
 
@@ -190,7 +204,8 @@ static void read_old_text(rc__lm_task *t, const rc_train_options *o, const rc_tr
     double fraction = json_number_value(json_object_get(p, "valid_fraction"));
     size_t n = json_array_size(files), len = 0;
     const char *paths[64];
-    bool usable = n > 0 && n <= 64 && (valid || fraction > 0), same = n == o->n_files && !o->valid && !valid && fraction == o->valid_fraction;
+    bool usable = n > 0 && n <= 64 && (valid || fraction > 0),
+         same = n == o->n_files && !o->valid && !valid && fraction == o->valid_fraction;
     for (size_t i = 0; usable && i < n; i++) {
         paths[i] = json_string_value(json_array_get(files, i));
         usable = paths[i] && strcmp(paths[i], "-") != 0;
@@ -209,18 +224,19 @@ static void read_old_text(rc__lm_task *t, const rc_train_options *o, const rc_tr
     json_decref(p);
 }
 
-static rc_status loaded_model(rc__lm_task *t, const rc_train_options *o, const char *path, bool grow, const char *text, size_t len,
-                              const rc_train_hooks *hooks, rc_error *e) {
+static rc_status loaded_model(rc__lm_task *t, const rc_train_options *o, const char *path, bool grow, const char *text,
+                              size_t len, const rc_train_hooks *hooks, rc_error *e) {
     rc_status s = rc_lm_load(&t->m, path, e);
     size_t added = 0;
     if (s == RC_OK && grow) s = rc_vocab_grow(rc_lm_vocab(t->m), text, len, &added, e);
     if (s == RC_OK && added) s = rc_lm_grow(&t->m, (uint64_t)o->seed, e);
-    if (s == RC_OK && grow) rc__train_say(hooks, "vocabulary: %zu entries added, %zu in all", added, rc_vocab_size(rc_lm_vocab(t->m)));
+    if (s == RC_OK && grow)
+        rc__train_say(hooks, "vocabulary: %zu entries added, %zu in all", added, rc_vocab_size(rc_lm_vocab(t->m)));
     if (s == RC_OK && o->from) read_old_text(t, o, hooks);
     return s;
 }
 
-/* ---- batches ----------------------------------------------------------------------------------------------------------- */
+/* ---- batches ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t hash_ids(const int32_t *ids, size_t n) { /* FNV-1a, a word at a time */
     uint64_t h = 14695981039346656037u;
@@ -228,8 +244,8 @@ static uint64_t hash_ids(const int32_t *ids, size_t n) { /* FNV-1a, a word at a 
     return h ^ n;
 }
 
-static rc_status train_batches(rc__lm_task *t, const rc_train_options *o, const char *text, size_t len, const rc_train_hooks *hooks,
-                               rc_error *e) {
+static rc_status train_batches(rc__lm_task *t, const rc_train_options *o, const char *text, size_t len,
+                               const rc_train_hooks *hooks, rc_error *e) {
     rc__batches_options bo = {.batch = (size_t)o->batch, .seq_len = (size_t)o->seq_len, .seed = (uint64_t)o->seed};
     const rc_vocab *v = rc_lm_vocab(t->m);
     size_t unknown = 0;
@@ -254,8 +270,10 @@ static rc_status train_batches(rc__lm_task *t, const rc_train_options *o, const 
         s = rc__batches_stream(&t->train, t->train_ids, t->n_train, &bo, e);
     }
     if (s != RC_OK) return s;
-    if (bo.batch < (size_t)o->batch) rc__train_say(hooks, "the text is short: %zu rows at once instead of %lld", bo.batch, (long long)o->batch);
-    if (unknown) rc__train_say(hooks, "training text: %zu of %zu tokens are not in the vocabulary", unknown, t->n_train);
+    if (bo.batch < (size_t)o->batch)
+        rc__train_say(hooks, "the text is short: %zu rows at once instead of %lld", bo.batch, (long long)o->batch);
+    if (unknown)
+        rc__train_say(hooks, "training text: %zu of %zu tokens are not in the vocabulary", unknown, t->n_train);
     t->per_epoch = (double)rc__batches_per_epoch(t->train);
     if (!o->no_carry && !o->full_bptt) s = rc_state_new(&t->state, rc_lm_rnn(t->m), bo.batch, e);
     return s;
@@ -286,12 +304,13 @@ static rc_status valid_batches(rc__lm_task *t, const rc_train_options *o, const 
     }
     t->base.validates = s == RC_OK && t->valid;
     if (s == RC_OK && !t->valid) rc__train_say(hooks, "the validation text is too short: there will be no validation");
-    if (t->unknown) rc__train_say(hooks, "validation text: %zu of %zu tokens are not in the vocabulary", t->unknown, t->n_valid);
+    if (t->unknown)
+        rc__train_say(hooks, "validation text: %zu of %zu tokens are not in the vocabulary", t->unknown, t->n_valid);
     t->exact_says_more = !t->valid_state;
     return s;
 }
 
-/* ---- the task ---------------------------------------------------------------------------------------------------------- */
+/* ---- the task ---------------------------------------------------------------------------------------------------- */
 
 static rc_params *lm_params(rc__task *base) { return rc_lm_params(((rc__lm_task *)base)->m); }
 
@@ -329,7 +348,8 @@ static rc_status lm_validate(rc__task *base, rc_tape *tape, rc__task_score *scor
     return s;
 }
 
-static rc_status lm_sample(rc__task *base, const rc_train_options *o, uint64_t step, char **text, size_t *len, rc_error *e) {
+static rc_status lm_sample(rc__task *base, const rc_train_options *o, uint64_t step, char **text, size_t *len,
+                           rc_error *e) {
     rc__lm_task *t = (rc__lm_task *)base;
     rc_lm_generate_options g = rc_lm_generate_options_default();
     g.length = (size_t)o->sample_length;
@@ -362,15 +382,16 @@ static void lm_where(rc__task *base, char *out, size_t cap) {
         snprintf(out, cap, "epoch %llu, batch %llu of %zu documents", (unsigned long long)t->last.cursor.epoch + 1,
                  (unsigned long long)t->last.cursor.position + 1, t->last.batch);
     else
-        snprintf(out, cap, "epoch %llu, tokens %llu to %llu of each of %zu rows", (unsigned long long)t->last.cursor.epoch + 1,
-                 (unsigned long long)t->last.cursor.position, (unsigned long long)t->last.cursor.position + t->last.seq_len,
-                 t->last.batch);
+        snprintf(out, cap, "epoch %llu, tokens %llu to %llu of each of %zu rows",
+                 (unsigned long long)t->last.cursor.epoch + 1, (unsigned long long)t->last.cursor.position,
+                 (unsigned long long)t->last.cursor.position + t->last.seq_len, t->last.batch);
 }
 
 static double lm_epochs(rc__task *base) {
     const rc__lm_task *t = (const rc__lm_task *)base;
     rc__cursor c = rc__batches_cursor(t->train);
-    double batch = t->train_docs.ids ? (double)c.position : (double)c.position / (double)rc__batches_max_seq_len(t->train);
+    double batch =
+        t->train_docs.ids ? (double)c.position : (double)c.position / (double)rc__batches_max_seq_len(t->train);
     return (double)c.epoch + batch / t->per_epoch;
 }
 
@@ -390,8 +411,8 @@ static json_t *lm_cursor_get(rc__task *base) {
     rc__cursor c = rc__batches_cursor(t->train);
     char hash[32];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->hash);
-    return json_pack("{sI sI sI ss}", "epoch", (json_int_t)c.epoch, "position", (json_int_t)c.position, "shift", (json_int_t)c.shift,
-                     "data", hash);
+    return json_pack("{sI sI sI ss}", "epoch", (json_int_t)c.epoch, "position", (json_int_t)c.position, "shift",
+                     (json_int_t)c.shift, "data", hash);
 }
 
 static rc_status lm_cursor_set(rc__task *base, const json_t *cursor, const char *where, rc_error *e) {
@@ -406,7 +427,9 @@ static rc_status lm_cursor_set(rc__task *base, const json_t *cursor, const char 
     char hash[32];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->hash);
     if (strcmp(hash, data) != 0)
-        return rc_fail(e, RC_EDATA, "the training text is not the one this run began with (%zu tokens now); a changed text is a new run: --from",
+        return rc_fail(e, RC_EDATA,
+                       "the training text is not the one this run began with (%zu tokens now); a changed text is a new "
+                       "run: --from",
                        t->n_train);
     return rc__batches_seek(t->train, (rc__cursor){(uint64_t)epoch, (uint64_t)position, (uint64_t)shift}, e);
 }
@@ -444,13 +467,15 @@ static const rc__task_ops lm_ops = {.params = lm_params,
 static void describe(const rc__lm_task *t, const rc_train_hooks *hooks) {
     const rc_lm_options *lo = rc_lm_get_options(t->m);
     const rc_vocab *v = rc_lm_vocab(t->m);
-    rc__train_say(hooks, "data: %zu tokens to train on, %zu to validate; vocabulary: %s, %zu entries", t->n_train, t->n_valid,
-                  rc_vocab_kind_name(rc_vocab_get_kind(v)), rc_vocab_size(v));
-    rc__train_say(hooks, "model: %s, %d x %zu, embedding %zu%s, %zu parameters", lo->rnn.cell, lo->rnn.num_layers, lo->rnn.hidden_size,
-                  lo->embedding_size, lo->tied ? " (tied)" : "", rc_params_len(rc_lm_params(t->m)));
+    rc__train_say(hooks, "data: %zu tokens to train on, %zu to validate; vocabulary: %s, %zu entries", t->n_train,
+                  t->n_valid, rc_vocab_kind_name(rc_vocab_get_kind(v)), rc_vocab_size(v));
+    rc__train_say(hooks, "model: %s, %d x %zu, embedding %zu%s, %zu parameters", lo->rnn.cell, lo->rnn.num_layers,
+                  lo->rnn.hidden_size, lo->embedding_size, lo->tied ? " (tied)" : "",
+                  rc_params_len(rc_lm_params(t->m)));
 }
 
-rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const char *initial, const rc_train_hooks *hooks, rc_error *e) {
+rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const char *initial,
+                          const rc_train_hooks *hooks, rc_error *e) {
     *out = NULL;
     rc__lm_task *t = rc__calloc(1, sizeof *t);
     if (!t) return rc_fail(e, RC_ENOMEM, "train: out of memory");
@@ -465,10 +490,15 @@ rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const ch
         if (s == RC_OK) words = rc_vocab_get_kind(rc_lm_vocab(m)) == RC_VOCAB_WORD;
         if (s == RC_OK) rc_lm_free(m);
     }
-    if (s == RC_OK) s = read_data(o->files, o->n_files, o->valid, o->valid_fraction, words, &text, &len, &t->valid_text, &t->valid_len, e);
-    if (s == RC_OK && initial) s = loaded_model(t, o, initial, false, text, len, hooks, e);
-    else if (s == RC_OK && o->from) s = loaded_model(t, o, o->from, o->grow_vocab, text, len, hooks, e);
-    else if (s == RC_OK) s = new_model(t, o, text, len, e);
+    if (s == RC_OK)
+        s = read_data(o->files, o->n_files, o->valid, o->valid_fraction, words, &text, &len, &t->valid_text,
+                      &t->valid_len, e);
+    if (s == RC_OK && initial)
+        s = loaded_model(t, o, initial, false, text, len, hooks, e);
+    else if (s == RC_OK && o->from)
+        s = loaded_model(t, o, o->from, o->grow_vocab, text, len, hooks, e);
+    else if (s == RC_OK)
+        s = new_model(t, o, text, len, e);
     if (s == RC_OK) s = train_batches(t, o, text, len, hooks, e);
     if (s == RC_OK) s = valid_batches(t, o, hooks, e);
     rc_text_free(text, len);
@@ -478,7 +508,7 @@ rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const ch
     return RC_OK;
 }
 
-/* ---- exact validation --------------------------------------------------------------------------------------------------- */
+/* ---- exact validation -------------------------------------------------------------------------------------------- */
 
 /* One stateful pass at batch 1; NaN when there is no text or it cannot be scored. */
 static double exact_loss(rc_lm *m, const char *text, size_t len, const rc_train_hooks *hooks) {
@@ -496,7 +526,8 @@ static double exact_loss(rc_lm *m, const char *text, size_t len, const rc_train_
     return s == RC_OK ? score.nats_per_token : NAN;
 }
 
-rc_status rc__train_lm_run(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume, rc_train_result *r, rc_error *e) {
+rc_status rc__train_lm_run(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,
+                           rc_train_result *r, rc_error *e) {
     char initial[600];
     rc__lm_task *t = NULL;
     rc_status s = RC_OK;
@@ -518,7 +549,9 @@ rc_status rc__train_lm_run(const rc_train_options *o, const rc_train_hooks *hook
         r->valid_loss = exact_loss(t->m, t->valid_text, t->valid_len, hooks);
         if (o->from) r->old_valid_loss_after = exact_loss(t->m, t->old_text, t->old_len, hooks);
         if (t->exact_says_more && isfinite(r->valid_loss))
-            rc__train_say(hooks, "validations while training started each segment afresh; the final one carries state through the text");
+            rc__train_say(
+                hooks,
+                "validations while training started each segment afresh; the final one carries state through the text");
     }
     rc__lm_task_free(t);
     return s;

@@ -21,15 +21,15 @@
 #include "formats/json.h"
 #include "train/options.h"
 
-#define LOSS_MEMORY 0.98       /* smoothed training loss: about 50 steps */
-#define LOG_EVERY 10           /* steps between lines of metrics.jsonl ... */
-#define LOG_SECONDS 0.25       /* ... and at least this long */
-#define STATUS_SECONDS 5.0
-#define VALIDATIONS 20         /* in a run, when --valid-every is 0 */
-#define VALIDATION_SHARE 0.05  /* of a time budget that validations may take */
-#define SWA_START 0.75         /* share of the run before SWA begins: the mean is taken where the loss is flat */
+#define LOSS_MEMORY      0.98 /* smoothed training loss: about 50 steps */
+#define LOG_EVERY        10   /* steps between lines of metrics.jsonl ... */
+#define LOG_SECONDS      0.25 /* ... and at least this long */
+#define STATUS_SECONDS   5.0
+#define VALIDATIONS      20   /* in a run, when --valid-every is 0 */
+#define VALIDATION_SHARE 0.05 /* of a time budget that validations may take */
+#define SWA_START        0.75 /* share of the run before SWA begins: the mean is taken where the loss is flat */
 
-/* ---- small parts ---------------------------------------------------------------------------------------------------- */
+/* ---- small parts ------------------------------------------------------------------------------------------------- */
 
 void rc__train_say(const rc_train_hooks *hooks, const char *format, ...) {
     if (!hooks || !hooks->on_message) return;
@@ -44,7 +44,8 @@ void rc__train_say(const rc_train_hooks *hooks, const char *format, ...) {
 rc_status rc__train_optim_options(const rc_train_options *o, rc_optim_options *out, rc_error *e) {
     *out = rc_optim_options_default();
     if (!rc_optim_from_name(o->optimizer, &out->kind))
-        return rc_fail(e, RC_EINVAL, "optimizer: expected sgd, rmsprop, adagrad, adam or adamw, found \"%s\"", o->optimizer);
+        return rc_fail(e, RC_EINVAL, "optimizer: expected sgd, rmsprop, adagrad, adam or adamw, found \"%s\"",
+                       o->optimizer);
     out->momentum = o->momentum;
     out->nesterov = o->nesterov;
     out->beta1 = o->beta1;
@@ -82,7 +83,8 @@ rc_status rc__train_param_groups(const rc_train_options *o, rc_params *ps, rc_er
         char *equals = strrchr(entry, '='), *end = NULL;
         double factor = equals ? strtod(equals + 1, &end) : NAN;
         if (!fits || !equals || end == equals + 1 || *end || !isfinite(factor) || factor < 0)
-            return rc_fail(e, RC_EINVAL, "lr-groups: expected PATTERN=FACTOR with a factor of 0 or more, found \"%s\"", entry);
+            return rc_fail(e, RC_EINVAL, "lr-groups: expected PATTERN=FACTOR with a factor of 0 or more, found \"%s\"",
+                           entry);
         *equals = 0;
         size_t hits = 0;
         for (size_t i = 0; i < rc_params_count(ps); i++) {
@@ -109,11 +111,13 @@ static size_t resident_bytes(void) {
     return getrusage(RUSAGE_SELF, &r) == 0 ? (size_t)r.ru_maxrss * 1024 : 0;
 }
 
-/* ---- where in the run ------------------------------------------------------------------------------------------------ */
+/* ---- where in the run -------------------------------------------------------------------------------------------- */
 
 static double elapsed(const rc__trainer *t) { return t->seconds_before + (rc__now() - t->started); }
 static double epochs_done(const rc__trainer *t) { return t->task->ops->epochs(t->task); }
-static double smoothed_loss(const rc__trainer *t) { return t->at.loss_weight > 0 ? t->at.loss_sum / t->at.loss_weight : NAN; }
+static double smoothed_loss(const rc__trainer *t) {
+    return t->at.loss_weight > 0 ? t->at.loss_sum / t->at.loss_weight : NAN;
+}
 
 /* The share of the budget that is spent, 0..1: that of the limit which will be hit first. The last validation comes out
  * of a time budget too. */
@@ -136,7 +140,9 @@ static bool finished(const rc__trainer *t) {
 
 static rc_train_progress report(const rc__trainer *t) {
     double p = progress(t), seconds = elapsed(t);
-    double left = t->o->time > 0 && t->o->steps == 0 && t->o->epochs == 0 ? t->o->time - seconds : p > 0 ? seconds * (1 - p) / p : NAN;
+    double left = t->o->time > 0 && t->o->steps == 0 && t->o->epochs == 0 ? t->o->time - seconds
+                  : p > 0                                                 ? seconds * (1 - p) / p
+                                                                          : NAN;
     return (rc_train_progress){.step = t->at.step,
                                .steps = t->steps_limit,
                                .epoch = epochs_done(t),
@@ -180,17 +186,18 @@ static bool checkpoint_due(const rc__trainer *t) {
     return t->o->checkpoint_every > 0 && t->at.step % (uint64_t)t->o->checkpoint_every == 0;
 }
 
-/* ---- logs ------------------------------------------------------------------------------------------------------------ */
+/* ---- logs -------------------------------------------------------------------------------------------------------- */
 
 static json_t *status_json(const rc__trainer *t, const char *state, const char *why) {
-    json_t *v = json_pack("{ss sI sI sf sf so so so sI so sI so sf sI sf sf}", "state", state, "pid", (json_int_t)getpid(), "step",
-                          (json_int_t)t->at.step, "epochs", epochs_done(t), "seconds", elapsed(t), "progress",
-                          rc__real_or_null(progress(t)), "train_loss", rc__real_or_null(smoothed_loss(t)), "best_valid_loss",
-                          rc__real_or_null(t->at.best), "best_step", (json_int_t)t->at.best_step, "last_valid_loss",
-                          rc__real_or_null(t->at.last_valid), "tokens", (json_int_t)t->at.tokens, "accuracy",
-                          rc__real_or_null(t->at.accuracy), "tokens_per_second",
-                          t->at.train_seconds > 0 ? (double)t->at.tokens / t->at.train_seconds : 0.0, "parameters",
-                          (json_int_t)rc_params_len(t->ps), "created", t->run->created, "updated", rc__wall_time());
+    json_t *v =
+        json_pack("{ss sI sI sf sf so so so sI so sI so sf sI sf sf}", "state", state, "pid", (json_int_t)getpid(),
+                  "step", (json_int_t)t->at.step, "epochs", epochs_done(t), "seconds", elapsed(t), "progress",
+                  rc__real_or_null(progress(t)), "train_loss", rc__real_or_null(smoothed_loss(t)), "best_valid_loss",
+                  rc__real_or_null(t->at.best), "best_step", (json_int_t)t->at.best_step, "last_valid_loss",
+                  rc__real_or_null(t->at.last_valid), "tokens", (json_int_t)t->at.tokens, "accuracy",
+                  rc__real_or_null(t->at.accuracy), "tokens_per_second",
+                  t->at.train_seconds > 0 ? (double)t->at.tokens / t->at.train_seconds : 0.0, "parameters",
+                  (json_int_t)rc_params_len(t->ps), "created", t->run->created, "updated", rc__wall_time());
     if (v && why) json_object_set_new(v, "error", json_string(why));
     return v;
 }
@@ -209,9 +216,10 @@ static rc_status write_status(rc__trainer *t, const char *state, const char *why
 
 static rc_status log_step(rc__trainer *t, const rc_train_progress *p, rc_error *e) {
     if (!t->run) return RC_OK;
-    json_t *v = json_pack("{sI sf sf so sf so sf sI sI}", "step", (json_int_t)p->step, "epoch", p->epoch, "seconds", p->seconds, "loss",
-                          rc__real_or_null(p->loss), "lr", p->lr, "grad_norm", rc__real_or_null(p->grad_norm), "tokens_per_second",
-                          p->tokens_per_second, "memory", (json_int_t)rc_memory_used(), "memory_resident", (json_int_t)resident_bytes());
+    json_t *v = json_pack("{sI sf sf so sf so sf sI sI}", "step", (json_int_t)p->step, "epoch", p->epoch, "seconds",
+                          p->seconds, "loss", rc__real_or_null(p->loss), "lr", p->lr, "grad_norm",
+                          rc__real_or_null(p->grad_norm), "tokens_per_second", p->tokens_per_second, "memory",
+                          (json_int_t)rc_memory_used(), "memory_resident", (json_int_t)resident_bytes());
     rc_status s = rc__run_metrics(t->run, v, e);
     json_decref(v);
     double now = rc__wall_time();
@@ -244,9 +252,10 @@ static rc_status log_validation(rc__trainer *t, const rc__task_score *score, boo
         snprintf(tag, sizeof tag, "grad_norm/%s", p->name);
         rc__tfevents_scalar(w, now, t->at.step, tag, t->param_norms[i]);
     }
-    json_t *v = json_pack("{sI sf sf so so sb so so so}", "step", (json_int_t)t->at.step, "epoch", epochs_done(t), "seconds", elapsed(t),
-                          "valid_loss", rc__real_or_null(score->loss), "best_valid_loss", rc__real_or_null(t->at.best), "improved",
-                          (int)improved, "accuracy", rc__real_or_null(score->accuracy), "grad_norms", grads, "weight_norms", weights);
+    json_t *v = json_pack("{sI sf sf so so sb so so so}", "step", (json_int_t)t->at.step, "epoch", epochs_done(t),
+                          "seconds", elapsed(t), "valid_loss", rc__real_or_null(score->loss), "best_valid_loss",
+                          rc__real_or_null(t->at.best), "improved", (int)improved, "accuracy",
+                          rc__real_or_null(score->accuracy), "grad_norms", grads, "weight_norms", weights);
     rc_status s = rc__run_metrics(t->run, v, e);
     json_decref(v);
     rc__tfevents_scalar(w, now, t->at.step, "valid/loss", score->loss);
@@ -255,28 +264,32 @@ static rc_status log_validation(rc__trainer *t, const rc__task_score *score, boo
     return s;
 }
 
-/* ---- model files ----------------------------------------------------------------------------------------------------- */
+/* ---- model files ------------------------------------------------------------------------------------------------- */
 
 /* What made the model. Nothing here depends on clock, machine or folder: same run, same file. */
-static char *provenance(const rc__trainer *t, double valid_loss, uint64_t step, size_t *len) {
+static char *provenance(const rc__trainer *t, double valid_loss, uint64_t step, double epochs, size_t *len) {
     json_t *options = rc__train_config_json(t->o);
-    static const char *const local[] = {"recur", "task", "files", "valid", "valid-fraction", "out", "run", "resume", "threads", "quiet",
-                                        "json", "keep", "checkpoint-every", "sample-every", "sample-length", "sample-prompt"};
+    static const char *const local[] = {
+        "recur",   "task",  "files", "valid", "valid-fraction",   "out",          "run",           "resume",
+        "threads", "quiet", "json",  "keep",  "checkpoint-every", "sample-every", "sample-length", "sample-prompt"};
     for (size_t i = 0; options && i < sizeof local / sizeof *local; i++) json_object_del(options, local[i]);
     json_t *files = json_array();
     for (size_t i = 0; files && i < t->o->n_files; i++) json_array_append_new(files, json_string(t->o->files[i]));
-    json_t *v = json_pack("{ss so so sf sI sf so so}", "recur", RC_VERSION, "files", files, "valid",
-                          t->o->valid ? json_string(t->o->valid) : json_null(), "valid_fraction", t->o->valid_fraction, "steps",
-                          (json_int_t)step, "epochs", epochs_done(t), "valid_loss", rc__real_or_null(valid_loss), "options", options);
+    json_t *v =
+        json_pack("{ss so so sf sI sf so so}", "recur", RC_VERSION, "files", files, "valid",
+                  t->o->valid ? json_string(t->o->valid) : json_null(), "valid_fraction", t->o->valid_fraction, "steps",
+                  (json_int_t)step, "epochs", epochs, "valid_loss", rc__real_or_null(valid_loss), "options", options);
     char *text = NULL;
     if (v && rc__json_print(v, &text, len, NULL) != RC_OK) text = NULL;
     json_decref(v);
     return text;
 }
 
-static rc_status save_model(rc__trainer *t, const char *path, double valid_loss, uint64_t step, rc_error *e) {
+static rc_status save_model(rc__trainer *t, const char *path, bool best, rc_error *e) {
+    const rc__position *p = &t->at;
     size_t len = 0;
-    char *text = provenance(t, valid_loss, step, &len);
+    char *text = best ? provenance(t, p->best, p->best_step, p->best_epoch, &len)
+                      : provenance(t, p->last_valid, p->step, epochs_done(t), &len);
     if (!text) return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
     rc_status s = t->task->ops->save(t->task, path, text, e);
     rc__free(text, len + 1);
@@ -293,7 +306,7 @@ static rc_status save_checkpoint(rc__trainer *t, rc_error *e) {
     return s;
 }
 
-/* ---- validation ------------------------------------------------------------------------------------------------------ */
+/* ---- validation -------------------------------------------------------------------------------------------------- */
 
 static rc_status show_sample(rc__trainer *t, rc_error *e) {
     if (!t->task->ops->sample || t->o->sample_length <= 0) return RC_OK;
@@ -327,11 +340,12 @@ static rc_status judge(rc__trainer *t, bool sample, rc__task_score *score, bool 
             *improved = true;
             t->at.best = score->loss;
             t->at.best_step = t->at.step;
+            t->at.best_epoch = epochs_done(t);
             t->at.bad_validations = 0;
             memcpy(t->best_values, rc_params_values(t->ps), rc_params_block_len(t->ps) * sizeof(rc_real));
             char path[600];
             if (t->run) s = rc__run_file(t->run, "checkpoints/best.safetensors", path, sizeof path, e);
-            if (t->run && s == RC_OK) s = save_model(t, path, score->loss, t->at.step, e);
+            if (t->run && s == RC_OK) s = save_model(t, path, true, e);
         } else {
             t->at.bad_validations++;
         }
@@ -364,7 +378,7 @@ static rc_status event(rc__trainer *t, bool sample, rc_error *e) {
     return s;
 }
 
-/* ---- one step -------------------------------------------------------------------------------------------------------- */
+/* ---- one step ---------------------------------------------------------------------------------------------------- */
 
 /* Says what is not finite, and where the data and the last good checkpoint are. */
 static rc_status diverged(rc__trainer *t, const char *what, rc_error *e) {
@@ -466,7 +480,8 @@ static rc_status run_steps(rc__trainer *t, rc_error *e) {
         if (s != RC_OK) return s;
         measure_rate(t, rc__now() - began, t->at.tokens - before);
         rc_train_progress p = report(t);
-        if (t->at.step == 1 || validate || (t->at.step % LOG_EVERY == 0 && p.seconds - t->last_log_at >= LOG_SECONDS)) s = log_step(t, &p, e);
+        if (t->at.step == 1 || validate || (t->at.step % LOG_EVERY == 0 && p.seconds - t->last_log_at >= LOG_SECONDS))
+            s = log_step(t, &p, e);
         if (s == RC_OK && t->hooks->on_step) t->hooks->on_step(t->hooks->ctx, &p);
         bool sample = !sampled_event && t->at.step % (uint64_t)t->o->sample_every == 0;
         if (s == RC_OK && validate)
@@ -485,7 +500,7 @@ static rc_status run_steps(rc__trainer *t, rc_error *e) {
     return s;
 }
 
-/* ---- setting up and the end -------------------------------------------------------------------------------------------- */
+/* ---- setting up and the end -------------------------------------------------------------------------------------- */
 
 static rc_status set_up(rc__trainer *t, rc_error *e) {
     const rc_train_options *o = t->o;
@@ -494,8 +509,10 @@ static rc_status set_up(rc__trainer *t, rc_error *e) {
     rc_status s = rc__train_optim_options(o, &oo, e);
     if (s != RC_OK) return s;
     if (!rc_schedule_from_name(o->schedule, &kind))
-        return rc_fail(e, RC_EINVAL, "schedule: expected constant, step, exponential, cosine, one-cycle, inverse-sqrt or plateau, found \"%s\"",
-                       o->schedule);
+        return rc_fail(
+            e, RC_EINVAL,
+            "schedule: expected constant, step, exponential, cosine, one-cycle, inverse-sqrt or plateau, found \"%s\"",
+            o->schedule);
     if (!t->task->validates && (o->patience > 0 || kind == RC_SCHEDULE_PLATEAU))
         return rc_fail(e, RC_EINVAL, "%s needs validation data: give --valid FILE or a --valid-fraction above 0",
                        o->patience > 0 ? "--patience" : "--schedule plateau");
@@ -515,7 +532,8 @@ static rc_status set_up(rc__trainer *t, rc_error *e) {
     size_t n = rc_params_block_len(t->ps);
     t->param_norms = rc__calloc(rc_params_count(t->ps), sizeof *t->param_norms);
     if (t->task->validates) t->best_values = rc__calloc(n, sizeof *t->best_values);
-    if (!t->param_norms || (t->task->validates && !t->best_values)) return rc_fail(e, RC_ENOMEM, "train: out of memory");
+    if (!t->param_norms || (t->task->validates && !t->best_values))
+        return rc_fail(e, RC_ENOMEM, "train: out of memory");
     rc_params_zero_grad(t->ps);
     t->at.best = t->at.last_valid = t->at.accuracy = NAN;
     t->steps_limit = limit_in_steps(t);
@@ -545,7 +563,7 @@ static rc_status keep_best(rc__trainer *t, rc_error *e) {
     rc_status s = RC_OK;
     char path[600];
     if (t->run) s = rc__run_file(t->run, "checkpoints/final.safetensors", path, sizeof path, e);
-    if (t->run && s == RC_OK) s = save_model(t, path, t->at.last_valid, t->at.step, e);
+    if (t->run && s == RC_OK) s = save_model(t, path, false, e);
     if (s != RC_OK) return s;
     memcpy(rc_params_values(t->ps), t->best_values, rc_params_block_len(t->ps) * sizeof(rc_real));
     rc_params_changed(t->ps);
@@ -561,7 +579,7 @@ static rc_status save_result(rc__trainer *t, rc_train_result *r, rc_error *e) {
     else
         s = rc__run_file(t->run, "model.safetensors", r->model, sizeof r->model, e);
     bool has_best = t->best_values && isfinite(t->at.best);
-    if (s == RC_OK) s = save_model(t, r->model, has_best ? t->at.best : NAN, has_best ? t->at.best_step : t->at.step, e);
+    if (s == RC_OK) s = save_model(t, r->model, has_best, e);
     if (s != RC_OK) r->model[0] = 0;
     return s;
 }
@@ -582,8 +600,8 @@ static void fill_result(const rc__trainer *t, rc_train_result *r) {
     r->interrupted = t->interrupted;
 }
 
-rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,
-                         rc_train_result *result, rc_error *e) {
+rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run,
+                         bool resume, rc_train_result *result, rc_error *e) {
     static const rc_train_hooks none = {0};
     rc_error local;
     if (!e) e = &local;
@@ -612,7 +630,10 @@ rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_tra
     }
     /* The status is the only thing written after a failure; when that fails too the first message is the one to tell. */
     if (logs || (run && s != RC_OK && t.optim)) {
-        rc_status told = write_status(&t, s == RC_OK ? "done" : s == RC_EINTERRUPTED ? "interrupted" : "failed",
+        rc_status told = write_status(&t,
+                                      s == RC_OK             ? "done"
+                                      : s == RC_EINTERRUPTED ? "interrupted"
+                                                             : "failed",
                                       s == RC_OK || s == RC_EINTERRUPTED ? NULL : e->text, s == RC_OK ? e : NULL);
         if (s == RC_OK) s = told;
     }

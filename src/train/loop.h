@@ -4,14 +4,14 @@
  * validations, checkpoints and logs. A new task is one file with one table. */
 #ifndef RC_LOOP_H
 #define RC_LOOP_H
-#include <jansson.h>
 #include "recur/train.h"
 #include "train/runfolder.h"
+#include <jansson.h>
 
 typedef struct rc__task rc__task;
 
 typedef struct rc__task_step {
-    size_t tokens;   /* what the loss is the mean of; for rates and totals */
+    size_t tokens; /* what the loss is the mean of; for rates and totals */
     bool ends_epoch;
 } rc__task_step;
 
@@ -22,7 +22,11 @@ typedef struct rc__task_score {
 } rc__task_score;
 
 /* Memory that is carried from step to step beside the parameters. */
-typedef struct rc__task_tensor { const char *name; rc_real *data; size_t len; } rc__task_tensor;
+typedef struct rc__task_tensor {
+    const char *name;
+    rc_real *data;
+    size_t len;
+} rc__task_tensor;
 #define RC_TASK_MAX_TENSORS 8
 
 typedef struct rc__task_ops {
@@ -55,6 +59,7 @@ typedef struct rc__position {
     double loss_sum, loss_weight;  /* smoothed training loss = loss_sum / loss_weight */
     double best;                   /* validation loss; NaN = none yet */
     uint64_t best_step;
+    double best_epoch;
     double last_valid;
     uint64_t last_valid_step;
     int64_t bad_validations;
@@ -66,31 +71,31 @@ typedef struct rc__trainer {
     const rc_train_options *o;
     const rc_train_hooks *hooks; /* never NULL here */
     rc__task *task;
-    rc__run *run;                /* NULL: no run folder */
+    rc__run *run; /* NULL: no run folder */
     rc_params *ps;
     rc_tape *tape;
     rc_optim *optim;
-    rc_average *average;         /* NULL = off */
+    rc_average *average; /* NULL = off */
     rc_schedule schedule;
     double lr;
-    rc_real *best_values;        /* parameters of the best validation (averaged when averaging); NULL = no validation */
+    rc_real *best_values; /* parameters of the best validation (averaged when averaging); NULL = no validation */
     rc__position at;
 
     /* this process only */
     double started, seconds_before;
-    double valid_cost;           /* seconds of the last validation with all that comes with it */
+    double valid_cost; /* seconds of the last validation with all that comes with it */
     double last_valid_at, last_log_at, last_status_at;
-    double rate;                 /* tokens per second, smoothed */
+    double rate; /* tokens per second, smoothed */
     double lr_now, grad_norm;
     uint64_t valid_interval, steps_limit;
-    double *param_norms;         /* gradient norm of each parameter, at validations */
+    double *param_norms; /* gradient norm of each parameter, at validations */
     bool stopped_early, interrupted;
 } rc__trainer;
 
 /* Trains until a budget is spent. After it, the task's parameters are those to keep: the best ones when there is validation
  * data. resume: take the run's last checkpoint. Fills result but for paths and exact validation losses. */
-rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,
-                         rc_train_result *result, rc_error *e);
+rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run,
+                         bool resume, rc_train_result *result, rc_error *e);
 /* Optimizer, schedule and averaging options as the loop understands them. */
 rc_status rc__train_optim_options(const rc_train_options *o, rc_optim_options *out, rc_error *e);
 /* --freeze and --lr-groups. */

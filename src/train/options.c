@@ -46,11 +46,12 @@ rc_train_options rc_train_options_default(void) {
 }
 
 #define AT(field) offsetof(rc_train_options, field)
-#define INF DBL_MAX
-#define BIG 9007199254740992.0 /* 2^53: whole numbers stay exact in a double */
+#define INF       DBL_MAX
+#define BIG       9007199254740992.0 /* 2^53: whole numbers stay exact in a double */
 
 static const rc_option table[] = {
-    {"valid", 0, RC_OPT_PATH_IN, AT(valid), 0, 0, NULL, "FILE", "Data", "validation text (default: the end of the training text)"},
+    {"valid", 0, RC_OPT_PATH_IN, AT(valid), 0, 0, NULL, "FILE", "Data",
+     "validation text (default: the end of the training text)"},
     {"valid-fraction", 0, RC_OPT_REAL, AT(valid_fraction), 0, 0.9, NULL, "X", "Data",
      "share of the text kept for validation, from its end; 0 = none"},
     {"vocab", 0, RC_OPT_STRING, AT(vocab), 0, 0, NULL, "KIND", "Data",
@@ -59,7 +60,8 @@ static const rc_option table[] = {
     {"preset", 0, RC_OPT_CHOICE, AT(preset), 0, 0, "quick good", "NAME", "Model",
      "quick: 3 minutes on 2 cores; good: 20 minutes. Options given beside it win"},
     {"cell", 0, RC_OPT_CHOICE, AT(cell), 0, 0,
-     "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 mgu rhn indrnn mingru minlstm sru",
+     "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 mgu rhn indrnn mingru "
+     "minlstm sru",
      "CELL", "Model", "kind of recurrent cell"},
     {"layers", 0, RC_OPT_INT, AT(layers), 1, 64, NULL, "N", "Model", "recurrent layers"},
     {"hidden", 0, RC_OPT_INT, AT(hidden), 1, 65536, NULL, "N", "Model", "width of each layer"},
@@ -72,64 +74,91 @@ static const rc_option table[] = {
      "the initial state is a parameter"},
     {"init", 0, RC_OPT_CHOICE, AT(init), 0, 0, "default torch xavier he orthogonal uniform identity", "KIND", "Model",
      "initial weights of the recurrent layers"},
-    {"forget-bias", 0, RC_OPT_REAL, AT(forget_bias), -100, 100, NULL, "X", "Model", "added to the forget gate's bias at the start"},
+    {"forget-bias", 0, RC_OPT_REAL, AT(forget_bias), -100, 100, NULL, "X", "Model",
+     "added to the forget gate's bias at the start"},
 
     {"dropout", 0, RC_OPT_REAL, AT(dropout), 0, 0.99, NULL, "P", "Regularization",
      "between layers and before the softmax (see dropout-output)"},
     {"dropout-input", 0, RC_OPT_REAL, AT(dropout_input), 0, 0.99, NULL, "P", "Regularization", "on the embedded input"},
     {"dropout-output", 0, RC_OPT_REAL, AT(dropout_output), -1, 0.99, NULL, "P", "Regularization",
      "before the softmax; -1 = as dropout"},
-    {"dropout-embedding", 0, RC_OPT_REAL, AT(dropout_embedding), 0, 0.99, NULL, "P", "Regularization", "whole rows of the embedding"},
+    {"dropout-embedding", 0, RC_OPT_REAL, AT(dropout_embedding), 0, 0.99, NULL, "P", "Regularization",
+     "whole rows of the embedding"},
     {"dropout-sequence", 0, RC_OPT_BOOL, AT(dropout_sequence), 0, 0, NULL, NULL, "Regularization",
      "one dropout mask per sequence instead of one per step"},
     {"recurrent-dropout", 0, RC_OPT_REAL, AT(recurrent_dropout), 0, 0.99, NULL, "P", "Regularization",
      "on h before the recurrent product, one mask per sequence"},
-    {"zoneout", 0, RC_OPT_REAL, AT(zoneout), 0, 0.99, NULL, "P", "Regularization", "units of h that keep their last value"},
-    {"zoneout-c", 0, RC_OPT_REAL, AT(zoneout_c), 0, 0.99, NULL, "P", "Regularization", "units of c that keep their last value"},
-    {"weight-drop", 0, RC_OPT_REAL, AT(weight_drop), 0, 0.99, NULL, "P", "Regularization", "on the recurrent weights, one mask per segment"},
-    {"weight-decay", 0, RC_OPT_REAL, AT(weight_decay), 0, 100, NULL, "X", "Regularization", "not on biases, norms and embeddings"},
+    {"zoneout", 0, RC_OPT_REAL, AT(zoneout), 0, 0.99, NULL, "P", "Regularization",
+     "units of h that keep their last value"},
+    {"zoneout-c", 0, RC_OPT_REAL, AT(zoneout_c), 0, 0.99, NULL, "P", "Regularization",
+     "units of c that keep their last value"},
+    {"weight-drop", 0, RC_OPT_REAL, AT(weight_drop), 0, 0.99, NULL, "P", "Regularization",
+     "on the recurrent weights, one mask per segment"},
+    {"weight-decay", 0, RC_OPT_REAL, AT(weight_decay), 0, 100, NULL, "X", "Regularization",
+     "not on biases, norms and embeddings"},
 
-    {"optimizer", 0, RC_OPT_CHOICE, AT(optimizer), 0, 0, "sgd rmsprop adagrad adam adamw", "NAME", "Optimization", "update rule"},
+    {"optimizer", 0, RC_OPT_CHOICE, AT(optimizer), 0, 0, "sgd rmsprop adagrad adam adamw", "NAME", "Optimization",
+     "update rule"},
     {"lr", 0, RC_OPT_REAL, AT(lr), 0, 1000, NULL, "X", "Optimization",
      "learning rate; 0 = the optimizer's (adam, adamw 0.002, rmsprop 0.001, adagrad 0.01, sgd 0.5)"},
     {"momentum", 0, RC_OPT_REAL, AT(momentum), 0, 0.9999, NULL, "X", "Optimization", "sgd, rmsprop"},
     {"nesterov", 0, RC_OPT_BOOL, AT(nesterov), 0, 0, NULL, NULL, "Optimization", "sgd: Nesterov's momentum"},
     {"beta1", 0, RC_OPT_REAL, AT(beta1), 0, 0.99999, NULL, "X", "Optimization", "adam, adamw: memory of the gradient"},
     {"beta2", 0, RC_OPT_REAL, AT(beta2), 0, 0.9999999, NULL, "X", "Optimization", "adam, adamw: memory of its square"},
-    {"eps", 0, RC_OPT_REAL, AT(eps), 0, 1, NULL, "X", "Optimization", "added to the denominator of the update; 0 = 1e-8 (adagrad 1e-10)"},
-    {"clip", 0, RC_OPT_REAL, AT(clip), 0, 1e9, NULL, "X", "Optimization", "largest norm of the whole gradient; 0 = off"},
-    {"clip-value", 0, RC_OPT_REAL, AT(clip_value), 0, 1e9, NULL, "X", "Optimization", "largest element of the gradient; 0 = off"},
+    {"eps", 0, RC_OPT_REAL, AT(eps), 0, 1, NULL, "X", "Optimization",
+     "added to the denominator of the update; 0 = 1e-8 (adagrad 1e-10)"},
+    {"clip", 0, RC_OPT_REAL, AT(clip), 0, 1e9, NULL, "X", "Optimization",
+     "largest norm of the whole gradient; 0 = off"},
+    {"clip-value", 0, RC_OPT_REAL, AT(clip_value), 0, 1e9, NULL, "X", "Optimization",
+     "largest element of the gradient; 0 = off"},
     {"schedule", 0, RC_OPT_CHOICE, AT(schedule), 0, 0,
-     "constant step exponential cosine one-cycle inverse-sqrt plateau", "KIND", "Optimization", "learning rate over the run"},
+     "constant step exponential cosine one-cycle inverse-sqrt plateau", "KIND", "Optimization",
+     "learning rate over the run"},
     {"warmup", 0, RC_OPT_INT, AT(warmup), 0, BIG, NULL, "N", "Optimization", "steps until the full learning rate"},
     {"average", 0, RC_OPT_CHOICE, AT(average), 0, 0, "none ema swa", "KIND", "Optimization",
      "average of the weights, used to validate, sample and save"},
-    {"average-decay", 0, RC_OPT_REAL, AT(average_decay), 0, 0.9999999, NULL, "X", "Optimization", "ema: memory per step"},
+    {"average-decay", 0, RC_OPT_REAL, AT(average_decay), 0, 0.9999999, NULL, "X", "Optimization",
+     "ema: memory per step"},
     {"batch", 0, RC_OPT_INT, AT(batch), 1, 1000000, NULL, "N", "Optimization", "sequences side by side"},
-    {"seq-len", 0, RC_OPT_INT, AT(seq_len), 1, 1000000, NULL, "N", "Optimization", "steps of back-propagation through time"},
+    {"seq-len", 0, RC_OPT_INT, AT(seq_len), 1, 1000000, NULL, "N", "Optimization",
+     "steps of back-propagation through time"},
     {"accumulate", 0, RC_OPT_INT, AT(accumulate), 1, 1000000, NULL, "N", "Optimization", "batches per update"},
     {"full-bptt", 0, RC_OPT_BOOL, AT(full_bptt), 0, 0, NULL, NULL, "Optimization",
      "each line is one document, its gradient is not truncated"},
-    {"no-carry", 0, RC_OPT_BOOL, AT(no_carry), 0, 0, NULL, NULL, "Optimization", "each segment starts from the initial state"},
+    {"no-carry", 0, RC_OPT_BOOL, AT(no_carry), 0, 0, NULL, NULL, "Optimization",
+     "each segment starts from the initial state"},
 
     {"steps", 0, RC_OPT_INT, AT(steps), 0, BIG, NULL, "N", "Budget", "updates; 0 = no limit"},
-    {"epochs", 0, RC_OPT_REAL, AT(epochs), 0, 1e9, NULL, "X", "Budget", "passes over the text; 0 = no limit (10 without any limit)"},
-    {"time", 0, RC_OPT_TIME, AT(time), 0, 1e9, NULL, "TIME", "Budget", "wall-clock time of training: 90s, 3m, 2h; schedules end inside it"},
-    {"patience", 0, RC_OPT_INT, AT(patience), 0, 1e6, NULL, "N", "Budget", "stop after N validations without improvement; 0 = off"},
-    {"valid-every", 0, RC_OPT_INT, AT(valid_every), 0, BIG, NULL, "N", "Budget", "steps between validations; 0 = about 20 in a run"},
-    {"sample-every", 0, RC_OPT_INT, AT(sample_every), 0, BIG, NULL, "N", "Budget", "steps between samples; 0 = at each validation"},
-    {"sample-length", 0, RC_OPT_INT, AT(sample_length), 0, 1e6, NULL, "N", "Budget", "tokens of a sample; 0 = no samples"},
-    {"sample-prompt", 0, RC_OPT_STRING, AT(sample_prompt), 0, 0, NULL, "TEXT", "Budget", "samples go on from this text"},
+    {"epochs", 0, RC_OPT_REAL, AT(epochs), 0, 1e9, NULL, "X", "Budget",
+     "passes over the text; 0 = no limit (10 without any limit)"},
+    {"time", 0, RC_OPT_TIME, AT(time), 0, 1e9, NULL, "TIME", "Budget",
+     "wall-clock time of training: 90s, 3m, 2h; schedules end inside it"},
+    {"patience", 0, RC_OPT_INT, AT(patience), 0, 1e6, NULL, "N", "Budget",
+     "stop after N validations without improvement; 0 = off"},
+    {"valid-every", 0, RC_OPT_INT, AT(valid_every), 0, BIG, NULL, "N", "Budget",
+     "steps between validations; 0 = about 20 in a run"},
+    {"sample-every", 0, RC_OPT_INT, AT(sample_every), 0, BIG, NULL, "N", "Budget",
+     "steps between samples; 0 = at each validation"},
+    {"sample-length", 0, RC_OPT_INT, AT(sample_length), 0, 1e6, NULL, "N", "Budget",
+     "tokens of a sample; 0 = no samples"},
+    {"sample-prompt", 0, RC_OPT_STRING, AT(sample_prompt), 0, 0, NULL, "TEXT", "Budget",
+     "samples go on from this text"},
 
-    {"out", 'o', RC_OPT_PATH_OUT, AT(out), 0, 0, NULL, "FILE", "Run", "model file (default: model.safetensors in the run folder)"},
+    {"out", 'o', RC_OPT_PATH_OUT, AT(out), 0, 0, NULL, "FILE", "Run",
+     "model file (default: model.safetensors in the run folder)"},
     {"run", 0, RC_OPT_STRING, AT(run), 0, 0, NULL, "DIR", "Run", "run folder (default: runs/DATE-TIME-NAME)"},
     {"resume", 0, RC_OPT_STRING, AT(resume), 0, 0, NULL, "DIR", "Run", "go on with this run, from its last checkpoint"},
-    {"from", 0, RC_OPT_PATH_IN, AT(from), 0, 0, NULL, "MODEL", "Run", "fine-tune this model; its vocabulary and sizes are kept"},
-    {"grow-vocab", 0, RC_OPT_BOOL, AT(grow_vocab), 0, 0, NULL, NULL, "Run", "fine-tuning: add the characters or words it lacks"},
-    {"freeze", 0, RC_OPT_STRING, AT(freeze), 0, 0, NULL, "NAMES", "Run", "parameters kept as they are: patterns, comma separated"},
-    {"lr-groups", 0, RC_OPT_STRING, AT(lr_groups), 0, 0, NULL, "LIST", "Run", "PATTERN=FACTOR,...: other learning rates for some parameters"},
+    {"from", 0, RC_OPT_PATH_IN, AT(from), 0, 0, NULL, "MODEL", "Run",
+     "fine-tune this model; its vocabulary and sizes are kept"},
+    {"grow-vocab", 0, RC_OPT_BOOL, AT(grow_vocab), 0, 0, NULL, NULL, "Run",
+     "fine-tuning: add the characters or words it lacks"},
+    {"freeze", 0, RC_OPT_STRING, AT(freeze), 0, 0, NULL, "NAMES", "Run",
+     "parameters kept as they are: patterns, comma separated"},
+    {"lr-groups", 0, RC_OPT_STRING, AT(lr_groups), 0, 0, NULL, "LIST", "Run",
+     "PATTERN=FACTOR,...: other learning rates for some parameters"},
     {"keep", 0, RC_OPT_INT, AT(keep), 1, 1e6, NULL, "N", "Run", "checkpoints kept beside the best model"},
-    {"checkpoint-every", 0, RC_OPT_INT, AT(checkpoint_every), 0, BIG, NULL, "N", "Run", "steps between checkpoints; 0 = at each validation"},
+    {"checkpoint-every", 0, RC_OPT_INT, AT(checkpoint_every), 0, BIG, NULL, "N", "Run",
+     "steps between checkpoints; 0 = at each validation"},
     {"seed", 0, RC_OPT_INT, AT(seed), 0, BIG, NULL, "N", "Run", "same seed, same result, for any number of threads"},
     {"threads", 0, RC_OPT_INT, AT(threads), 0, 1024, NULL, "N", "Run", "0 = all cores"},
     {"quiet", 0, RC_OPT_BOOL, AT(quiet), 0, 0, NULL, NULL, "Run", "nothing but errors"},
@@ -149,16 +178,19 @@ double rc_train_default_lr(const char *optimizer) {
     return 2e-3;
 }
 
-/* ---- presets ------------------------------------------------------------------------------------------------------ */
+/* ---- presets ----------------------------------------------------------------------------------------------------- */
 
 /* name=value, as on the command line; docs/results.md has what they reach. */
 static const char *const preset_quick[] = {
-    "time=3m",        "cell=lstm",     "layers=2",     "hidden=256",  "dropout=0.1",       "optimizer=adamw", "lr=0.004",
-    "schedule=cosine", "warmup=100",   "average=ema",  "average-decay=0.99", "batch=64",   "seq-len=64",      NULL};
+    "time=3m",         "cell=lstm",  "layers=2",    "hidden=256",         "dropout=0.1", "optimizer=adamw", "lr=0.004",
+    "schedule=cosine", "warmup=100", "average=ema", "average-decay=0.99", "batch=64",    "seq-len=64",      NULL};
 static const char *const preset_good[] = {
-    "time=20m",       "cell=lstm",     "layers=2",     "hidden=512",  "dropout=0.4",       "optimizer=adamw", "lr=0.003",
-    "schedule=cosine", "warmup=200",   "average=ema",  "average-decay=0.998", "batch=64",  "seq-len=96",      NULL};
-static const struct { const char *name; const char *const *values; } presets[] = {{"quick", preset_quick}, {"good", preset_good}};
+    "time=20m",        "cell=lstm",  "layers=2",    "hidden=512",          "dropout=0.4", "optimizer=adamw", "lr=0.003",
+    "schedule=cosine", "warmup=200", "average=ema", "average-decay=0.998", "batch=64",    "seq-len=96",      NULL};
+static const struct {
+    const char *name;
+    const char *const *values;
+} presets[] = {{"quick", preset_quick}, {"good", preset_good}};
 
 static bool named(const char *const *set, size_t n, const char *name) {
     for (size_t i = 0; i < n; i++)
@@ -186,7 +218,7 @@ rc_status rc_train_apply_preset(rc_train_options *o, const char *const *set, siz
     return rc_fail(e, RC_EINVAL, "preset: expected quick or good, found \"%s\"", o->preset);
 }
 
-/* ---- config.json --------------------------------------------------------------------------------------------------- */
+/* ---- config.json ------------------------------------------------------------------------------------------------- */
 
 struct rc_train_config {
     rc_train_options options;
@@ -263,7 +295,9 @@ static rc_status take_value(rc_train_config *c, const rc_option *o, const json_t
     }
     if (json_is_string(v)) return rc_option_set(o, &c->options, json_string_value(v), where, e); /* "time": "3m" */
     return rc_fail(e, RC_EINVAL, "%s: expected %s, found another type", where,
-                   is_string ? "a string" : o->type == RC_OPT_BOOL ? "true or false" : "a number");
+                   is_string                ? "a string"
+                   : o->type == RC_OPT_BOOL ? "true or false"
+                                            : "a number");
 }
 
 static rc_status take_files(rc_train_config *c, const json_t *v, const char *path, rc_error *e) {
@@ -289,24 +323,25 @@ rc_status rc_train_config_read(rc_train_config **out, const char *path, rc_error
     c->has = rc__calloc(table_len, sizeof *c->has);
     if (!c->has) s = rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
     if (s == RC_OK) s = rc__json_read(path, 1 << 20, &c->root, e);
-    if (s == RC_OK && !json_is_object(c->root)) s = rc_fail(e, RC_EINVAL, "%s: expected a JSON object of options", path);
+    if (s == RC_OK && !json_is_object(c->root))
+        s = rc_fail(e, RC_EINVAL, "%s: expected a JSON object of options", path);
     const char *key;
     json_t *v;
     if (s == RC_OK) json_object_foreach(c->root, key, v) {
-        if (!strcmp(key, "recur") || !strcmp(key, "task")) continue;
-        const rc_option *o = rc_option_find(table, table_len, key);
-        if (!strcmp(key, "files")) {
-            s = take_files(c, v, path, e);
-        } else if (!o) {
-            const char *near = rc_option_suggest(table, table_len, key);
-            s = rc_fail(e, RC_EINVAL, "%s: unknown option \"%s\"%s%s%s", path, key, near ? "; did you mean \"" : "",
-                        near ? near : "", near ? "\"?" : "");
-        } else {
-            s = take_value(c, o, v, path, e);
-            c->has[o - table] = true;
+            if (!strcmp(key, "recur") || !strcmp(key, "task")) continue;
+            const rc_option *o = rc_option_find(table, table_len, key);
+            if (!strcmp(key, "files")) {
+                s = take_files(c, v, path, e);
+            } else if (!o) {
+                const char *near = rc_option_suggest(table, table_len, key);
+                s = rc_fail(e, RC_EINVAL, "%s: unknown option \"%s\"%s%s%s", path, key, near ? "; did you mean \"" : "",
+                            near ? near : "", near ? "\"?" : "");
+            } else {
+                s = take_value(c, o, v, path, e);
+                c->has[o - table] = true;
+            }
+            if (s != RC_OK) break;
         }
-        if (s != RC_OK) break;
-    }
     if (s != RC_OK) return rc_train_config_free(c), s;
     *out = c;
     return RC_OK;
@@ -327,12 +362,13 @@ void rc_train_config_free(rc_train_config *c) {
     rc__free(c, sizeof *c);
 }
 
-/* ---- resuming ------------------------------------------------------------------------------------------------------- */
+/* ---- resuming ---------------------------------------------------------------------------------------------------- */
 
 /* What may change without making the rest of the run another one. */
 static bool may_change(const char *name) {
-    static const char *const free_to[] = {"steps",  "epochs", "time", "patience", "valid-every", "sample-every", "sample-length",
-                                          "sample-prompt", "out", "keep", "checkpoint-every", "threads", "quiet", "json"};
+    static const char *const free_to[] = {
+        "steps",         "epochs", "time", "patience",         "valid-every", "sample-every", "sample-length",
+        "sample-prompt", "out",    "keep", "checkpoint-every", "threads",     "quiet",        "json"};
     return named(free_to, sizeof free_to / sizeof *free_to, name);
 }
 
@@ -357,18 +393,23 @@ rc_status rc__train_merge_resume(rc_train_options *config, const rc_train_option
         if (!strcmp(o->name, "resume") || same_value(o, given, &plain)) continue;
         if (!may_change(o->name)) {
             if (same_value(o, given, config) || !strcmp(o->name, "run")) continue;
-            return rc_fail(e, RC_EINVAL, "%s: --%s cannot change when a run goes on; leave it out, or start another run",
+            return rc_fail(e, RC_EINVAL,
+                           "%s: --%s cannot change when a run goes on; leave it out, or start another run",
                            given->resume, o->name);
         }
-        size_t size = o->type == RC_OPT_BOOL ? sizeof(bool) : o->type == RC_OPT_INT ? sizeof(int64_t)
-                    : o->type == RC_OPT_REAL || o->type == RC_OPT_TIME ? sizeof(double) : sizeof(char *);
+        size_t size = o->type == RC_OPT_BOOL                             ? sizeof(bool)
+                      : o->type == RC_OPT_INT                            ? sizeof(int64_t)
+                      : o->type == RC_OPT_REAL || o->type == RC_OPT_TIME ? sizeof(double)
+                                                                         : sizeof(char *);
         memcpy((char *)config + o->offset, (const char *)given + o->offset, size);
     }
     bool same_files = given->n_files == config->n_files;
     for (size_t i = 0; same_files && i < given->n_files; i++) same_files = !strcmp(given->files[i], config->files[i]);
     if (given->n_files > 0 && !same_files)
-        return rc_fail(e, RC_EINVAL, "%s: the text cannot change when a run goes on; leave the files out, or start another run with --from",
-                       given->resume);
+        return rc_fail(
+            e, RC_EINVAL,
+            "%s: the text cannot change when a run goes on; leave the files out, or start another run with --from",
+            given->resume);
     config->resume = given->resume;
     config->run = given->resume;
     return RC_OK;

@@ -1,8 +1,8 @@
 /* options.h - training options as JSON, and what of them may change when a run goes on. */
 #ifndef RC_TRAIN_OPTIONS_H
 #define RC_TRAIN_OPTIONS_H
-#include <jansson.h>
 #include "recur/train.h"
+#include <jansson.h>
 
 json_t *rc__train_option_json(const rc_option *o, const rc_train_options *options);
 json_t *rc__train_config_json(const rc_train_options *o); /* a new reference; NULL when out of memory or not UTF-8 */

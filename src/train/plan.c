@@ -70,7 +70,8 @@ static rc_status plan_text(const rc_train_options *o, double seconds, rc_plan *p
     plan->valid_tokens = t->n_valid;
     plan->vocab_size = rc_vocab_size(rc_lm_vocab(t->m));
     plan->steps_per_epoch = (size_t)updates;
-    plan->seconds_per_epoch = plan->tokens_per_second > 0 ? (double)rc__batches_tokens(t->train) / plan->tokens_per_second : NAN;
+    plan->seconds_per_epoch =
+        plan->tokens_per_second > 0 ? (double)rc__batches_tokens(t->train) / plan->tokens_per_second : NAN;
     size_t data = (t->n_train + t->n_valid) * sizeof(int32_t) + t->valid_len;
     plan->bytes_total = plan->bytes_parameters + plan->bytes_optimizer + plan->bytes_activations + data;
     rc__lm_task_free(t);
@@ -79,8 +80,11 @@ static rc_status plan_text(const rc_train_options *o, double seconds, rc_plan *p
 
 rc_status rc_plan_lm(const rc_train_options *o, double probe_seconds, rc_plan *plan, rc_error *e) {
     *plan = (rc_plan){0};
-    if (o->n_files == 0) return rc_fail(e, RC_EINVAL, "plan: no text: give a file, - for standard input, or a source such as adding:T=200");
-    if (o->batch < 1 || o->seq_len < 1 || o->accumulate < 1) return rc_fail(e, RC_EINVAL, "plan: batch, seq-len and accumulate are at least 1");
+    if (o->n_files == 0)
+        return rc_fail(e, RC_EINVAL,
+                       "plan: no text: give a file, - for standard input, or a source such as adding:T=200");
+    if (o->batch < 1 || o->seq_len < 1 || o->accumulate < 1)
+        return rc_fail(e, RC_EINVAL, "plan: batch, seq-len and accumulate are at least 1");
     if (o->threads > 0) {
         rc_status s = rc_set_threads((int)o->threads, e);
         if (s != RC_OK) return s;

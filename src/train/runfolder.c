@@ -47,7 +47,7 @@ rc_status rc__append_whole(int fd, const char *path, const void *data, size_t le
     return rc_fail(e, RC_EIO, "%s: cannot write: %s%s", path, strerror(why), cut ? "" : "; its last line may be cut");
 }
 
-/* ---- the lock ------------------------------------------------------------------------------------------------------- */
+/* ---- the lock ---------------------------------------------------------------------------------------------------- */
 
 static rc_status take_lock(rc__run *r, rc_error *e) {
     char path[600];
@@ -60,7 +60,9 @@ static rc_status take_lock(rc__run *r, rc_error *e) {
     close(r->lock_fd);
     r->lock_fd = -1;
     if (why == EWOULDBLOCK)
-        return rc_fail(e, RC_EINVAL, "%s: another training is writing to this run folder; wait for it, or give another --run", r->path);
+        return rc_fail(e, RC_EINVAL,
+                       "%s: another training is writing to this run folder; wait for it, or give another --run",
+                       r->path);
     return rc_fail(e, RC_EIO, "%s: cannot lock: %s", path, strerror(why));
 }
 
@@ -74,7 +76,7 @@ bool rc__run_is_live(const char *path) {
     return live;
 }
 
-/* ---- creating ------------------------------------------------------------------------------------------------------- */
+/* ---- creating ---------------------------------------------------------------------------------------------------- */
 
 /* "shakespeare" of "data/shakespeare.txt.gz"; letters, digits, '-', '_' and '=' stay. */
 static void stem_of(const char *path, char *out, size_t cap) {
@@ -83,7 +85,8 @@ static void stem_of(const char *path, char *out, size_t cap) {
     size_t n = 0;
     for (const char *p = base; *p && *p != '.' && n + 1 < cap && n < 40; p++) {
         char c = *p;
-        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '=' || c == '-';
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+                     c == '=' || c == '-';
         out[n++] = plain ? c : '-';
     }
     out[n] = 0;
@@ -112,15 +115,18 @@ static rc_status make_default_folder(rc__run *r, const rc_train_options *o, rc_e
 
 static rc_status claim_given_folder(rc__run *r, const char *path, rc_error *e) {
     if ((size_t)snprintf(r->path, sizeof r->path, "%s", path) >= sizeof r->path)
-        return rc_fail(e, RC_EINVAL, "%.100s...: the path of a run folder has at most %zu bytes", path, sizeof r->path - 1);
+        return rc_fail(e, RC_EINVAL, "%.100s...: the path of a run folder has at most %zu bytes", path,
+                       sizeof r->path - 1);
     for (size_t n = strlen(r->path); n > 1 && r->path[n - 1] == '/'; n--) r->path[n - 1] = 0;
     rc_status s = rc__mkdirs(r->path, e);
     if (s == RC_OK) s = take_lock(r, e);
     size_t n = 0;
     if (s == RC_OK) s = rc__run_checkpoints(r->path, NULL, 0, &n, e);
     if (s == RC_OK && n > 0)
-        s = rc_fail(e, RC_EINVAL, "%s: holds the checkpoints of an earlier run; go on with --resume %s, delete it, or give another --run",
-                    r->path, r->path);
+        s = rc_fail(
+            e, RC_EINVAL,
+            "%s: holds the checkpoints of an earlier run; go on with --resume %s, delete it, or give another --run",
+            r->path, r->path);
     return s;
 }
 
@@ -159,7 +165,8 @@ rc_status rc__run_create(rc__run *r, const rc_train_options *o, rc_error *e) {
 rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e) {
     *r = (rc__run){.lock_fd = -1, .metrics_fd = -1, .samples_fd = -1, .created = rc__wall_time()};
     if ((size_t)snprintf(r->path, sizeof r->path, "%s", path) >= sizeof r->path)
-        return rc_fail(e, RC_EINVAL, "%.100s...: the path of a run folder has at most %zu bytes", path, sizeof r->path - 1);
+        return rc_fail(e, RC_EINVAL, "%.100s...: the path of a run folder has at most %zu bytes", path,
+                       sizeof r->path - 1);
     for (size_t n = strlen(r->path); n > 1 && r->path[n - 1] == '/'; n--) r->path[n - 1] = 0;
     char config[600];
     rc_status s = rc__run_file(r, "config.json", config, sizeof config, e);
@@ -169,14 +176,15 @@ rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e) {
     if (s != RC_OK) return rc__run_close(r), s;
     json_t *status = NULL;
     char file[600];
-    if (rc__run_file(r, "status.json", file, sizeof file, NULL) == RC_OK && rc__json_read(file, 1 << 20, &status, NULL) == RC_OK) {
+    if (rc__run_file(r, "status.json", file, sizeof file, NULL) == RC_OK &&
+        rc__json_read(file, 1 << 20, &status, NULL) == RC_OK) {
         rc__json_get_real(status, "created", RC_JSON_OPTIONAL, 0, 1e12, &r->created, file, NULL);
         json_decref(status);
     }
     return RC_OK;
 }
 
-/* ---- logs ----------------------------------------------------------------------------------------------------------- */
+/* ---- logs -------------------------------------------------------------------------------------------------------- */
 
 /* Rewrites metrics.jsonl without the lines of steps after `step`, and without a last line that was cut. */
 static rc_status trim_metrics(const char *path, uint64_t step, rc_error *e) {
@@ -266,7 +274,7 @@ rc_status rc__run_sample(rc__run *r, uint64_t step, const char *text, size_t len
     return s;
 }
 
-/* ---- checkpoints there are ------------------------------------------------------------------------------------------ */
+/* ---- checkpoints there are --------------------------------------------------------------------------------------- */
 
 rc_status rc__run_checkpoint_path(const char *run, uint64_t step, char *out, size_t cap, rc_error *e) {
     char name[64];

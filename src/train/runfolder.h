@@ -4,9 +4,9 @@
  * run is alive its process holds an flock on <run>/lock; the kernel drops it however the process ends. */
 #ifndef RC_RUNFOLDER_H
 #define RC_RUNFOLDER_H
-#include <jansson.h>
 #include "recur/train.h"
 #include "train/tfevents.h"
+#include <jansson.h>
 
 typedef struct rc__run {
     char path[512];

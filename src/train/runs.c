@@ -20,7 +20,8 @@ static bool join(char *out, size_t cap, const char *dir, const char *name) {
 
 /* Is the entry `name` of a run folder (or of its checkpoints/) one that training writes? Nothing else is ever deleted. */
 static bool ours(const char *name, bool in_checkpoints) {
-    static const char *const files[] = {"config.json", "status.json", "metrics.jsonl", "samples.txt", "lock", "model.safetensors"};
+    static const char *const files[] = {"config.json", "status.json", "metrics.jsonl",
+                                        "samples.txt", "lock",        "model.safetensors"};
     static const char *const kept[] = {"best.safetensors", "final.safetensors", "initial.safetensors"};
     const char *tmp = strstr(name, ".tmp."); /* what a killed process left of an atomic write */
     char stem[300];
@@ -45,8 +46,10 @@ static uint64_t folder_bytes(const char *path, int depth) {
         struct stat st;
         if (!strcmp(f->d_name, ".") || !strcmp(f->d_name, "..") || !join(file, sizeof file, path, f->d_name)) continue;
         if (lstat(file, &st) != 0) continue;
-        if (S_ISDIR(st.st_mode) && depth > 0) total += folder_bytes(file, depth - 1);
-        else if (S_ISREG(st.st_mode)) total += (uint64_t)st.st_size;
+        if (S_ISDIR(st.st_mode) && depth > 0)
+            total += folder_bytes(file, depth - 1);
+        else if (S_ISREG(st.st_mode))
+            total += (uint64_t)st.st_size;
     }
     closedir(d);
     return total;
@@ -55,8 +58,9 @@ static uint64_t folder_bytes(const char *path, int depth) {
 static bool looks_like_run(const char *path) {
     char config[700], checkpoints[700];
     struct stat st;
-    return join(config, sizeof config, path, "config.json") && join(checkpoints, sizeof checkpoints, path, "checkpoints") &&
-           rc__exists(config) && stat(checkpoints, &st) == 0 && S_ISDIR(st.st_mode);
+    return join(config, sizeof config, path, "config.json") &&
+           join(checkpoints, sizeof checkpoints, path, "checkpoints") && rc__exists(config) &&
+           stat(checkpoints, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static void read_status(rc_run_info *r, const json_t *v, const char *where) {
@@ -71,16 +75,19 @@ static void read_status(rc_run_info *r, const json_t *v, const char *where) {
     rc__json_get_real(v, "tokens_per_second", RC_JSON_OPTIONAL, 0, 0, &r->tokens_per_second, where, NULL);
     rc__json_get_real(v, "created", RC_JSON_OPTIONAL, 0, 0, &r->created, where, NULL);
     rc__json_get_size(v, "parameters", RC_JSON_OPTIONAL, 0, SIZE_MAX / 2, &r->parameters, where, NULL);
-    if (json_is_number(json_object_get(v, "best_valid_loss"))) r->best_valid_loss = json_number_value(json_object_get(v, "best_valid_loss"));
+    if (json_is_number(json_object_get(v, "best_valid_loss")))
+        r->best_valid_loss = json_number_value(json_object_get(v, "best_valid_loss"));
 }
 
 rc_status rc_run_read(const char *path, rc_run_info *out, rc_error *e) {
     rc_run_info r = {.best_valid_loss = NAN};
     char file[700];
     if ((size_t)snprintf(r.path, sizeof r.path, "%s", path) >= sizeof r.path)
-        return rc_fail(e, RC_EINVAL, "%.100s...: the path of a run folder has at most %zu bytes", path, sizeof r.path - 1);
+        return rc_fail(e, RC_EINVAL, "%.100s...: the path of a run folder has at most %zu bytes", path,
+                       sizeof r.path - 1);
     for (size_t n = strlen(r.path); n > 1 && r.path[n - 1] == '/'; n--) r.path[n - 1] = 0;
-    if (!looks_like_run(r.path)) return rc_fail(e, RC_EINVAL, "%s: no run folder (expected config.json and checkpoints/ in it)", path);
+    if (!looks_like_run(r.path))
+        return rc_fail(e, RC_EINVAL, "%s: no run folder (expected config.json and checkpoints/ in it)", path);
     const char *slash = strrchr(r.path, '/');
     snprintf(r.name, sizeof r.name, "%.255s", slash ? slash + 1 : r.path);
     snprintf(r.state, sizeof r.state, "failed");
@@ -97,8 +104,10 @@ rc_status rc_run_read(const char *path, rc_run_info *out, rc_error *e) {
     rc_train_config_free(config);
     /* What the status says is what its process last wrote; the lock tells whether there still is one. */
     bool live = rc__run_is_live(r.path);
-    if (live) snprintf(r.state, sizeof r.state, "running");
-    else if (!strcmp(r.state, "running")) snprintf(r.state, sizeof r.state, "interrupted");
+    if (live)
+        snprintf(r.state, sizeof r.state, "running");
+    else if (!strcmp(r.state, "running"))
+        snprintf(r.state, sizeof r.state, "interrupted");
     r.bytes = folder_bytes(r.path, 1);
     *out = r;
     return RC_OK;
@@ -175,10 +184,12 @@ rc_status rc_run_delete(const char *path, rc_error *e) {
     char checkpoints[700], failed[900];
     rc_run_info r;
     rc_status s = rc_run_read(path, &r, e);
-    if (s == RC_EMODEL && looks_like_run(path)) s = RC_OK; /* a status file nobody can read is no reason to keep the rest */
+    if (s == RC_EMODEL && looks_like_run(path))
+        s = RC_OK; /* a status file nobody can read is no reason to keep the rest */
     if (s != RC_OK) return s;
     if (rc__run_is_live(path)) return rc_fail(e, RC_EINVAL, "%s: is running; stop it first", path);
-    if (!join(checkpoints, sizeof checkpoints, path, "checkpoints")) return rc_fail(e, RC_EINVAL, "%s: the path is too long", path);
+    if (!join(checkpoints, sizeof checkpoints, path, "checkpoints"))
+        return rc_fail(e, RC_EINVAL, "%s: the path is too long", path);
     if (!empty_folder(checkpoints, true, failed, sizeof failed) || !empty_folder(path, false, failed, sizeof failed))
         return rc_fail(e, RC_EIO, "%s: cannot delete: %s", failed, strerror(errno));
     rmdir(checkpoints);

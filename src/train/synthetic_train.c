@@ -9,11 +9,11 @@
 #include "train/experiment.h"
 #include "train/lm_task.h"
 
-#define HELD_OUT_ROWS 1000 /* rows of a validation, at least */
-#define CLOSE_ENOUGH 0.04  /* adding: |error| of a right answer (Hochreiter & Schmidhuber 1997, section 5.4) */
+#define HELD_OUT_ROWS   1000 /* rows of a validation, at least */
+#define CLOSE_ENOUGH    0.04 /* adding: |error| of a right answer (Hochreiter & Schmidhuber 1997, section 5.4) */
 #define HELD_OUT_STREAM 0x9E3779B97F4A7C15u /* seed of held-out rows: seed xor this */
 
-/* ---- the network ------------------------------------------------------------------------------------------------------- */
+/* ---- the network ------------------------------------------------------------------------------------------------- */
 
 static rc_param *add(rc__experiment *x, const char *name, int ndim, const size_t *dim, rc_init init, rc_error *e) {
     return rc_params_add(x->params, name, ndim, dim, init, e);
@@ -28,7 +28,8 @@ static rc_status build(rc__experiment *x, const rc_train_options *o, rc_error *e
     ro.input_size = src->input_size;
     if (src->vocab_size) {
         ro.input_size = (size_t)(o->embedding > 0 ? o->embedding : o->hidden);
-        x->embedding = add(x, "embedding.weight", 2, (size_t[]){src->vocab_size, ro.input_size}, (rc_init){.kind = RC_INIT_NORMAL, .value = 1}, e);
+        x->embedding = add(x, "embedding.weight", 2, (size_t[]){src->vocab_size, ro.input_size},
+                           (rc_init){.kind = RC_INIT_NORMAL, .value = 1}, e);
         if (!x->embedding) return RC_ENOMEM;
         x->embedding->no_decay = true;
     }
@@ -53,30 +54,35 @@ static rc_status buffers(rc__experiment *x, rc_error *e) {
     bool ok = true;
     if (src->input_size) ok = ok && (x->x = rc__calloc(steps * src->input_size, sizeof *x->x));
     if (src->vocab_size) ok = ok && (x->ids = rc__calloc(steps, sizeof *x->ids));
-    if (src->target == RC__TARGET_VALUE) ok = ok && (x->values = rc__calloc(x->batch, sizeof *x->values));
-    else ok = ok && (x->targets = rc__calloc(n_targets(x), sizeof *x->targets));
+    if (src->target == RC__TARGET_VALUE)
+        ok = ok && (x->values = rc__calloc(x->batch, sizeof *x->values));
+    else
+        ok = ok && (x->targets = rc__calloc(n_targets(x), sizeof *x->targets));
     return ok ? RC_OK : rc_fail(e, RC_ENOMEM, "%s: out of memory for a batch of %zu rows", x->spec, x->batch);
 }
 
 void rc__experiment_batch(rc__experiment *x, bool held_out, uint64_t index) {
-    rc__source_batch(&x->source, held_out ? x->seed ^ HELD_OUT_STREAM : x->seed, index, x->batch, x->x, x->ids, x->values, x->targets);
+    rc__source_batch(&x->source, held_out ? x->seed ^ HELD_OUT_STREAM : x->seed, index, x->batch, x->x, x->ids,
+                     x->values, x->targets);
 }
 
 /* Predictions: (B, O) after the last step, or (T, B, V). */
 static rc_var *predict(rc__experiment *x, rc_tape *t) {
     const rc__source *src = &x->source;
-    rc_var *in = x->embedding ? rc_embedding(t, x->ids, 2, (size_t[]){src->seq_len, x->batch}, rc_param_var(t, x->embedding))
-                              : rc_input(t, 3, (size_t[]){src->seq_len, x->batch, src->input_size}, x->x);
+    rc_var *in = x->embedding
+                     ? rc_embedding(t, x->ids, 2, (size_t[]){src->seq_len, x->batch}, rc_param_var(t, x->embedding))
+                     : rc_input(t, 3, (size_t[]){src->seq_len, x->batch, src->input_size}, x->x);
     rc_var *h = rc_rnn_forward(t, x->rnn, in, NULL, NULL);
     if (src->target != RC__TARGET_TOKENS) h = rc_last_time(t, h, NULL);
     return rc_linear(t, h, rc_param_var(t, x->head_w), rc_param_var(t, x->head_b));
 }
 
 static rc_var *loss_of(rc__experiment *x, rc_tape *t, rc_var *y) {
-    return x->source.target == RC__TARGET_VALUE ? rc_mse(t, y, x->values, NULL) : rc_cross_entropy(t, y, x->targets, NULL);
+    return x->source.target == RC__TARGET_VALUE ? rc_mse(t, y, x->values, NULL)
+                                                : rc_cross_entropy(t, y, x->targets, NULL);
 }
 
-/* ---- scoring ----------------------------------------------------------------------------------------------------------- */
+/* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
 static bool right(const rc_real *logits, size_t n, int32_t target) {
     size_t best = 0;
@@ -115,11 +121,12 @@ static rc_status validate(rc__task *base, rc_tape *tape, rc__task_score *score, 
     }
     score->loss = loss;
     score->accuracy = count ? (double)hits / (double)count : NAN;
-    score->solved = x->stop_when_solved && rc__source_solved(&x->source, x->source.target == RC__TARGET_VALUE ? loss : score->accuracy);
+    score->solved = x->stop_when_solved &&
+                    rc__source_solved(&x->source, x->source.target == RC__TARGET_VALUE ? loss : score->accuracy);
     return RC_OK;
 }
 
-/* ---- the task ---------------------------------------------------------------------------------------------------------- */
+/* ---- the task ---------------------------------------------------------------------------------------------------- */
 
 static rc_params *params(rc__task *base) { return ((rc__experiment *)base)->params; }
 
@@ -152,7 +159,8 @@ static rc_status cursor_set(rc__task *base, const json_t *cursor, const char *fr
     rc_status s = rc__json_get_int(cursor, "next", RC_JSON_REQUIRED, 0, INT64_MAX, &next, from, e);
     if (s == RC_OK) s = rc__json_get_string(cursor, "source", RC_JSON_REQUIRED, &spec, from, e);
     if (s != RC_OK) return s;
-    if (strcmp(spec, x->spec) != 0) return rc_fail(e, RC_EINVAL, "%s: the run was made on %s, not on %s", from, spec, x->spec);
+    if (strcmp(spec, x->spec) != 0)
+        return rc_fail(e, RC_EINVAL, "%s: the run was made on %s, not on %s", from, spec, x->spec);
     x->next = (uint64_t)next;
     return RC_OK;
 }
@@ -194,7 +202,8 @@ static const rc__task_ops ops = {.params = params,
 
 rc_status rc__experiment_new(rc__experiment **out, const rc_train_options *o, rc_error *e) {
     *out = NULL;
-    if (o->n_files != 1) return rc_fail(e, RC_EINVAL, "train: expected one source such as adding:T=200, found %zu names", o->n_files);
+    if (o->n_files != 1)
+        return rc_fail(e, RC_EINVAL, "train: expected one source such as adding:T=200, found %zu names", o->n_files);
     rc__experiment *x = rc__calloc(1, sizeof *x);
     if (!x) return rc_fail(e, RC_ENOMEM, "train: out of memory");
     x->base.ops = &ops;
@@ -215,18 +224,23 @@ rc_status rc__experiment_new(rc__experiment **out, const rc_train_options *o, rc
     return RC_OK;
 }
 
-rc_status rc__experiment_run(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume, rc_train_result *r,
-                             rc_error *e) {
+rc_status rc__experiment_run(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,
+                             rc_train_result *r, rc_error *e) {
     if (o->from || o->valid || o->full_bptt || o->tied)
         return rc_fail(e, RC_EINVAL, "%s: --%s is for text, not for a source", o->files[0],
-                       o->from ? "from" : o->valid ? "valid" : o->full_bptt ? "full-bptt" : "tied");
+                       o->from        ? "from"
+                       : o->valid     ? "valid"
+                       : o->full_bptt ? "full-bptt"
+                                      : "tied");
     rc_train_options local = *o;
     if (local.valid_every == 0) local.valid_every = 100; /* "solved" is looked for often */
     rc__experiment *x;
     rc_status s = rc__experiment_new(&x, o, e);
     if (s != RC_OK) return s;
-    rc__train_say(hooks, "source: %s, %zu steps; without memory the loss is %.4f; model: %s, %lld x %lld, %zu parameters", x->spec,
-                  x->source.seq_len, x->source.baseline, o->cell, (long long)o->layers, (long long)o->hidden, rc_params_len(x->params));
+    rc__train_say(hooks,
+                  "source: %s, %zu steps; without memory the loss is %.4f; model: %s, %lld x %lld, %zu parameters",
+                  x->spec, x->source.seq_len, x->source.baseline, o->cell, (long long)o->layers, (long long)o->hidden,
+                  rc_params_len(x->params));
     if (run && !resume) {
         s = rc__run_create(run, o, e);
         if (s == RC_OK) snprintf(r->run, sizeof r->run, "%s", run->path);

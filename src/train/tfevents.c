@@ -23,7 +23,7 @@
 #include "base/mem.h"
 #include "train/runfolder.h"
 
-/* ---- checksums ---------------------------------------------------------------------------------------------------- */
+/* ---- checksums --------------------------------------------------------------------------------------------------- */
 
 static uint32_t crc_table[256];
 static void crc_init(void) {
@@ -49,7 +49,7 @@ uint32_t rc__crc32c_masked(const void *data, size_t len) {
     return (c >> 15 | c << 17) + 0xA282EAD8u;
 }
 
-/* ---- bytes -------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ------------------------------------------------------------------------------------------------------- */
 
 struct rc__tfevents {
     int fd;
@@ -97,7 +97,7 @@ static uint8_t *put_bytes(uint8_t *p, int field, const void *data, size_t len) {
     return p + len;
 }
 
-/* ---- records ------------------------------------------------------------------------------------------------------ */
+/* ---- records ----------------------------------------------------------------------------------------------------- */
 
 /* Where an Event of `body` bytes beyond time and step is to be written; frame_end closes it. */
 static uint8_t *event_begin(rc__tfevents *w, double wall_time, uint64_t step, size_t body) {
@@ -135,12 +135,14 @@ void rc__tfevents_scalar(rc__tfevents *w, double wall_time, uint64_t step, const
     event_end(w, put_le(p, bits, 4));
 }
 
-void rc__tfevents_text(rc__tfevents *w, double wall_time, uint64_t step, const char *tag, const char *text, size_t len) {
+void rc__tfevents_text(rc__tfevents *w, double wall_time, uint64_t step, const char *tag, const char *text,
+                       size_t len) {
     static const char plugin[] = "text";
     static const uint8_t shape[] = {2 << 3 | 2, 2, 1 << 3, 1}; /* dim { size: 1 } */
     size_t plugin_data = bytes_size(sizeof plugin - 1), metadata = bytes_size(plugin_data);
     size_t tensor = 2 + bytes_size(sizeof shape) + bytes_size(len), tag_len = strlen(tag);
-    size_t value_size = bytes_size(tag_len) + bytes_size(tensor) + bytes_size(metadata), summary = bytes_size(value_size);
+    size_t value_size = bytes_size(tag_len) + bytes_size(tensor) + bytes_size(metadata),
+           summary = bytes_size(value_size);
     uint8_t *p = event_begin(w, wall_time, step, bytes_size(summary));
     if (!p) return;
     p = put_head(p, 5, summary);
@@ -168,7 +170,7 @@ static void session_start(rc__tfevents *w, double wall_time, uint64_t step) {
     if (p) event_end(w, put_bytes(p, 7, start, sizeof start));
 }
 
-/* ---- the file ----------------------------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 rc_status rc__tfevents_open(rc__tfevents **out, const char *dir, double wall_time, uint64_t resume_step, rc_error *e) {
     *out = NULL;

@@ -10,25 +10,32 @@
 #include "train/options.h"
 
 #define DEFAULT_EPOCHS 10
-#define DEFAULT_STEPS 5000 /* sources have no epochs */
+#define DEFAULT_STEPS  5000 /* sources have no epochs */
 
 static bool is_source(const rc_train_options *o) {
-    return o->n_files == 1 && strcmp(o->files[0], "-") != 0 && rc__source_named(o->files[0]) && !rc__exists(o->files[0]);
+    return o->n_files == 1 && strcmp(o->files[0], "-") != 0 && rc__source_named(o->files[0]) &&
+           !rc__exists(o->files[0]);
 }
 
 /* What the option table cannot know: values that reach the library through the API, and options that contradict. */
 static rc_status check_options(const rc_train_options *o, rc_error *e) {
     size_t n;
     const rc_option *table = rc_train_option_table(&n);
-    if (o->n_files == 0) return rc_fail(e, RC_EINVAL, "train: no text: give a file, - for standard input, or a source such as adding:T=200");
+    if (o->n_files == 0)
+        return rc_fail(e, RC_EINVAL,
+                       "train: no text: give a file, - for standard input, or a source such as adding:T=200");
     for (size_t i = 0; i < n; i++) {
         const char *at = (const char *)o + table[i].offset;
         double v = 0;
-        if (table[i].type == RC_OPT_INT) v = (double)*(const int64_t *)at;
-        else if (table[i].type == RC_OPT_REAL || table[i].type == RC_OPT_TIME) v = *(const double *)at;
-        else continue;
+        if (table[i].type == RC_OPT_INT)
+            v = (double)*(const int64_t *)at;
+        else if (table[i].type == RC_OPT_REAL || table[i].type == RC_OPT_TIME)
+            v = *(const double *)at;
+        else
+            continue;
         if (!isfinite(v) || ((table[i].min != 0 || table[i].max != 0) && (v < table[i].min || v > table[i].max)))
-            return rc_fail(e, RC_EINVAL, "%s: expected %g to %g, found %g", table[i].name, table[i].min, table[i].max, v);
+            return rc_fail(e, RC_EINVAL, "%s: expected %g to %g, found %g", table[i].name, table[i].min, table[i].max,
+                           v);
     }
     if (o->grow_vocab && !o->from) return rc_fail(e, RC_EINVAL, "grow-vocab: only for fine-tuning, with --from MODEL");
     if (o->nesterov && o->momentum <= 0) return rc_fail(e, RC_EINVAL, "nesterov: needs a --momentum above 0");
@@ -44,31 +51,42 @@ static rc_status check_outputs(const rc_train_options *o, rc_error *e) {
     if (!o->run || !*o->run || o->resume) return RC_OK;
     size_t n = 0;
     if (rc__run_is_live(o->run))
-        return rc_fail(e, RC_EINVAL, "%s: another training is writing to this run folder; wait for it, or give another --run", o->run);
+        return rc_fail(e, RC_EINVAL,
+                       "%s: another training is writing to this run folder; wait for it, or give another --run",
+                       o->run);
     rc_status s = rc__run_checkpoints(o->run, NULL, 0, &n, e);
     if (s == RC_OK && n > 0)
-        s = rc_fail(e, RC_EINVAL, "%s: holds the checkpoints of an earlier run; go on with --resume %s, delete it, or give another --run",
-                    o->run, o->run);
+        s = rc_fail(
+            e, RC_EINVAL,
+            "%s: holds the checkpoints of an earlier run; go on with --resume %s, delete it, or give another --run",
+            o->run, o->run);
     return s;
 }
 
-static rc_status run_it(rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume, rc_train_result *r, rc_error *e) {
+static rc_status run_it(rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume, rc_train_result *r,
+                        rc_error *e) {
     bool source = is_source(o);
     rc_status s = check_options(o, e);
     if (s == RC_OK) s = check_outputs(o, e);
     if (s == RC_OK && o->threads > 0) s = rc_set_threads((int)o->threads, e);
     if (s != RC_OK) return s;
-    if (source && o->epochs > 0) return rc_fail(e, RC_EINVAL, "%s: a source has no epochs; give --steps or --time", o->files[0]);
+    if (source && o->epochs > 0)
+        return rc_fail(e, RC_EINVAL, "%s: a source has no epochs; give --steps or --time", o->files[0]);
     if (o->steps == 0 && o->epochs <= 0 && o->time <= 0) {
-        if (source) o->steps = DEFAULT_STEPS;
-        else o->epochs = DEFAULT_EPOCHS;
-        rc__train_say(hooks, source ? "no budget given: %d steps at most (--steps, --time)" : "no budget given: %d epochs (--epochs, --steps, --time)",
+        if (source)
+            o->steps = DEFAULT_STEPS;
+        else
+            o->epochs = DEFAULT_EPOCHS;
+        rc__train_say(hooks,
+                      source ? "no budget given: %d steps at most (--steps, --time)"
+                             : "no budget given: %d epochs (--epochs, --steps, --time)",
                       source ? DEFAULT_STEPS : DEFAULT_EPOCHS);
     }
     return source ? rc__experiment_run(o, hooks, run, resume, r, e) : rc__train_lm_run(o, hooks, run, resume, r, e);
 }
 
-static rc_status resume_it(const rc_train_options *given, const rc_train_hooks *hooks, rc__run *run, rc_train_result *r, rc_error *e) {
+static rc_status resume_it(const rc_train_options *given, const rc_train_hooks *hooks, rc__run *run, rc_train_result *r,
+                           rc_error *e) {
     rc_train_config *config = NULL;
     char path[600];
     rc_status s = rc__run_reopen(run, given->resume, e);
@@ -86,15 +104,22 @@ static rc_status resume_it(const rc_train_options *given, const rc_train_hooks *
     return s;
 }
 
-rc_status rc_train_lm(const rc_train_options *given, const rc_train_hooks *hooks, rc_train_result *result, rc_error *e) {
+rc_status rc_train_lm(const rc_train_options *given, const rc_train_hooks *hooks, rc_train_result *result,
+                      rc_error *e) {
     rc_train_result local;
     rc_train_result *r = result ? result : &local;
-    *r = (rc_train_result){.train_loss = NAN, .valid_loss = NAN, .best_valid_loss = NAN, .new_valid_loss_before = NAN,
-                           .old_valid_loss_before = NAN, .old_valid_loss_after = NAN, .accuracy = NAN};
+    *r = (rc_train_result){.train_loss = NAN,
+                           .valid_loss = NAN,
+                           .best_valid_loss = NAN,
+                           .new_valid_loss_before = NAN,
+                           .old_valid_loss_before = NAN,
+                           .old_valid_loss_after = NAN,
+                           .accuracy = NAN};
     rc__train_interrupt_clear();
     rc__run run = {.lock_fd = -1, .metrics_fd = -1, .samples_fd = -1};
     rc_train_options o = *given;
-    rc_status s = given->resume && *given->resume ? resume_it(given, hooks, &run, r, e) : run_it(&o, hooks, &run, false, r, e);
+    rc_status s =
+        given->resume && *given->resume ? resume_it(given, hooks, &run, r, e) : run_it(&o, hooks, &run, false, r, e);
     rc__run_close(&run);
     return s;
 }

@@ -162,7 +162,8 @@ static void refuse(const rc_train_options *o, rc_status want, const char *part) 
     rc_error e = {0};
     rc_train_result r;
     rc_status s = rc_train_lm(o, NULL, &r, &e);
-    if (s != want || !strstr(e.text, part)) fail_msg("expected %s with \"%s\", got %s: %s", rc_status_name(want), part, rc_status_name(s), e.text);
+    if (s != want || !strstr(e.text, part))
+        fail_msg("expected %s with \"%s\", got %s: %s", rc_status_name(want), part, rc_status_name(s), e.text);
 }
 
 static void test_refusals(void **state) {
@@ -218,9 +219,11 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resume_plain),   cmocka_unit_test(test_resume_everything), cmocka_unit_test(test_resume_swa_gru),
-        cmocka_unit_test(test_resume_documents), cmocka_unit_test(test_resume_words),    cmocka_unit_test(test_resume_source),
-        cmocka_unit_test(test_metrics_trimmed), cmocka_unit_test(test_longer_budget),    cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_resume_plain),    cmocka_unit_test(test_resume_everything),
+        cmocka_unit_test(test_resume_swa_gru),  cmocka_unit_test(test_resume_documents),
+        cmocka_unit_test(test_resume_words),    cmocka_unit_test(test_resume_source),
+        cmocka_unit_test(test_metrics_trimmed), cmocka_unit_test(test_longer_budget),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, leave_work);
 }

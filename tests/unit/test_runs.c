@@ -10,7 +10,10 @@ static int setup(void **state) {
     return 0;
 }
 
-typedef struct inside { const rc_train_options *o; int calls; } inside;
+typedef struct inside {
+    const rc_train_options *o;
+    int calls;
+} inside;
 
 static void while_running(void *ctx, const rc_train_progress *p) {
     inside *in = ctx;
@@ -116,7 +119,7 @@ static void test_delete(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_live_run), cmocka_unit_test(test_read_and_list), cmocka_unit_test(test_killed),
-                                       cmocka_unit_test(test_delete)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_live_run), cmocka_unit_test(test_read_and_list),
+                                       cmocka_unit_test(test_killed), cmocka_unit_test(test_delete)};
     return cmocka_run_group_tests(tests, setup, leave_work);
 }

@@ -46,7 +46,8 @@ static void test_golden(void **state) {
         "1800000000000000a37f4b220900002040fc54d9411a0d627261696e2e4576656e743a322b353110"
         "0f000000000000006d532b090900002040fc54d94110283a02080188d80308"
         "2100000000000000017becf60900005040fc54d94110ac022a130a110a0a747261696e2f6c6f7373150000803ed7758482"
-        "34000000000000005e33175c0900008040fc54d94110ac022a260a240a0673616d706c65421008071204120208014206546f2062650a4a080a060a0474657874"
+        "34000000000000005e33175c0900008040fc54d94110ac022a260a240a0673616d706c65421008071204120208014206546f2062650a4a"
+        "080a060a0474657874"
         "42fd713d";
     char dir[] = "/tmp/recur-test-XXXXXX";
     assert_non_null(mkdtemp(dir));
@@ -117,7 +118,7 @@ static void test_no_folder(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_crc), cmocka_unit_test(test_golden), cmocka_unit_test(test_frames),
-                                       cmocka_unit_test(test_no_folder)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_crc), cmocka_unit_test(test_golden),
+                                       cmocka_unit_test(test_frames), cmocka_unit_test(test_no_folder)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
