@@ -155,13 +155,13 @@ static void mul_back_run(const runs_job *j, size_t at, const size_t off[2], size
 
 /* ---- sums over repetitions ------------------------------------------------------------------------------------------ */
 
-/* sum over a run of dy (times the other operand of a product), with the sign of a subtraction */
+/* sum over a run of dy (times the other operand of a product), with the sign of a subtraction. The operand repeats one
+ * value along the run, so the other one does not: an axis that both repeat has length 1 and is no axis of the plan. */
 static double run_sum(const runs_job *j, size_t at, const size_t off[2], size_t n) {
     const rc_real *dy = j->dy + at;
     if (j->kind == ADD) return rc__k->pw.sum(n, dy);
     if (j->kind == SUB) return j->operand ? -rc__k->pw.sum(n, dy) : rc__k->pw.sum(n, dy);
     const rc_real *other = j->x[1 - j->operand] + off[1 - j->operand];
-    if (j->p->stride[1 - j->operand][j->p->ndim - 1] == 0) return (double)*other * rc__k->pw.sum(n, dy);
     return rc__k->pw.dot(n, dy, other);
 }
 
@@ -212,10 +212,10 @@ static bool is_full(const plan *p, int operand) {
     return true;
 }
 
-/* Describes the operand's gradient as sums of columns: merged axes (X, rows, cols) with rows repeated, X optional. */
+/* Describes the operand's gradient as sums of columns: merged axes (X, rows, cols) with rows repeated, X optional. X is not
+ * repeated too, or it would have been merged with rows. */
 static bool as_columns(const plan *p, int me, binary_kind kind, rc__column_sums *c) {
     if (p->ndim < 2 || p->ndim > 3 || p->stride[me][p->ndim - 1] == 0 || p->stride[me][p->ndim - 2] != 0) return false;
-    if (p->ndim == 3 && p->stride[me][0] == 0) return false;
     if (kind == MUL && !is_full(p, 1 - me)) return false;
     c->items = p->ndim == 3 ? p->dim[0] : 1;
     c->rows = p->dim[p->ndim - 2];

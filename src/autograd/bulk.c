@@ -170,7 +170,8 @@ static void permute_rows(const permute_job *j, size_t first, size_t count) {
     }
 }
 
-/* Blocks of SQUARE x SQUARE over (fast, last), so that neither side is read or written a line at a time in vain. */
+/* Blocks of SQUARE x SQUARE over (fast, last), turned in a small array, so that both sides are walked along their lines:
+ * a power of two between lines would put a whole column into one set of the cache. */
 static void permute_square(const permute_job *j, size_t outer, size_t cut) {
     int last = j->ndim - 1;
     const rc_real *x = j->src;
@@ -181,14 +182,17 @@ static void permute_square(const permute_job *j, size_t outer, size_t cut) {
         y += rest % j->dim[d] * j->to[d];
         rest /= j->dim[d];
     }
-    size_t a0 = cut * SQUARE, a1 = rc__min_size(a0 + SQUARE, j->dim[j->fast]), n = j->dim[last];
+    size_t a0 = cut * SQUARE, as = rc__min_size(SQUARE, j->dim[j->fast] - a0), n = j->dim[last];
     size_t to = j->to[j->fast], from = j->from[last];
+    rc_real block[SQUARE][SQUARE + 1]; /* + 1: a column's elements lie in different sets of the cache */
     for (size_t b0 = 0; b0 < n; b0 += SQUARE) {
-        size_t b1 = rc__min_size(b0 + SQUARE, n);
-        for (size_t a = a0; a < a1; a++) {
-            rc_real *line = y + a * to;
-            if (j->add) for (size_t b = b0; b < b1; b++) line[b] += x[a + b * from];
-            else for (size_t b = b0; b < b1; b++) line[b] = x[a + b * from];
+        size_t bs = rc__min_size(SQUARE, n - b0);
+        for (size_t b = 0; b < bs; b++)
+            for (size_t a = 0; a < as; a++) block[a][b] = x[a0 + a + (b0 + b) * from];
+        for (size_t a = 0; a < as; a++) {
+            rc_real *line = y + (a0 + a) * to + b0;
+            if (j->add) for (size_t b = 0; b < bs; b++) line[b] += block[a][b];
+            else memcpy(line, block[a], bs * sizeof *line);
         }
     }
 }

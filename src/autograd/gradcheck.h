@@ -3,7 +3,7 @@
  *   static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) { return rc_linear(t, in[0], in[1], in[2]); }
  *   ...
  *   rc__gradcheck c = {.build = build, .n = 3, .in = {
- *       {"x", 3, {3, 2, 5}, RC__FILL_NORMAL}, {"w", 2, {4, 5}, RC__FILL_NORMAL}, {"b", 1, {4}, RC__FILL_NORMAL}}};
+ *       {.name = "x", .ndim = 3, .dim = {3, 2, 5}}, {.name = "w", .ndim = 2, .dim = {4, 5}}, ...}};
  *   assert_int_equal(rc__gradcheck_run(&c, &e), RC_OK);     // e.text names input, index, expected and found
  *
  * What `build` returns need not be a scalar: it is reduced with fixed random weights. The check

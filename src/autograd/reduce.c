@@ -28,17 +28,33 @@ typedef struct spread_job { /* dx[o, k, i] = or += scale * dy[o, i] */
     bool add;
 } spread_job;
 
-static void spread_task(void *ctx, size_t task, int worker) {
-    (void)worker;
-    const spread_job *j = ctx;
-    size_t rows = j->outer * j->len, first = task * j->rows_of_task, last = rc__min_size(first + j->rows_of_task, rows);
+static void spread_rows(const spread_job *j, size_t first, size_t last) {
     for (size_t r = first; r < last; r++) {
         const rc_real *dy = j->dy + r / j->len * j->inner;
         rc_real *dx = j->dx + r * j->inner;
-        if (j->inner == 1) *dx = j->scale * *dy + (j->add ? *dx : 0);
-        else if (j->add) rc__k->pw.axpy(j->inner, j->scale, dy, dx);
+        if (j->add) rc__k->pw.axpy(j->inner, j->scale, dy, dx);
         else rc__k->pw.scale(j->inner, j->scale, 0, dy, dx);
     }
+}
+
+/* inner == 1: one value goes to `len` neighbours */
+static void spread_values(const spread_job *j, size_t first, size_t last) {
+    while (first < last) {
+        size_t o = first / j->len, end = rc__min_size((o + 1) * j->len, last);
+        rc_real v = j->scale * j->dy[o], *dx = j->dx + first;
+        /* in place: y = 1 * y + v */
+        if (j->add) rc__k->pw.scale(end - first, 1, v, dx, dx);
+        else for (size_t i = 0; i < end - first; i++) dx[i] = v;
+        first = end;
+    }
+}
+
+static void spread_task(void *ctx, size_t task, int worker) {
+    (void)worker;
+    const spread_job *j = ctx;
+    size_t first = task * j->rows_of_task, last = rc__min_size(first + j->rows_of_task, j->outer * j->len);
+    if (j->inner == 1) spread_values(j, first, last);
+    else spread_rows(j, first, last);
 }
 
 static void sum_backward(rc_tape *t, rc__node *self) {

@@ -1,5 +1,6 @@
 /* Dropout: gradients through fixed masks, rates, streams, one mask per sequence, identity when not training. */
 #include <math.h>
+#include "autograd/bulk.h"
 #include "base/parallel.h"
 #include "grad.h"
 
@@ -16,7 +17,7 @@ static rc_var *sequence(rc_tape *t, rc_var *const *in, void *ctx) {
 static void test_gradients(void **state) {
     (void)state;
     for (int training = 0; training < 2; training++) {
-        rc__gradcheck c = {.build = plain, .training = training, .seed = 3, .step = 7, .n = 1, .in = {{"x", 3, {3, 2, 5}}}};
+        rc__gradcheck c = {.build = plain, .training = training, .seed = 3, .step = 7, .n = 1, .in = {{.name = "x", .ndim = 3, .dim = {3, 2, 5}}}};
         check_gradient(&c);
         c.build = sequence;
         check_gradient(&c);
@@ -58,6 +59,7 @@ static void test_streams(void **state) {
     rc__parallel_threshold = 0;
     rc_set_threads(1, NULL);
     mask(t, 1, 2, 0, a, N);
+    assert_memory_not_equal(a, a + RC__TILE, RC__TILE * sizeof *a); /* tiles go on in the stream */
     rc_set_threads(3, NULL);
     mask(t, 1, 2, 0, b, N);
     assert_memory_equal(a, b, sizeof a);

@@ -16,7 +16,7 @@ static void test_linear_gradients(void **state) {
     (void)state;
     for (int bias = 0; bias < 2; bias++) {
         rc__gradcheck c = {.build = linear, .ctx = &bias, .n = 2 + bias,
-                           .in = {{"x", 3, {3, 2, 5}}, {"w", 2, {4, 5}}, {"b", 1, {4}}}};
+                           .in = {{.name = "x", .ndim = 3, .dim = {3, 2, 5}}, {.name = "w", .ndim = 2, .dim = {4, 5}}, {.name = "b", .ndim = 1, .dim = {4}}}};
         check_gradient(&c);
         c.in[0] = (rc__gradcheck_input){.name = "x", .ndim = 1, .dim = {5}};
         check_gradient(&c);
@@ -25,7 +25,7 @@ static void test_linear_gradients(void **state) {
         c.in[1].no_grad = true;
         if (bias) check_gradient(&c);
     }
-    rc__gradcheck c = {.build = linear_twice, .n = 3, .in = {{"x", 2, {3, 5}}, {"w", 2, {5, 5}}, {"b", 1, {5}}}};
+    rc__gradcheck c = {.build = linear_twice, .n = 3, .in = {{.name = "x", .ndim = 2, .dim = {3, 5}}, {.name = "w", .ndim = 2, .dim = {5, 5}}, {.name = "b", .ndim = 1, .dim = {5}}}};
     check_gradient(&c);
 }
 
@@ -45,7 +45,7 @@ static void test_linear_of_parameters(void **state) {
     rc_param *b = rc_params_add(ps, "b", 1, (size_t[]){5}, normal, NULL);
     w->sparse = true;
     assert_int_equal(rc_params_build(ps, 2, NULL), RC_OK);
-    rc__gradcheck c = {.build = linear_param, .ctx = ps, .params = ps, .n = 1, .in = {{"x", 2, {3, 5}}}};
+    rc__gradcheck c = {.build = linear_param, .ctx = ps, .params = ps, .n = 1, .in = {{.name = "x", .ndim = 2, .dim = {3, 5}}}};
     check_gradient(&c);
     rc_tape *t = training_tape(1);
     rc_var *y = linear_param(t, (rc_var *[]){ones(t, DIMS(3, 5))}, ps);

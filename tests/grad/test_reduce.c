@@ -19,7 +19,7 @@ static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) {
 static void test_gradients(void **state) {
     (void)state;
     context k = {0};
-    rc__gradcheck c = {.build = build, .ctx = &k, .n = 1, .in = {{"x", 3, {3, 4, 5}, RC__FILL_APART}}};
+    rc__gradcheck c = {.build = build, .ctx = &k, .n = 1, .in = {{.name = "x", .ndim = 3, .dim = {3, 4, 5}, .fill = RC__FILL_APART}}};
     axis_op axis_ops[] = {rc_sum, rc_mean, rc_max};
     for (int f = 0; f < 3; f++)
         for (k.axis = -3; k.axis < 3; k.axis++) {
@@ -30,7 +30,7 @@ static void test_gradients(void **state) {
     check_gradient(&c);
     k = (context){.all_f = rc_mean_all};
     check_gradient(&c);
-    c.in[0] = (rc__gradcheck_input){"x", 1, {6}, RC__FILL_APART, .x = NULL};
+    c.in[0] = (rc__gradcheck_input){.name = "x", .ndim = 1, .dim = {6}, .fill = RC__FILL_APART};
     k = (context){.axis_f = rc_max};
     check_gradient(&c);
     k = (context){.axis_f = rc_mean};
@@ -47,7 +47,7 @@ static void test_time_gradients(void **state) {
         for (int l = 0; l < 3; l++) {
             context k = {.time_f = ops[f], .lengths = lengths[l]};
             rc__gradcheck c = {.build = build, .ctx = &k, .n = 1,
-                               .in = {{"x", 3, {4, 5, 3}, RC__FILL_APART, .zero_ok = l == 2}}};
+                               .in = {{.name = "x", .ndim = 3, .dim = {4, 5, 3}, .fill = RC__FILL_APART, .zero_ok = l == 2}}};
             check_gradient(&c);
         }
 }

@@ -27,7 +27,7 @@ static rc_var *split(rc_tape *t, rc_var *const *in, void *ctx) {
 
 static void test_gradients(void **state) {
     (void)state;
-    rc__gradcheck c = {.build = reshape, .n = 1, .in = {{"x", 3, {3, 2, 5}}}};
+    rc__gradcheck c = {.build = reshape, .n = 1, .in = {{.name = "x", .ndim = 3, .dim = {3, 2, 5}}}};
     check_gradient(&c);
     c.build = transpose;
     int perms[][3] = {{0, 1, 2}, {1, 0, 2}, {0, 2, 1}, {2, 0, 1}, {2, 1, 0}, {1, 2, 0}};
@@ -35,19 +35,19 @@ static void test_gradients(void **state) {
         c.ctx = perms[i];
         check_gradient(&c);
     }
-    c = (rc__gradcheck){.build = slice, .n = 1, .in = {{"x", 3, {3, 4, 5}}}};
+    c = (rc__gradcheck){.build = slice, .n = 1, .in = {{.name = "x", .ndim = 3, .dim = {3, 4, 5}}}};
     for (int axis = -3; axis < 3; axis++) {
         c.ctx = &axis;
         check_gradient(&c);
     }
-    c = (rc__gradcheck){.build = split, .n = 1, .in = {{"x", 3, {3, 6, 9}}}};
+    c = (rc__gradcheck){.build = split, .n = 1, .in = {{.name = "x", .ndim = 3, .dim = {3, 6, 9}}}};
     for (int axis = 0; axis < 3; axis++) {
         c.ctx = &axis;
         check_gradient(&c);
     }
     size_t shape[3][3] = {{3, 2, 5}, {3, 2, 5}, {3, 2, 5}};
     for (int axis = 0; axis < 3; axis++) {
-        c = (rc__gradcheck){.build = concat, .ctx = &axis, .n = 2, .in = {{"a", 3, {3, 2, 5}}, {"b", 3, {3, 2, 5}}}};
+        c = (rc__gradcheck){.build = concat, .ctx = &axis, .n = 2, .in = {{.name = "a", .ndim = 3, .dim = {3, 2, 5}}, {.name = "b", .ndim = 3, .dim = {3, 2, 5}}}};
         memcpy(c.in[1].dim, shape[axis], sizeof shape[axis]);
         c.in[1].dim[axis] = 4;
         check_gradient(&c);
