@@ -251,9 +251,10 @@ rc_status rc_optim_new(rc_optim **out, rc_params *ps, const rc_optim_options *op
     for (size_t i = 0; i < o->n_blocks; i++)
         ok = (o->block[i] = rc__calloc(rc_params_block_len(ps), sizeof(rc_real))) && ok;
     if (!ok) {
+        rc_fail(e, RC_ENOMEM, "out of memory for the state of the optimizer: %zu blocks of %zu numbers", o->n_blocks,
+                rc_params_block_len(ps));
         rc_optim_free(o);
-        return rc_fail(e, RC_ENOMEM, "out of memory for the state of the optimizer: %zu blocks of %zu numbers",
-                       o->n_blocks, rc_params_block_len(ps));
+        return RC_ENOMEM;
     }
     *out = o;
     return RC_OK;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -344,6 +345,47 @@ static void test_options(void **state) {
     rc_params_free(unbuilt);
 }
 
+static long left; /* allocations that succeed */
+static void *failing(void *ctx, void *p, size_t old_size, size_t new_size) {
+    (void)ctx;
+    if (new_size == 0) {
+        free(p);
+        return NULL;
+    }
+    if (left-- <= 0) return NULL;
+    void *q = aligned_alloc(64, (new_size + 63) / 64 * 64);
+    if (q && p) {
+        memcpy(q, p, old_size < new_size ? old_size : new_size);
+        free(p);
+    }
+    return q;
+}
+
+static void test_out_of_memory(void **state) {
+    (void)state;
+    rc_params *ps = make(true);
+    rc_optim_options opt = some_options(RC_OPTIM_RMSPROP);
+    size_t used = rc_memory_used();
+    long n = 0;
+    for (rc_status s = RC_ENOMEM; s != RC_OK; n++) {
+        rc_optim *o;
+        rc_average *a = NULL;
+        rc_error e = {0};
+        rc_set_allocator(failing, NULL);
+        left = n;
+        s = rc_optim_new(&o, ps, &opt, &e);
+        assert_true(s == RC_OK ? o != NULL : o == NULL && s == RC_ENOMEM && e.text[0]);
+        if (s == RC_OK) s = rc_average_new(&a, ps, RC_AVERAGE_EMA, 0.9, &e);
+        assert_true(s == RC_OK || (s == RC_ENOMEM && !a));
+        rc_optim_free(o);
+        rc_average_free(a);
+        rc_set_allocator(NULL, NULL);
+        assert_int_equal(rc_memory_used(), used);
+    }
+    assert_true(n > 5);
+    rc_params_free(ps);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads_do_not_matter),
@@ -353,6 +395,7 @@ int main(void) {
         cmocka_unit_test(test_divergence),
         cmocka_unit_test(test_resume),
         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
