@@ -3,6 +3,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -367,11 +368,43 @@ static void test_names(void **state) {
     assert_non_null(rc__kernels_note());
 }
 
-int main(void) {
+/* RECUR_ISA is read before main: this program starts itself, and prints what was picked. */
+static const char *program;
+static void picked(const char *value, char *text, size_t cap) {
+    char command[1024];
+    snprintf(command, sizeof command, "RECUR_ISA='%s' '%s' --picked", value, program);
+    FILE *p = popen(command, "r");
+    assert_non_null(p);
+    size_t n = fread(text, 1, cap - 1, p);
+    text[n] = 0;
+    assert_int_equal(pclose(p), 0);
+}
+
+static void test_environment(void **state) {
+    (void)state;
+    char text[512], want[512];
+    for (size_t i = 0; i < n_kernels; i++) {
+        picked(kernels[i]->isa, text, sizeof text);
+        snprintf(want, sizeof want, "%s|", kernels[i]->isa);
+        assert_string_equal(text, want);
+    }
+    const char *best = kernels[n_kernels - 1]->isa;
+    picked("sse9", text, sizeof text);
+    snprintf(want, sizeof want, "%s|RECUR_ISA=sse9 is not built in or not supported by this CPU; using %s", best, best);
+    assert_string_equal(text, want);
+    picked("", text, sizeof text);
+    snprintf(want, sizeof want, "%s|", best);
+    assert_string_equal(text, want);
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "--picked") == 0) return printf("%s|%s", rc__k->isa, rc__kernels_note()) < 0;
+    program = argv[0];
     n_kernels = rc__kernels_available(kernels, 8);
     ref = rc__kernels_by_name("ref");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_environment),
         cmocka_unit_test(test_activations),
         cmocka_unit_test(test_nan_and_infinity),
         cmocka_unit_test(test_arithmetic),
