@@ -43,6 +43,7 @@ static void build(void) {
     add("matrices:  %s\n", rc__gemm_backend());
     add("threads:   OpenMP %s (%s), %d cores to use\n", _OPENMP >= 201811 ? "5" : "4.5", RUNTIME, rc__cpu_cores());
     add("kernels:   %s in use; built in: %s\n", rc__k->isa, RC_ISA_BUILT);
+    if (rc__kernels_note()[0]) add("           %s\n", rc__kernels_note());
     if (rc__cpu_name()[0] || rc__cpu_features()[0]) add("processor: %s (%s)\n", rc__cpu_name(), rc__cpu_features());
     add("libraries: zlib %s, jansson %s", zlibVersion(), jansson_version_str());
 #ifndef RC_DOUBLE
