@@ -11,8 +11,8 @@
 extern "C" {
 #endif
 
-/* Every option of `recur train lm`; rc_train_option_table describes them. Plain values and borrowed strings, so that one
- * struct is the command line, config.json and the API. */
+/* Every option of `recur train lm`; rc_train_option_table describes them. Plain values and borrowed strings, so that
+ * one struct is the command line, config.json and the API. */
 typedef struct rc_train_options {
     /* data */
     const char *const *files; /* paths, "-", or a source: adding:T=200, copy:T=50, temporal-order:T=50, count:T=50 */
@@ -73,8 +73,8 @@ rc_status rc_train_apply_preset(rc_train_options *o, const char *const *set, siz
 double rc_train_default_lr(const char *optimizer);
 
 /* config.json of a run folder, or one written by hand: an object of option names and values, "files": [...], and notes
- * ("recur", "task") that are not options. Absent options keep their defaults. Strings of the options belong to the config.
- * Unknown names are RC_EINVAL with a suggestion. */
+ * ("recur", "task") that are not options. Absent options keep their defaults. Strings of the options belong to the
+ * config. Unknown names are RC_EINVAL with a suggestion. */
 typedef struct rc_train_config rc_train_config;
 rc_status rc_train_config_read(rc_train_config **out, const char *path, rc_error *e);
 const rc_train_options *rc_train_config_options(const rc_train_config *c);
@@ -126,12 +126,13 @@ typedef struct rc_train_result {
  * rc_train_interrupt: the step was finished and a checkpoint saved. RC_EDIVERGED: the message names tensor and batch.
  * result (may be NULL) is filled as far as the run came, result->run before anything can fail for hours.
  * o->resume: options come from the run's config.json; fields of o that differ from rc_train_options_default() replace
- * them, which only the budget, logging and output options may do (RC_EINVAL names another). One training per process. */
+ * them, which only the budget, logging and output options may do (RC_EINVAL names another). One training per
+ * process. */
 rc_status rc_train_lm(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result, rc_error *e);
 /* Asks the running training to stop after its step; safe in a signal handler. */
 void rc_train_interrupt(void);
 
-/* ---- before a run ------------------------------------------------------------------------------------------------- */
+/* ---- before a run ------------------------------------------------------------------------------------------------ */
 typedef struct rc_plan {
     size_t parameters, train_tokens, valid_tokens, vocab_size, steps_per_epoch;
     size_t bytes_parameters, bytes_optimizer, bytes_activations, bytes_total;
@@ -139,13 +140,13 @@ typedef struct rc_plan {
 } rc_plan;
 rc_status rc_plan_lm(const rc_train_options *o, double probe_seconds, rc_plan *plan, rc_error *e);
 
-/* ---- gradient norm against distance in time (the vanishing-gradient experiment) -------------------------------------- */
-/* norms[k]: norm of dLoss/dstate(T - k), mean over a batch, for k = 0..n-1, of an untrained or trained net on the data of
- * the source o->files[0]; the loss is that of the last step alone. The state is h of all layers and, for cells that have
- * it, c. trained: o's budget is spent on training first (no run folder). */
+/* ---- gradient norm against distance in time (the vanishing-gradient experiment) ---------------------------------*/
+/* norms[k]: norm of dLoss/dstate(T - k), mean over a batch, for k = 0..n-1, of an untrained or trained net on the data
+ * of the source o->files[0]; the loss is that of the last step alone. The state is h of all layers and, for cells that
+ * have it, c. trained: o's budget is spent on training first (no run folder). */
 rc_status rc_gradient_flow(const rc_train_options *o, bool trained, double *norms, size_t cap, size_t *n, rc_error *e);
 
-/* ---- run folders -------------------------------------------------------------------------------------------------- */
+/* ---- run folders ------------------------------------------------------------------------------------------------- */
 typedef struct rc_run_info {
     char path[512], name[256], cell[32], state[32]; /* state: running, done, interrupted, failed */
     uint64_t steps;

@@ -1,4 +1,4 @@
-/* experiment.h - sequence models on the synthetic sources: (embedding or real inputs) + recurrent layers + a linear head. */
+/* experiment.h - sequence models on the synthetic sources: embedding or real inputs, recurrent layers, linear head. */
 #ifndef RC_EXPERIMENT_H
 #define RC_EXPERIMENT_H
 #include "data/synthetic.h"

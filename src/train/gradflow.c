@@ -1,4 +1,5 @@
-/* gradflow.c - how far back in time the gradient of the last step's loss reaches (Bengio et al. 1994; Pascanu et al. 2013).
+/* gradflow.c - how far back in time the gradient of the last step's loss reaches (Bengio et al. 1994; Pascanu et al.
+ * 2013).
  *
  * The layers run one time step at a time, so that the state between two steps is a variable of the tape with a gradient
  * of its own. */

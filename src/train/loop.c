@@ -27,6 +27,7 @@
 #define STATUS_SECONDS   5.0
 #define VALIDATIONS      20   /* in a run, when --valid-every is 0 */
 #define VALIDATION_SHARE 0.05 /* of a time budget that validations may take */
+#define WARMUP_SHARE     0.1  /* of the run that --warmup may take */
 #define SWA_START        0.75 /* share of the run before SWA begins: the mean is taken where the loss is flat */
 
 /* ---- small parts ------------------------------------------------------------------------------------------------- */
@@ -430,6 +431,17 @@ static rc_status accumulate_gradients(rc__trainer *t, double *loss, size_t *toke
     return RC_OK;
 }
 
+/* Under a time budget the number of steps is known only from the rate so far; a warm-up takes a tenth of it
+ * at most. */
+static double scheduled_factor(const rc__trainer *t, double p) {
+    rc_schedule sch = t->schedule;
+    if (!t->steps_limit && t->at.step > 0 && p > 0) {
+        double most = WARMUP_SHARE * (double)t->at.step / p;
+        if ((double)sch.warmup > most) sch.warmup = (uint64_t)most;
+    }
+    return rc_schedule_factor(&sch, t->at.step, p);
+}
+
 static rc_status one_step(rc__trainer *t, bool norms, rc_error *e) {
     double loss;
     size_t tokens;
@@ -439,7 +451,7 @@ static rc_status one_step(rc__trainer *t, bool norms, rc_error *e) {
         for (size_t i = 0; i < rc_params_count(t->ps); i++)
             t->param_norms[i] = norm_of(rc_params_at(t->ps, i)->g, rc_params_at(t->ps, i)->len);
     double p = progress(t);
-    t->lr_now = t->lr * rc_schedule_factor(&t->schedule, t->at.step, p);
+    t->lr_now = t->lr * scheduled_factor(t, p);
     rc_optim_report r = {0};
     s = rc_optim_step(t->optim, t->lr_now, &r, e);
     if (s == RC_EDIVERGED) {
@@ -538,7 +550,8 @@ static rc_status set_up(rc__trainer *t, rc_error *e) {
     t->at.best = t->at.last_valid = t->at.accuracy = NAN;
     t->steps_limit = limit_in_steps(t);
     /* A warm-up as long as the run would never reach the rate. */
-    if (t->steps_limit && t->schedule.warmup > t->steps_limit / 4) t->schedule.warmup = t->steps_limit / 4;
+    uint64_t most = (uint64_t)(WARMUP_SHARE * (double)t->steps_limit);
+    if (t->steps_limit && t->schedule.warmup > most) t->schedule.warmup = most;
     t->valid_interval = validation_interval(t);
     return RC_OK;
 }
@@ -628,7 +641,7 @@ rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_tra
         s = keep_best(&t, e);
         if (s == RC_OK) s = save_result(&t, result, e);
     }
-    /* The status is the only thing written after a failure; when that fails too the first message is the one to tell. */
+    /* The status is all that is written after a failure; when that fails too the first message is the one to tell. */
     if (logs || (run && s != RC_OK && t.optim)) {
         rc_status told = write_status(&t,
                                       s == RC_OK             ? "done"

@@ -1,7 +1,7 @@
 /* runfolder.h - the folder of one training run (docs/training.md has its layout).
  *
- * Logs are appended a whole line or record at a time; everything else is written to a temporary name and renamed. While the
- * run is alive its process holds an flock on <run>/lock; the kernel drops it however the process ends. */
+ * Logs are appended a whole line or record at a time; everything else is written to a temporary name and renamed. While
+ * the run is alive its process holds an flock on <run>/lock; the kernel drops it however the process ends. */
 #ifndef RC_RUNFOLDER_H
 #define RC_RUNFOLDER_H
 #include "recur/train.h"

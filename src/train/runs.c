@@ -18,7 +18,7 @@ static bool join(char *out, size_t cap, const char *dir, const char *name) {
     return n > 0 && (size_t)n < cap;
 }
 
-/* Is the entry `name` of a run folder (or of its checkpoints/) one that training writes? Nothing else is ever deleted. */
+/* Is the entry `name` of a run folder (or of its checkpoints/) one that training writes? Nothing else is deleted. */
 static bool ours(const char *name, bool in_checkpoints) {
     static const char *const files[] = {"config.json", "status.json", "metrics.jsonl",
                                         "samples.txt", "lock",        "model.safetensors"};

@@ -1,4 +1,4 @@
-/* Resuming: a run that was stopped ends with the same bits as one that was not. And checkpoints that are not what they say. */
+/* Resuming: a run that was stopped ends with the same bits as one that was not. And checkpoints that are damaged. */
 #include <math.h>
 
 #include "formats/safetensors.h"
