@@ -223,7 +223,7 @@ rc_status rc__run_open_logs(rc__run *r, uint64_t resume_step, rc_error *e) {
     if (s == RC_OK) s = rc__run_file(r, "samples.txt", path, sizeof path, e);
     if (s == RC_OK && (r->samples_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) < 0)
         s = rc_fail(e, RC_EIO, "%s: cannot create: %s", path, strerror(errno));
-    if (s == RC_OK) s = rc__tfevents_open(&r->events, r->path, rc__wall_time(), resume_step, e);
+    if (s == RC_OK) s = rc__tfevents_open(&r->events, r->path, rc__wall_time(), resume_step ? resume_step + 1 : 0, e);
     return s;
 }
 

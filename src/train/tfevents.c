@@ -172,7 +172,7 @@ static void session_start(rc__tfevents *w, double wall_time, uint64_t step) {
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
-rc_status rc__tfevents_open(rc__tfevents **out, const char *dir, double wall_time, uint64_t resume_step, rc_error *e) {
+rc_status rc__tfevents_open(rc__tfevents **out, const char *dir, double wall_time, uint64_t first_step, rc_error *e) {
     *out = NULL;
     char host[128] = "localhost", name[256];
     if (gethostname(host, sizeof host - 1) != 0 || strchr(host, '/')) snprintf(host, sizeof host, "localhost");
@@ -189,7 +189,7 @@ rc_status rc__tfevents_open(rc__tfevents **out, const char *dir, double wall_tim
         s = rc_fail(e, RC_EIO, "%s: cannot create: %s", w->path, strerror(errno));
     if (s == RC_OK) {
         file_version(w, wall_time);
-        if (resume_step) session_start(w, wall_time, resume_step);
+        if (first_step) session_start(w, wall_time, first_step);
         s = rc__tfevents_flush(w, e);
     }
     if (s != RC_OK) return rc__tfevents_close(w), s;

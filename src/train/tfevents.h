@@ -5,9 +5,9 @@
 
 typedef struct rc__tfevents rc__tfevents;
 
-/* Creates <dir>/events.out.tfevents.<seconds>.<host>.<pid> with the version record. resume_step > 0 also notes that the
+/* Creates <dir>/events.out.tfevents.<seconds>.<host>.<pid> with the version record. first_step > 0 also notes that the
  * run starts again there: TensorBoard then hides what earlier files have from that step on. */
-rc_status rc__tfevents_open(rc__tfevents **out, const char *dir, double wall_time, uint64_t resume_step, rc_error *e);
+rc_status rc__tfevents_open(rc__tfevents **out, const char *dir, double wall_time, uint64_t first_step, rc_error *e);
 /* Adds to a buffer; nothing fails before the flush. A buffer that cannot grow drops the value and the flush tells. */
 void rc__tfevents_scalar(rc__tfevents *w, double wall_time, uint64_t step, const char *tag, double value);
 void rc__tfevents_text(rc__tfevents *w, double wall_time, uint64_t step, const char *tag, const char *text, size_t len);
