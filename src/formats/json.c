@@ -3,7 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include <math.h>
+#include <errno.h>
 #include <string.h>
 
 /* jansson recurses once per level up to a depth fixed when it was built (2048); ours is checked first, on the text. A
@@ -38,9 +38,11 @@ rc_status rc__json_parse(const char *text, size_t len, const char *where, json_t
     if (too_deep(text, len))
         return rc_fail(e, RC_EMODEL, "%s: JSON nested deeper than %d levels", where, RC_JSON_MAX_DEPTH);
     json_error_t err;
+    errno = 0;
     json_t *v = json_loadb(text, len, JSON_REJECT_DUPLICATES, &err);
     if (!v) {
-        if (json_error_code(&err) == json_error_out_of_memory)
+        /* jansson often reports no memory as some syntax error, or as nothing at all; malloc leaves ENOMEM behind. */
+        if (errno == ENOMEM || err.line < 0 || json_error_code(&err) == json_error_out_of_memory)
             return rc_fail(e, RC_ENOMEM, "%s: out of memory for JSON", where);
         make_printable(err.text);
         return rc_fail(e, RC_EMODEL, "%s: line %d, column %d: %s", where, err.line, err.column, err.text);

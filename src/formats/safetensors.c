@@ -123,10 +123,10 @@ static rc_status make_header(const char *path, const rc__st_tensor **order, size
                 s = rc_fail(e, RC_EINVAL, "%s: metadata \"%s\" is given twice", path, meta[i].key);
                 goto fail;
             }
+            errno = 0; /* NULL means not UTF-8, or no memory: then malloc has set ENOMEM */
             json_t *v = json_string(meta[i].value);
-            if (!v ||
-                json_object_set_new(md, meta[i].key, v) != 0) { /* NULL also when it is not UTF-8, the likelier case */
-                s = rc_fail(e, RC_EINVAL, "%s: metadata \"%s\" is not UTF-8 (or memory is out)", path, meta[i].key);
+            if (!v || json_object_set_new(md, meta[i].key, v) != 0) {
+                if (errno != ENOMEM) s = rc_fail(e, RC_EINVAL, "%s: metadata \"%s\" is not UTF-8", path, meta[i].key);
                 goto fail;
             }
         }
@@ -140,8 +140,9 @@ static rc_status make_header(const char *path, const rc__st_tensor **order, size
         }
         json_t *d = describe(order[i], at, end);
         if (!d) goto fail;
+        errno = 0;
         if (json_object_set_new(root, order[i]->name, d) != 0) {
-            s = rc_fail(e, RC_EINVAL, "%s: the name of tensor %zu is not UTF-8 (or memory is out)", path, i);
+            if (errno != ENOMEM) s = rc_fail(e, RC_EINVAL, "%s: the name of tensor %zu is not UTF-8", path, i);
             goto fail;
         }
         at = end;

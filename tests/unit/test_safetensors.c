@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -396,6 +398,42 @@ static void test_out_of_memory(void **state) {
     rc_set_allocator(NULL, NULL);
 }
 
+/* The same for the memory of JSON nodes, which comes from jansson. */
+static void *failing_malloc(size_t size) {
+    if (left-- > 0) return malloc(size);
+    errno = ENOMEM; /* as malloc does */
+    return NULL;
+}
+
+static void test_out_of_json_memory(void **state) {
+    (void)state;
+    rc_error e = {0};
+    json_set_alloc_funcs(failing_malloc, free);
+    size_t used = rc_memory_used();
+    rc_status s = RC_ENOMEM;
+    long n = 0;
+    for (; s != RC_OK && n < 1000; n++) {
+        left = n;
+        s = rc__st_write(in_folder("j"), small, N_SMALL, meta, 2, &e);
+        assert_true(s == RC_OK || s == RC_ENOMEM ||
+                    s == RC_EINVAL); /* jansson does not tell no memory from not UTF-8 */
+        assert_int_equal(rc_memory_used(), used);
+        assert_true(rc__exists(in_folder("j")) == (s == RC_OK));
+    }
+    assert_true(s == RC_OK && n > 20);
+    s = RC_ENOMEM;
+    for (n = 0; s != RC_OK && n < 1000; n++) {
+        left = n;
+        rc__st_file *f;
+        s = rc__st_open(&f, in_folder("j"), &e);
+        if (s != RC_OK && s != RC_ENOMEM) fail_msg("allocation %ld: %s", n, e.text);
+        rc__st_close(f);
+        assert_int_equal(rc_memory_used(), used);
+    }
+    assert_true(s == RC_OK && n > 20);
+    json_set_alloc_funcs(malloc, free);
+}
+
 /* ---- other types ------------------------------------------------------------------------------------------------- */
 
 static void test_half_types(void **state) {
@@ -584,19 +622,13 @@ static void test_python_reads_ours(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_nothing_inside),
-        cmocka_unit_test(test_writer_refuses),
-        cmocka_unit_test(test_known_bad),
-        cmocka_unit_test(test_prefixes_and_flips),
-        cmocka_unit_test(test_ordinary_mistakes),
-        cmocka_unit_test(test_pipe),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_half_types),
-        cmocka_unit_test(test_params),
-        cmocka_unit_test(test_file_from_python),
-        cmocka_unit_test(test_python_reads_ours),
+        cmocka_unit_test(test_round_trip),        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_nothing_inside),    cmocka_unit_test(test_writer_refuses),
+        cmocka_unit_test(test_known_bad),         cmocka_unit_test(test_prefixes_and_flips),
+        cmocka_unit_test(test_ordinary_mistakes), cmocka_unit_test(test_pipe),
+        cmocka_unit_test(test_out_of_memory),     cmocka_unit_test(test_out_of_json_memory),
+        cmocka_unit_test(test_half_types),        cmocka_unit_test(test_params),
+        cmocka_unit_test(test_file_from_python),  cmocka_unit_test(test_python_reads_ours),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
