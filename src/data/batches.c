@@ -8,7 +8,7 @@
 #include "data/vocab_internal.h"
 
 #define SHUFFLE_STREAM 0x6261746368657321u /* mixed into the seed: no other use of it draws these numbers */
-#define POOL_BATCHES 50 /* documents are sorted by length within so many batches: little padding, much randomness */
+#define POOL_BATCHES   50 /* documents are sorted by length within so many batches: little padding, much randomness */
 
 struct rc__batches {
     const int32_t *ids;
@@ -22,7 +22,7 @@ struct rc__batches {
     /* documents */
     const size_t *starts;
     size_t n_docs, n_batches, max_steps, total_steps;
-    uint32_t *order;   /* the documents of this epoch, batch after batch */
+    uint32_t *order;    /* the documents of this epoch, batch after batch */
     uint32_t *batch_of; /* the order of the batches */
     uint64_t order_epoch;
     int32_t *lengths;
@@ -59,7 +59,7 @@ static rc_status alloc_out(rc__batches *b, size_t steps, rc_error *e) {
     return RC_OK;
 }
 
-/* ---- stream ------------------------------------------------------------------------------------------------------------------ */
+/* ---- stream ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t shift_of(const rc__batches *b, uint64_t epoch) {
     if (b->o.no_shuffle || b->starts) return 0;
@@ -67,12 +67,14 @@ static uint64_t shift_of(const rc__batches *b, uint64_t epoch) {
     return rc_rng_below(&r, b->n);
 }
 
-rc_status rc__batches_stream(rc__batches **out, const int32_t *ids, size_t n, const rc__batches_options *o, rc_error *e) {
+rc_status rc__batches_stream(rc__batches **out, const int32_t *ids, size_t n, const rc__batches_options *o,
+                             rc_error *e) {
     *out = NULL;
     rc_status s = check_options(o, true, e);
     if (s != RC_OK) return s;
     if (n < 2 || n - 1 < o->batch)
-        return rc_fail(e, RC_EDATA, "the text has %zu tokens; a batch of %zu rows needs at least %zu", n, o->batch, o->batch + 1);
+        return rc_fail(e, RC_EDATA, "the text has %zu tokens; a batch of %zu rows needs at least %zu", n, o->batch,
+                       o->batch + 1);
     rc__batches *b = rc__calloc(1, sizeof *b);
     if (!b) return rc_fail(e, RC_ENOMEM, "out of memory (batches)");
     b->ids = ids;
@@ -104,9 +106,15 @@ static void next_of_stream(rc__batches *b, rc__batch *out) {
             at = next;
         }
     }
-    *out = (rc__batch){.seq_len = T, .batch = B, .ids = b->out_ids, .targets = b->out_targets, .tokens = T * B - unscored,
-                       .starts_epoch = b->position == 0, .reset_state = b->position == 0,
-                       .ends_epoch = b->position + T == b->row, .cursor = rc__batches_cursor(b)};
+    *out = (rc__batch){.seq_len = T,
+                       .batch = B,
+                       .ids = b->out_ids,
+                       .targets = b->out_targets,
+                       .tokens = T * B - unscored,
+                       .starts_epoch = b->position == 0,
+                       .reset_state = b->position == 0,
+                       .ends_epoch = b->position + T == b->row,
+                       .cursor = rc__batches_cursor(b)};
     b->position += T;
     if (b->position == b->row) {
         b->position = 0;
@@ -114,7 +122,7 @@ static void next_of_stream(rc__batches *b, rc__batch *out) {
     }
 }
 
-/* ---- documents ---------------------------------------------------------------------------------------------------------------- */
+/* ---- documents --------------------------------------------------------------------------------------------------- */
 
 static size_t steps_of(const rc__batches *b, size_t d) { return b->starts[d + 1] - b->starts[d] - 1; }
 
@@ -127,9 +135,11 @@ rc_status rc__batches_documents(rc__batches **out, const int32_t *ids, const siz
     if (n_docs > UINT32_MAX) return rc_fail(e, RC_EDATA, "%zu documents, the limit is %u", n_docs, UINT32_MAX);
     size_t longest = 0, total = 0;
     for (size_t d = 0; d < n_docs; d++) {
-        if (starts[d + 1] < starts[d] + 2) return rc_fail(e, RC_EDATA, "document %zu has fewer than 2 tokens: nothing to predict", d + 1);
+        if (starts[d + 1] < starts[d] + 2)
+            return rc_fail(e, RC_EDATA, "document %zu has fewer than 2 tokens: nothing to predict", d + 1);
         size_t steps = starts[d + 1] - starts[d] - 1;
-        if (steps > INT32_MAX) return rc_fail(e, RC_EDATA, "document %zu has %zu tokens, the limit is %d", d + 1, steps, INT32_MAX);
+        if (steps > INT32_MAX)
+            return rc_fail(e, RC_EDATA, "document %zu has %zu tokens, the limit is %d", d + 1, steps, INT32_MAX);
         longest = steps > longest ? steps : longest;
         total += steps;
     }
@@ -158,7 +168,8 @@ rc_status rc__batches_documents(rc__batches **out, const int32_t *ids, const siz
     return RC_OK;
 }
 
-/* Longest first; equal lengths stay in their random order (heap sort would not keep it, so the place is part of the key). */
+/* Longest first; equal lengths stay in their random order (heap sort would not keep it, so the place is part of the
+ * key). */
 typedef struct keyed {
     size_t steps;
     uint32_t place, doc;
@@ -178,8 +189,8 @@ static void shuffle(uint32_t *x, size_t n, rc_rng *r) {
     }
 }
 
-/* The order of an epoch: all documents shuffled, sorted by length within pools, and the batches shuffled. The batch that is
- * not full may come anywhere. */
+/* The order of an epoch: all documents shuffled, sorted by length within pools, and the batches shuffled. The batch
+ * that is not full may come anywhere. */
 static rc_status order_documents(rc__batches *b, rc_error *e) {
     if (b->order_epoch == b->epoch) return RC_OK;
     for (size_t i = 0; i < b->n_docs; i++) b->order[i] = (uint32_t)i;
@@ -192,7 +203,8 @@ static rc_status order_documents(rc__batches *b, rc_error *e) {
         shuffle(b->order, b->n_docs, &r);
         for (size_t from = 0; from < b->n_docs; from += pool) {
             size_t n = b->n_docs - from < pool ? b->n_docs - from : pool;
-            for (size_t i = 0; i < n; i++) k[i] = (keyed){steps_of(b, b->order[from + i]), (uint32_t)i, b->order[from + i]};
+            for (size_t i = 0; i < n; i++)
+                k[i] = (keyed){steps_of(b, b->order[from + i]), (uint32_t)i, b->order[from + i]};
             qsort(k, n, sizeof *k, longest_first);
             for (size_t i = 0; i < n; i++) b->order[from + i] = k[i].doc;
         }
@@ -222,8 +234,15 @@ static rc_status next_of_documents(rc__batches *b, rc__batch *out, rc_error *e) 
             b->out_targets[t * B + r] = t < steps ? doc[t + 1] : RC_NO_TARGET;
         }
     }
-    *out = (rc__batch){.seq_len = T, .batch = B, .ids = b->out_ids, .targets = b->out_targets, .lengths = b->lengths, .tokens = tokens,
-                       .starts_epoch = b->position == 0, .reset_state = true, .ends_epoch = b->position + 1 == b->n_batches,
+    *out = (rc__batch){.seq_len = T,
+                       .batch = B,
+                       .ids = b->out_ids,
+                       .targets = b->out_targets,
+                       .lengths = b->lengths,
+                       .tokens = tokens,
+                       .starts_epoch = b->position == 0,
+                       .reset_state = true,
+                       .ends_epoch = b->position + 1 == b->n_batches,
                        .cursor = rc__batches_cursor(b)};
     if (++b->position == b->n_batches) {
         b->position = 0;
@@ -232,7 +251,7 @@ static rc_status next_of_documents(rc__batches *b, rc__batch *out, rc_error *e) 
     return RC_OK;
 }
 
-/* ---- both ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- both -------------------------------------------------------------------------------------------------------- */
 
 rc_status rc__batches_next(rc__batches *b, rc__batch *out, rc_error *e) {
     if (b->starts) return next_of_documents(b, out, e);
@@ -253,11 +272,13 @@ rc__cursor rc__batches_cursor(const rc__batches *b) { return (rc__cursor){b->epo
 rc_status rc__batches_seek(rc__batches *b, rc__cursor c, rc_error *e) {
     size_t end = b->starts ? b->n_batches : b->row;
     if (c.position >= end)
-        return rc_fail(e, RC_EMODEL, "data cursor: position %llu, this data has 0..%zu: other data or another batch size",
+        return rc_fail(e, RC_EMODEL,
+                       "data cursor: position %llu, this data has 0..%zu: other data or another batch size",
                        (unsigned long long)c.position, end - 1);
     uint64_t shift = shift_of(b, c.epoch);
     if (c.shift != shift)
-        return rc_fail(e, RC_EMODEL, "data cursor: epoch %llu begins at token %llu with this data and seed, the checkpoint says %llu",
+        return rc_fail(e, RC_EMODEL,
+                       "data cursor: epoch %llu begins at token %llu with this data and seed, the checkpoint says %llu",
                        (unsigned long long)c.epoch, (unsigned long long)shift, (unsigned long long)c.shift);
     b->epoch = c.epoch;
     b->position = (size_t)c.position;
@@ -265,7 +286,7 @@ rc_status rc__batches_seek(rc__batches *b, rc__cursor c, rc_error *e) {
     return RC_OK;
 }
 
-/* ---- lines as documents ------------------------------------------------------------------------------------------------------------ */
+/* ---- lines as documents ------------------------------------------------------------------------------------------ */
 
 static bool has_newline(const rc_vocab *v) {
     if (v->kind == RC_VOCAB_WORD) return v->eos >= 0;

@@ -11,10 +11,10 @@ const char *const rc__gpt2_pattern =
 
 /* The same with white space written out: PCRE2's \s also takes U+180E, which Unicode no longer counts as space. */
 #define SPACE "\\t-\\r\\x{85}\\p{Z}"
-static const char gpt2_exact[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|[" SPACE
-                                 "]+(?![^" SPACE "])|[" SPACE "]+";
+static const char gpt2_exact[] =
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+";
 
-/* ---- bytes as printable characters --------------------------------------------------------------------------------------- */
+/* ---- bytes as printable characters ------------------------------------------------------------------------------- */
 
 static bool stands_for_itself(unsigned b) { return (b >= '!' && b <= '~') || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE; }
 
@@ -38,7 +38,7 @@ void rc__byte_alphabet(unsigned char order[256]) {
         if (!stands_for_itself(b)) order[n++] = (unsigned char)b;
 }
 
-/* ---- the pattern ------------------------------------------------------------------------------------------------------------ */
+/* ---- the pattern ------------------------------------------------------------------------------------------------- */
 
 /* PCRE2 frees without the size, our allocator wants it: kept in front of each block. */
 static void *pcre_alloc(size_t size, void *ctx) {
@@ -69,8 +69,9 @@ rc_status rc__bpe_new(rc__bpe **out, const char *pattern, rc_error *e) {
     b->memory = pcre2_general_context_create(pcre_alloc, pcre_free, NULL);
     pcre2_compile_context *cc = b->memory ? pcre2_compile_context_create(b->memory) : NULL;
     if (cc)
-        b->code = pcre2_compile((PCRE2_SPTR)compiled, strlen(compiled),
-                                PCRE2_UTF | PCRE2_UCP | PCRE2_NO_AUTO_CAPTURE | PCRE2_NEVER_BACKSLASH_C, &code, &at, cc);
+        b->code =
+            pcre2_compile((PCRE2_SPTR)compiled, strlen(compiled),
+                          PCRE2_UTF | PCRE2_UCP | PCRE2_NO_AUTO_CAPTURE | PCRE2_NEVER_BACKSLASH_C, &code, &at, cc);
     pcre2_compile_context_free(cc);
     if (b->code && pattern) b->pattern = rc__strdup(pattern);
     if (!b->code || (pattern && !b->pattern)) {
@@ -105,7 +106,7 @@ const rc__merge *rc__bpe_merges(const rc_vocab *v, size_t *n) {
 
 bool rc__bpe_ignores_merges(const rc_vocab *v) { return v->bpe->ignore_merges; }
 
-/* ---- pieces ------------------------------------------------------------------------------------------------------------------ */
+/* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
 rc_status rc__pieces_open(rc__pieces *p, const rc__bpe *b, rc_error *e) {
     memset(p, 0, sizeof *p);
@@ -134,7 +135,8 @@ void rc__pieces_start(rc__pieces *p, const char *text, size_t len) {
     p->matched = false;
 }
 
-/* Matching goes run by run of valid UTF-8; bytes between runs are pieces of their own, and so is what no match covers. */
+/* Matching goes run by run of valid UTF-8; bytes between runs are pieces of their own, and so is what no match
+ * covers. */
 rc_status rc__pieces_next(rc__pieces *p, const char **piece, size_t *n, rc_error *e) {
     *n = 0;
     if (p->at == p->len) return RC_OK;
@@ -154,14 +156,15 @@ rc_status rc__pieces_next(rc__pieces *p, const char **piece, size_t *n, rc_error
         p->matched = false;
     }
     if (!p->matched) {
-        int r = pcre2_match(p->bpe->code, (PCRE2_SPTR)p->text + p->run_start, p->run_end - p->run_start, p->at - p->run_start,
-                            PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, p->match, p->limits);
-        if (r == PCRE2_ERROR_NOMATCH) p->match_start = p->match_end = p->run_end;
+        int r = pcre2_match(p->bpe->code, (PCRE2_SPTR)p->text + p->run_start, p->run_end - p->run_start,
+                            p->at - p->run_start, PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY, p->match, p->limits);
+        if (r == PCRE2_ERROR_NOMATCH)
+            p->match_start = p->match_end = p->run_end;
         else if (r < 0) {
             PCRE2_UCHAR why[128] = "?";
             pcre2_get_error_message(r, why, sizeof why);
-            return rc_fail(e, r == PCRE2_ERROR_NOMEMORY ? RC_ENOMEM : RC_EDATA, "offset %zu: the tokenizer's pattern failed: %s",
-                           p->at, (char *)why);
+            return rc_fail(e, r == PCRE2_ERROR_NOMEMORY ? RC_ENOMEM : RC_EDATA,
+                           "offset %zu: the tokenizer's pattern failed: %s", p->at, (char *)why);
         } else {
             const PCRE2_SIZE *o = pcre2_get_ovector_pointer(p->match);
             p->match_start = p->run_start + o[0];
@@ -179,7 +182,7 @@ rc_status rc__pieces_next(rc__pieces *p, const char **piece, size_t *n, rc_error
     return RC_OK;
 }
 
-/* ---- merges ------------------------------------------------------------------------------------------------------------------- */
+/* ---- merges ------------------------------------------------------------------------------------------------------ */
 
 static uint32_t *pair_slot(const rc__bpe *b, int32_t left, int32_t right) {
     uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15u;
@@ -197,7 +200,8 @@ static rc_status check_merge(const rc_vocab *v, const rc__merge *m, size_t i, rc
     if (m->left < 0 || m->right < 0 || m->result < 0 || (size_t)m->left >= count || (size_t)m->right >= count ||
         (size_t)m->result >= count)
         return rc_fail(e, RC_EMODEL, "merge %zu names an entry that does not exist", i);
-    const char *l = rc__strtab_get(&v->entries, (size_t)m->left, &nl), *r = rc__strtab_get(&v->entries, (size_t)m->right, &nr);
+    const char *l = rc__strtab_get(&v->entries, (size_t)m->left, &nl),
+               *r = rc__strtab_get(&v->entries, (size_t)m->right, &nr);
     const char *w = rc__strtab_get(&v->entries, (size_t)m->result, &n);
     if (n != nl + nr || memcmp(w, l, nl) != 0 || memcmp(w + nl, r, nr) != 0)
         return rc_fail(e, RC_EMODEL, "merge %zu: entry %d is not entries %d and %d put together", i, (int)m->result,
@@ -211,7 +215,8 @@ rc_status rc__bpe_build(rc_vocab *v, const rc__merge *merges, size_t n, bool ign
     for (unsigned i = 0; i < 256; i++) {
         char c = (char)i;
         b->byte_id[i] = rc__strtab_find(&v->entries, &c, 1);
-        if (b->byte_id[i] < 0) return rc_fail(e, RC_EMODEL, "the vocabulary lacks byte 0x%02X; every byte is needed", i);
+        if (b->byte_id[i] < 0)
+            return rc_fail(e, RC_EMODEL, "the vocabulary lacks byte 0x%02X; every byte is needed", i);
     }
     size_t n_slots = 16;
     while (n_slots < 2 * n + 2) n_slots *= 2;
@@ -231,7 +236,7 @@ rc_status rc__bpe_build(rc_vocab *v, const rc__merge *merges, size_t n, bool ign
     return RC_OK;
 }
 
-/* ---- one piece ------------------------------------------------------------------------------------------------------------------ */
+/* ---- one piece --------------------------------------------------------------------------------------------------- */
 
 #define SHORT_PIECE 48
 
@@ -337,13 +342,15 @@ static rc_status encode_piece(const rc_vocab *v, const char *piece, size_t len, 
     }
     for (size_t i = 0; i < len; i++) id[i] = b->byte_id[(unsigned char)piece[i]];
     size_t n = len;
-    if (len <= SHORT_PIECE) n = merge_short(b, id, n);
-    else s = merge_long(b, id, &n, e);
+    if (len <= SHORT_PIECE)
+        n = merge_short(b, id, n);
+    else
+        s = merge_long(b, id, &n, e);
     if (s == RC_OK) out->n += n;
     return s;
 }
 
-/* ---- a text ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- a text ------------------------------------------------------------------------------------------------------ */
 
 /* Words repeat: a piece seen before is copied from where its ids already stand in the output. */
 typedef struct seen {

@@ -1,7 +1,7 @@
 /* bpe.h - byte-level byte-pair encoding (Sennrich et al. 2016, on bytes as in GPT-2).
  *
- * Text is cut into pieces by a regular expression (GPT-2's unless another is given); inside a piece, bytes are merged pair
- * by pair in the order the merges were learned. */
+ * Text is cut into pieces by a regular expression (GPT-2's unless another is given); inside a piece, bytes are merged
+ * pair by pair in the order the merges were learned. */
 #ifndef RC_BPE_H
 #define RC_BPE_H
 #include "data/vocab_internal.h"
@@ -19,8 +19,8 @@ void rc__bpe_free(rc__bpe *b);
 /* Learns merges until the vocabulary has `size` entries or no pair is left. v is new and of kind RC_VOCAB_BPE. The same
  * entries and merges, in the same order, as Hugging Face's BpeTrainer with the byte-level alphabet. */
 rc_status rc__bpe_train(rc_vocab *v, size_t size, const char *text, size_t len, rc_error *e);
-/* After v->entries was filled: takes the merges (copied) and checks that all fits together: 256 bytes there, each merge's
- * result = left + right, no pair twice. RC_EMODEL otherwise. */
+/* After v->entries was filled: takes the merges (copied) and checks that all fits together: 256 bytes there, each
+ * merge's result = left + right, no pair twice. RC_EMODEL otherwise. */
 rc_status rc__bpe_build(rc_vocab *v, const rc__merge *merges, size_t n, bool ignore_merges, rc_error *e);
 rc_status rc__bpe_encode(const rc_vocab *v, const char *text, size_t len, rc__ids *out, rc_error *e);
 

@@ -15,7 +15,7 @@ struct rc__bpe {
     uint32_t *slots; /* open addressing over pairs: rank + 1, 0 = free */
     size_t n_slots;
     int32_t byte_id[256];
-    bool ignore_merges;      /* a piece that is an entry is taken whole */
+    bool ignore_merges; /* a piece that is an entry is taken whole */
 };
 
 /* Walks over the pieces of texts. */

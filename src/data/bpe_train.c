@@ -2,10 +2,11 @@
  *
  *  1. count the distinct pieces of the text; each becomes a word of symbols (bytes at first)
  *  2. count the pairs of neighbours over all words; a heap holds them by count, ties by the smaller ids
- *  3. take the top pair (its count may be stale: then it goes back with the right one), make an entry of it, merge it in
- *     the words where it was seen; only the pairs at the seams change their counts
- * A heap entry knows the words in which its pair arose. Order of ties, ids of the alphabet and the arithmetic of overlapping
- * pairs ("aaa") are those of Hugging Face's BpeTrainer, so that both learn the same vocabulary from the same text. */
+ *  3. take the top pair (its count may be stale: then it goes back with the right one), make an entry of it, merge it
+ *     in the words where it was seen; only the pairs at the seams change their counts
+ * A heap entry knows the words in which its pair arose. Order of ties, ids of the alphabet and the arithmetic of
+ * overlapping pairs ("aaa") are those of Hugging Face's BpeTrainer, so that both learn the same vocabulary from the
+ * same text. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,12 +63,13 @@ static void trainer_free(trainer *t) {
     rc__free(t->merges, t->cap_merges * sizeof *t->merges);
 }
 
-/* ---- pairs and their counts -------------------------------------------------------------------------------------------------- */
+/* ---- pairs and their counts -------------------------------------------------------------------------------------- */
 
 static size_t find_pair(const trainer *t, int32_t left, int32_t right) {
     uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15u;
     size_t i = (size_t)(h >> 32) & (t->n_slots - 1);
-    while (t->pairs[i].left >= 0 && (t->pairs[i].left != left || t->pairs[i].right != right)) i = (i + 1) & (t->n_slots - 1);
+    while (t->pairs[i].left >= 0 && (t->pairs[i].left != left || t->pairs[i].right != right))
+        i = (i + 1) & (t->n_slots - 1);
     return i;
 }
 
@@ -103,7 +105,7 @@ static void add_count(trainer *t, int32_t left, int32_t right, int64_t count) {
     p->count += count;
 }
 
-/* ---- the heap -------------------------------------------------------------------------------------------------------------------- */
+/* ---- the heap ---------------------------------------------------------------------------------------------------- */
 
 static bool before(const entry *a, const entry *b) {
     if (a->count != b->count) return a->count > b->count;
@@ -157,10 +159,10 @@ static rc_status push_changes(trainer *t, rc_error *e) {
     return s;
 }
 
-/* ---- words ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
-static rc_status count_pieces(const rc__bpe *b, const char *text, size_t len, rc__strtab *pieces, int64_t **counts, size_t *cap,
-                              rc_error *e) {
+static rc_status count_pieces(const rc__bpe *b, const char *text, size_t len, rc__strtab *pieces, int64_t **counts,
+                              size_t *cap, rc_error *e) {
     rc__pieces walk;
     rc_status s = rc__pieces_open(&walk, b, e);
     if (s != RC_OK) return s;
@@ -227,8 +229,8 @@ static rc_status count_all_pairs(trainer *t, rc_error *e) {
     return s == RC_OK ? push_changes(t, e) : s;
 }
 
-/* Replaces left right by result in word w, from left to right. Counts change at the seams only: the pair itself keeps its
- * count, it is not looked at again. */
+/* Replaces left right by result in word w, from left to right. Counts change at the seams only: the pair itself keeps
+ * its count, it is not looked at again. */
 static rc_status merge_in_word(trainer *t, size_t w, int32_t left, int32_t right, int32_t result, rc_error *e) {
     word *word_ = &t->words[w];
     int32_t *x = t->symbols + word_->from;
@@ -254,7 +256,8 @@ static rc_status merge_in_word(trainer *t, size_t w, int32_t left, int32_t right
     return s;
 }
 
-static rc_status add_entry(rc_vocab *v, int32_t left, int32_t right, int32_t *result, rc__string *scratch, rc_error *e) {
+static rc_status add_entry(rc_vocab *v, int32_t left, int32_t right, int32_t *result, rc__string *scratch,
+                           rc_error *e) {
     size_t nl, nr;
     uint32_t id;
     const char *l = rc__strtab_get(&v->entries, (size_t)left, &nl);
@@ -297,10 +300,12 @@ static rc_status learn(trainer *t, rc_vocab *v, size_t size, rc_error *e) {
 /* The same pair may be merged twice, in words found later; like the reference, the last time gives its rank. */
 static void drop_repeated_merges(trainer *t) {
     for (size_t i = 0; i < t->n_slots; i++) t->pairs[i].count = -1;
-    for (size_t i = 0; i < t->n_merges; i++) t->pairs[find_pair(t, t->merges[i].left, t->merges[i].right)].count = (int64_t)i;
+    for (size_t i = 0; i < t->n_merges; i++)
+        t->pairs[find_pair(t, t->merges[i].left, t->merges[i].right)].count = (int64_t)i;
     size_t to = 0;
     for (size_t i = 0; i < t->n_merges; i++)
-        if (t->pairs[find_pair(t, t->merges[i].left, t->merges[i].right)].count == (int64_t)i) t->merges[to++] = t->merges[i];
+        if (t->pairs[find_pair(t, t->merges[i].left, t->merges[i].right)].count == (int64_t)i)
+            t->merges[to++] = t->merges[i];
     t->n_merges = to;
 }
 
@@ -308,7 +313,8 @@ rc_status rc__bpe_train(rc_vocab *v, size_t size, const char *text, size_t len, 
     rc_status s = rc__utf8_check(text, len, e);
     if (s == RC_OK) s = rc__bpe_new(&v->bpe, NULL, e);
     if (s != RC_OK) return s;
-    if (len > UINT32_MAX) return rc_fail(e, RC_EDATA, "the text has %zu bytes; learn merges from at most 4 GiB of it", len);
+    if (len > UINT32_MAX)
+        return rc_fail(e, RC_EDATA, "the text has %zu bytes; learn merges from at most 4 GiB of it", len);
     unsigned char order[256];
     rc__byte_alphabet(order);
     for (size_t i = 0; i < 256 && s == RC_OK; i++) {

@@ -1,7 +1,7 @@
 /* hf_tokenizer.c - Hugging Face's tokenizer.json, both ways. docs/tokenizers.md has the table of what maps to what.
  *
- * A tokenizer.json is a pipeline: added_tokens | normalizer | pre_tokenizer | model | post_processor, and a decoder. We read
- * those pipelines that one of our vocabularies does exactly, and refuse any other by the name of the field. */
+ * A tokenizer.json is a pipeline: added_tokens | normalizer | pre_tokenizer | model | post_processor, and a decoder.
+ * We read those pipelines that one of our vocabularies does exactly, and refuse any other by the name of the field. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -13,7 +13,7 @@
 static const char each_character[] = "[\\s\\S]";
 static const char ascii_spaces[] = "[ \\t\\x0B\\f\\r]+", ascii_spaces_newline[] = "[ \\t\\n\\x0B\\f\\r]+";
 
-/* ---- writing -------------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* {"token": id, ...} */
 static json_t *vocab_object(const rc_vocab *v, bool byte_level) {
@@ -52,8 +52,8 @@ static json_t *added_tokens_array(const rc_vocab *v) {
     json_t *list = json_array();
     for (size_t i = 0; list && i < v->n_specials; i++) {
         json_t *t = json_pack("{s:i, s:o, s:b, s:b, s:b, s:b, s:b}", "id", (int)v->specials[i], "content",
-                              rc__entry_to_json(v, (size_t)v->specials[i], false), "single_word", 0, "lstrip", 0, "rstrip", 0,
-                              "normalized", 0, "special", 1);
+                              rc__entry_to_json(v, (size_t)v->specials[i], false), "single_word", 0, "lstrip", 0,
+                              "rstrip", 0, "normalized", 0, "special", 1);
         if (json_array_append_new(list, t) != 0) {
             json_decref(list);
             list = NULL;
@@ -62,49 +62,53 @@ static json_t *added_tokens_array(const rc_vocab *v) {
     return list;
 }
 
-#define BYTE_LEVEL(regex) "{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex", regex
+#define BYTE_LEVEL(regex) \
+    "{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex", regex
 
 static json_t *byte_level_pre(const rc_vocab *v) {
     const char *pattern = v->kind == RC_VOCAB_BPE ? rc__bpe_pattern(v) : rc__gpt2_pattern;
     if (strcmp(pattern, rc__gpt2_pattern) == 0) return json_pack(BYTE_LEVEL(1));
-    return json_pack("{s:s, s:[{s:s, s:{s:s}, s:s, s:b}, o]}", "type", "Sequence", "pretokenizers", "type", "Split", "pattern",
-                     "Regex", pattern, "behavior", "Isolated", "invert", 0, json_pack(BYTE_LEVEL(0)));
+    return json_pack("{s:s, s:[{s:s, s:{s:s}, s:s, s:b}, o]}", "type", "Sequence", "pretokenizers", "type", "Split",
+                     "pattern", "Regex", pattern, "behavior", "Isolated", "invert", 0, json_pack(BYTE_LEVEL(0)));
 }
 
 /* Byte-level BPE; the byte vocabulary is one without merges whose ids are the bytes. */
 static json_t *byte_level_file(const rc_vocab *v) {
     bool bpe = v->kind == RC_VOCAB_BPE;
-    json_t *model = json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
-                              "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0, "ignore_merges",
-                              bpe && rc__bpe_ignores_merges(v), "vocab", vocab_object(v, true), "merges",
-                              bpe ? merges_array(v) : json_array());
-    return json_pack("{s:s, s:n, s:n, s:o, s:n, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding", "added_tokens",
-                     added_tokens_array(v), "normalizer", "pre_tokenizer", byte_level_pre(v), "post_processor", "decoder",
-                     json_pack(BYTE_LEVEL(1)), "model", model);
+    json_t *model = json_pack("{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout",
+                              "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0,
+                              "byte_fallback", 0, "ignore_merges", bpe && rc__bpe_ignores_merges(v), "vocab",
+                              vocab_object(v, true), "merges", bpe ? merges_array(v) : json_array());
+    return json_pack("{s:s, s:n, s:n, s:o, s:n, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding",
+                     "added_tokens", added_tokens_array(v), "normalizer", "pre_tokenizer", byte_level_pre(v),
+                     "post_processor", "decoder", json_pack(BYTE_LEVEL(1)), "model", model);
 }
 
 static json_t *word_level_file(const rc_vocab *v, json_t *normalizer, json_t *pre_tokenizer, json_t *decoder) {
     json_t *unk = rc__entry_to_json(v, (size_t)v->unk, false);
-    json_t *model = json_pack("{s:s, s:o, s:o}", "type", "WordLevel", "vocab", vocab_object(v, false), "unk_token", unk);
-    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding", "added_tokens",
-                     added_tokens_array(v), "normalizer", normalizer, "pre_tokenizer", pre_tokenizer, "post_processor", "decoder",
-                     decoder, "model", model);
+    json_t *model =
+        json_pack("{s:s, s:o, s:o}", "type", "WordLevel", "vocab", vocab_object(v, false), "unk_token", unk);
+    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding",
+                     "added_tokens", added_tokens_array(v), "normalizer", normalizer, "pre_tokenizer", pre_tokenizer,
+                     "post_processor", "decoder", decoder, "model", model);
 }
 
 static json_t *split(const char *regex, const char *behavior) {
-    return json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", regex, "behavior", behavior, "invert", 0);
+    return json_pack("{s:s, s:{s:s}, s:s, s:b}", "type", "Split", "pattern", "Regex", regex, "behavior", behavior,
+                     "invert", 0);
 }
 
 static json_t *char_file(const rc_vocab *v) {
-    json_t *decoder = json_pack("{s:s, s:[{s:s, s:{s:s}, s:s}, {s:s}]}", "type", "Sequence", "decoders", "type", "Replace", "pattern",
-                                "String", "<unk>", "content", "\xEF\xBF\xBD", "type", "Fuse");
+    json_t *decoder = json_pack("{s:s, s:[{s:s, s:{s:s}, s:s}, {s:s}]}", "type", "Sequence", "decoders", "type",
+                                "Replace", "pattern", "String", "<unk>", "content", "\xEF\xBF\xBD", "type", "Fuse");
     return word_level_file(v, json_null(), split(each_character, "Isolated"), decoder);
 }
 
-/* Encoding: a newline becomes the word <eos>. Decoding: words joined by spaces (the WordPiece decoder with a prefix that no
- * word has), then <eos> and the spaces around it become a newline. */
+/* Encoding: a newline becomes the word <eos>. Decoding: words joined by spaces (the WordPiece decoder with a prefix
+ * that no word has), then <eos> and the spaces around it become a newline. */
 static json_t *word_file(const rc_vocab *v) {
-    json_t *pre = v->unicode_space ? json_pack("{s:s}", "type", "WhitespaceSplit") : split(v->eos < 0 ? ascii_spaces_newline : ascii_spaces, "Removed");
+    json_t *pre = v->unicode_space ? json_pack("{s:s}", "type", "WhitespaceSplit")
+                                   : split(v->eos < 0 ? ascii_spaces_newline : ascii_spaces, "Removed");
     if (v->eos < 0) return word_level_file(v, json_null(), pre, json_null());
     size_t n;
     const char *eos = rc__strtab_get(&v->entries, (size_t)v->eos, &n);
@@ -118,9 +122,9 @@ static json_t *word_file(const rc_vocab *v) {
     json_t *normalizer = json_pack("{s:s, s:{s:s}, s:o}", "type", "Replace", "pattern", "String", "\n", "content",
                                    json_sprintf(" %.*s ", (int)n, eos));
     json_t *pattern = s == RC_OK ? json_stringn(escaped.s, escaped.len) : NULL;
-    json_t *decoder = json_pack("{s:s, s:[{s:s, s:s, s:b}, {s:s}, {s:s, s:{s:o}, s:s}]}", "type", "Sequence", "decoders", "type",
-                                "WordPiece", "prefix", "\n", "cleanup", 0, "type", "Fuse", "type", "Replace", "pattern", "Regex",
-                                pattern, "content", "\n");
+    json_t *decoder = json_pack("{s:s, s:[{s:s, s:s, s:b}, {s:s}, {s:s, s:{s:o}, s:s}]}", "type", "Sequence",
+                                "decoders", "type", "WordPiece", "prefix", "\n", "cleanup", 0, "type", "Fuse", "type",
+                                "Replace", "pattern", "Regex", pattern, "content", "\n");
     rc__string_free(&escaped);
     return word_level_file(v, normalizer, pre, decoder);
 }
@@ -136,7 +140,7 @@ rc_status rc_vocab_to_hf(const rc_vocab *v, char **json, size_t *len, rc_error *
     return s;
 }
 
-/* ---- reading: small questions ------------------------------------------------------------------------------------------------------ */
+/* ---- reading: small questions ------------------------------------------------------------------------------------ */
 
 /* One file being read: where names it, every message adds the field. */
 typedef struct reader {
@@ -162,15 +166,19 @@ static bool flag(const json_t *o, const char *key, bool otherwise) {
     return json_is_boolean(v) ? json_is_true(v) : otherwise;
 }
 
-static bool is_text(const json_t *v, const char *text) { return json_is_string(v) && strcmp(json_string_value(v), text) == 0; }
+static bool is_text(const json_t *v, const char *text) {
+    return json_is_string(v) && strcmp(json_string_value(v), text) == 0;
+}
 
 static rc_status must_be_absent(const reader *r, const json_t *o, const char *key, const char *path) {
     const json_t *v = json_object_get(o, key);
-    if (absent(v) || (json_is_string(v) && json_string_length(v) == 0) || (json_is_number(v) && json_number_value(v) == 0)) return RC_OK;
+    if (absent(v) || (json_is_string(v) && json_string_length(v) == 0) ||
+        (json_is_number(v) && json_number_value(v) == 0))
+        return RC_OK;
     return REFUSE(r, "%s: %s%s: set, but recur's tokenizers have nothing like it", r->where, path, key);
 }
 
-/* ---- reading: entries ------------------------------------------------------------------------------------------------------------------ */
+/* ---- reading: entries -------------------------------------------------------------------------------------------- */
 
 typedef struct token {
     const json_t *text; /* NULL: a hole */
@@ -183,7 +191,8 @@ typedef struct tokens {
     size_t n, cap;
 } tokens;
 
-static rc_status put_token(const reader *r, tokens *t, json_int_t id, const char *name, const json_t *text, bool added) {
+static rc_status put_token(const reader *r, tokens *t, json_int_t id, const char *name, const json_t *text,
+                           bool added) {
     if (id < 0 || (size_t)id >= RC_VOCAB_MAX)
         return REFUSE(r, "%s: \"%.80s\": id %lld is not in 0..%zu", r->where, name, (long long)id, RC_VOCAB_MAX - 1);
     size_t need = (size_t)id + 1;
@@ -205,7 +214,8 @@ static rc_status collect_tokens(const reader *r, const json_t *vocab, tokens *t)
     rc_status s = RC_OK;
     if (!json_is_object(vocab)) return REFUSE(r, "%s: model.vocab: expected an object of tokens and ids", r->where);
     json_object_foreach((json_t *)vocab, name, id) {
-        if (!json_is_integer(id)) return REFUSE(r, "%s: model.vocab: \"%.80s\" has no whole number as its id", r->where, name);
+        if (!json_is_integer(id))
+            return REFUSE(r, "%s: model.vocab: \"%.80s\" has no whole number as its id", r->where, name);
         s = put_token(r, t, json_integer_value(id), name, NULL, false);
         if (s != RC_OK) return s;
     }
@@ -224,7 +234,8 @@ static rc_status collect_tokens(const reader *r, const json_t *vocab, tokens *t)
     }
     if (t->n == 0) return REFUSE(r, "%s: model.vocab is empty", r->where);
     for (i = 0; i < t->n; i++)
-        if (!t->at[i].name) return REFUSE(r, "%s: model.vocab: no token has id %zu, but there is an id %zu", r->where, i, t->n - 1);
+        if (!t->at[i].name)
+            return REFUSE(r, "%s: model.vocab: no token has id %zu, but there is an id %zu", r->where, i, t->n - 1);
     return RC_OK;
 }
 
@@ -233,8 +244,10 @@ static rc_status add_entries(const reader *r, rc_vocab *v, const tokens *t, bool
     rc_status s = RC_OK;
     for (size_t i = 0; i < t->n && s == RC_OK; i++) {
         json_t *text = json_string_nocheck(t->at[i].name);
-        if (!text) s = rc_fail(r->e, RC_ENOMEM, "out of memory (tokenizer.json)");
-        else s = rc__at(rc__entry_from_json(v, text, byte_level && !t->at[i].added, &scratch, r->e), r->where, r->e);
+        if (!text)
+            s = rc_fail(r->e, RC_ENOMEM, "out of memory (tokenizer.json)");
+        else
+            s = rc__at(rc__entry_from_json(v, text, byte_level && !t->at[i].added, &scratch, r->e), r->where, r->e);
         json_decref(text);
     }
     rc__string_free(&scratch);
@@ -255,14 +268,15 @@ static rc_status add_specials(const reader *r, rc_vocab *v, const tokens *t) {
     return s;
 }
 
-/* ---- reading: byte-level BPE ---------------------------------------------------------------------------------------------------------------- */
+/* ---- reading: byte-level BPE ------------------------------------------------------------------------------------- */
 
 static rc_status split_pattern(const reader *r, const json_t *split_, const char **pattern) {
     const json_t *p = json_object_get(split_, "pattern");
     const char *regex = json_string_value(json_object_get(p, "Regex"));
     if (!regex) return REFUSE(r, "%s: pre_tokenizer: Split: expected pattern.Regex", r->where);
     if (!is_text(json_object_get(split_, "behavior"), "Isolated") || flag(split_, "invert", false))
-        return REFUSE(r, "%s: pre_tokenizer: Split.behavior: only Isolated, not inverted, can be read before ByteLevel", r->where);
+        return REFUSE(r, "%s: pre_tokenizer: Split.behavior: only Isolated, not inverted, can be read before ByteLevel",
+                      r->where);
     *pattern = regex;
     return RC_OK;
 }
@@ -278,22 +292,28 @@ static rc_status byte_level_pattern(const reader *r, const char **pattern) {
         size_t n = json_array_size(list);
         byte_level = json_array_get(list, n ? n - 1 : 0);
         regex = n == 1;
-        if (n == 2 && has_type(json_array_get(list, 0), "Split")) s = split_pattern(r, json_array_get(list, 0), pattern);
+        if (n == 2 && has_type(json_array_get(list, 0), "Split"))
+            s = split_pattern(r, json_array_get(list, 0), pattern);
         else if (n != 1)
-            return REFUSE(r, "%s: pre_tokenizer: a Sequence of %s...: only Split and ByteLevel, in this order, can be read", r->where,
-                          type_of(json_array_get(list, 0)));
+            return REFUSE(
+                r, "%s: pre_tokenizer: a Sequence of %s...: only Split and ByteLevel, in this order, can be read",
+                r->where, type_of(json_array_get(list, 0)));
     }
     if (s != RC_OK) return s;
     if (!has_type(byte_level, "ByteLevel"))
-        return REFUSE(r, "%s: pre_tokenizer: expected ByteLevel for a BPE model, found %s", r->where, absent(p) ? "null" : type_of(byte_level));
+        return REFUSE(r, "%s: pre_tokenizer: expected ByteLevel for a BPE model, found %s", r->where,
+                      absent(p) ? "null" : type_of(byte_level));
     if (flag(byte_level, "add_prefix_space", true))
-        return REFUSE(r, "%s: pre_tokenizer.add_prefix_space: true cannot be represented (text would change)", r->where);
+        return REFUSE(r, "%s: pre_tokenizer.add_prefix_space: true cannot be represented (text would change)",
+                      r->where);
     if (flag(byte_level, "use_regex", true) != regex)
-        return REFUSE(r, "%s: pre_tokenizer.use_regex: %s cannot be represented", r->where, regex ? "false without a Split" : "true beside a Split");
+        return REFUSE(r, "%s: pre_tokenizer.use_regex: %s cannot be represented", r->where,
+                      regex ? "false without a Split" : "true beside a Split");
     return RC_OK;
 }
 
-static rc_status read_merge(const reader *r, rc_vocab *v, const json_t *x, size_t i, rc__merge *m, rc__string *scratch) {
+static rc_status read_merge(const reader *r, rc_vocab *v, const json_t *x, size_t i, rc__merge *m,
+                            rc__string *scratch) {
     char buffer[2][4096]; /* "left right", taken apart */
     const char *part[2] = {json_string_value(json_array_get(x, 0)), json_string_value(json_array_get(x, 1))};
     const char *both = json_string_value(x), *space = both ? strchr(both, ' ') : NULL;
@@ -314,7 +334,8 @@ static rc_status read_merge(const reader *r, rc_vocab *v, const json_t *x, size_
             size_t n = rc__utf8_decode(s, strlen(s) < 4 ? strlen(s) : 4, &cp);
             int byte = n ? rc__unicode_to_byte(cp) : -1;
             char c = (char)byte;
-            if (byte < 0) return REFUSE(r, "%s: model.merges[%zu]: \"%.80s\" is not byte-level text", r->where, i, part[k]);
+            if (byte < 0)
+                return REFUSE(r, "%s: model.merges[%zu]: \"%.80s\" is not byte-level text", r->where, i, part[k]);
             rc_status st = rc__string_put(scratch, &c, 1, r->e);
             if (st != RC_OK) return st;
             s += n;
@@ -332,7 +353,8 @@ static rc_status read_merge(const reader *r, rc_vocab *v, const json_t *x, size_
 static rc_status add_merges(const reader *r, rc_vocab *v, const json_t *model) {
     const json_t *list = json_object_get(model, "merges");
     size_t n = json_array_size(list);
-    if (!json_is_array(list) || n > RC_VOCAB_MAX) return REFUSE(r, "%s: model.merges: expected an array of at most %zu merges", r->where, RC_VOCAB_MAX);
+    if (!json_is_array(list) || n > RC_VOCAB_MAX)
+        return REFUSE(r, "%s: model.merges: expected an array of at most %zu merges", r->where, RC_VOCAB_MAX);
     rc__merge *merges = rc__alloc(n * sizeof *merges);
     if (!merges) return rc_fail(r->e, RC_ENOMEM, "out of memory (%zu merges)", n);
     rc__string scratch = {0};
@@ -361,11 +383,14 @@ static rc_status read_bpe(const reader *r, rc_vocab **out) {
     rc_status s = must_be_absent(r, r->root, "normalizer", "");
     for (int i = 0; i < 3 && s == RC_OK; i++) s = must_be_absent(r, model, nothing_like_it[i], "model.");
     if (s != RC_OK) return s;
-    if (flag(model, "byte_fallback", false)) return REFUSE(r, "%s: model.byte_fallback: true cannot be represented", r->where);
+    if (flag(model, "byte_fallback", false))
+        return REFUSE(r, "%s: model.byte_fallback: true cannot be represented", r->where);
     if (!absent(post) && !has_type(post, "ByteLevel"))
-        return REFUSE(r, "%s: post_processor: %s cannot be represented (it adds tokens); only ByteLevel or null", r->where, type_of(post));
+        return REFUSE(r, "%s: post_processor: %s cannot be represented (it adds tokens); only ByteLevel or null",
+                      r->where, type_of(post));
     if (!has_type(decoder, "ByteLevel"))
-        return REFUSE(r, "%s: decoder: expected ByteLevel for a BPE model, found %s", r->where, absent(decoder) ? "null" : type_of(decoder));
+        return REFUSE(r, "%s: decoder: expected ByteLevel for a BPE model, found %s", r->where,
+                      absent(decoder) ? "null" : type_of(decoder));
     const char *pattern;
     s = byte_level_pattern(r, &pattern);
     if (s != RC_OK) return s;
@@ -391,7 +416,7 @@ static rc_status read_bpe(const reader *r, rc_vocab **out) {
     return RC_OK;
 }
 
-/* ---- reading: WordLevel ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- reading: WordLevel ------------------------------------------------------------------------------------------ */
 
 static bool is_split(const json_t *p, const char *regex, const char *behavior) {
     return has_type(p, "Split") && is_text(json_object_get(json_object_get(p, "pattern"), "Regex"), regex) &&
@@ -404,11 +429,13 @@ static rc_status read_newline(const reader *r, rc_vocab *v) {
     if (absent(n)) return RC_OK;
     const char *content = json_string_value(json_object_get(n, "content"));
     size_t len = content ? strlen(content) : 0;
-    bool ours = has_type(n, "Replace") && is_text(json_object_get(json_object_get(n, "pattern"), "String"), "\n") && len > 2 &&
-                content[0] == ' ' && content[len - 1] == ' ';
+    bool ours = has_type(n, "Replace") && is_text(json_object_get(json_object_get(n, "pattern"), "String"), "\n") &&
+                len > 2 && content[0] == ' ' && content[len - 1] == ' ';
     if (ours) v->eos = rc__strtab_find(&v->entries, content + 1, len - 2);
     if (v->eos < 0)
-        return REFUSE(r, "%s: normalizer: %s: only a Replace of \"\\n\" by \" WORD \", with WORD in model.vocab, can be read", r->where, type_of(n));
+        return REFUSE(
+            r, "%s: normalizer: %s: only a Replace of \"\\n\" by \" WORD \", with WORD in model.vocab, can be read",
+            r->where, type_of(n));
     return RC_OK;
 }
 
@@ -418,15 +445,19 @@ static rc_status add_characters(const reader *r, rc_vocab *v, const tokens *t, c
         const char *name = t->at[i].name;
         size_t len = strlen(name);
         uint32_t cp = 0;
-        if (strcmp(name, unk) == 0) s = rc__char_add_unk(v, r->e);
+        if (strcmp(name, unk) == 0)
+            s = rc__char_add_unk(v, r->e);
         else if (rc__utf8_decode(name, len, &cp) != len || len == 0)
-            s = REFUSE(r, "%s: model.vocab: \"%.80s\" is not one character, as the Split of the pre_tokenizer asks", r->where, name);
-        else s = rc__at(rc__char_add(v, cp, r->e), r->where, r->e);
+            s = REFUSE(r, "%s: model.vocab: \"%.80s\" is not one character, as the Split of the pre_tokenizer asks",
+                       r->where, name);
+        else
+            s = rc__at(rc__char_add(v, cp, r->e), r->where, r->e);
     }
     return s;
 }
 
-/* How ids become text: as we write it, or, for words, by default (we show the newline's word as a newline all the same). */
+/* How ids become text: as we write it, or, for words, by default (we show the newline's word as a newline all the
+ * same). */
 static rc_status check_decoder(const reader *r, const rc_vocab *v) {
     const json_t *decoder = json_object_get(r->root, "decoder");
     if (absent(decoder) && v->kind == RC_VOCAB_WORD) return RC_OK;
@@ -434,7 +465,9 @@ static rc_status check_decoder(const reader *r, const rc_vocab *v) {
     if (!ours) return rc_fail(r->e, RC_ENOMEM, "out of memory (tokenizer.json)");
     bool same = json_equal(decoder, json_object_get(ours, "decoder"));
     json_decref(ours);
-    return same ? RC_OK : REFUSE(r, "%s: decoder: %s cannot be represented", r->where, absent(decoder) ? "null" : type_of(decoder));
+    return same ? RC_OK
+                : REFUSE(r, "%s: decoder: %s cannot be represented", r->where,
+                         absent(decoder) ? "null" : type_of(decoder));
 }
 
 static rc_status read_word_level(const reader *r, rc_vocab **out) {
@@ -446,7 +479,8 @@ static rc_status read_word_level(const reader *r, rc_vocab **out) {
     if (s != RC_OK) return s;
     if (!unk) return REFUSE(r, "%s: model.unk_token: expected a string", r->where);
     if (!chars && !ascii && !has_type(pre, "WhitespaceSplit"))
-        return REFUSE(r, "%s: pre_tokenizer: expected WhitespaceSplit for a WordLevel model, found %s", r->where, absent(pre) ? "null" : type_of(pre));
+        return REFUSE(r, "%s: pre_tokenizer: expected WhitespaceSplit for a WordLevel model, found %s", r->where,
+                      absent(pre) ? "null" : type_of(pre));
     if (chars) s = must_be_absent(r, r->root, "normalizer", "");
     if (s != RC_OK) return s;
     rc_vocab *v = rc__vocab_new(chars ? RC_VOCAB_CHAR : RC_VOCAB_WORD);
@@ -461,7 +495,8 @@ static rc_status read_word_level(const reader *r, rc_vocab **out) {
     }
     if (s == RC_OK && v->unk < 0) s = REFUSE(r, "%s: model.unk_token: \"%.80s\" is not in model.vocab", r->where, unk);
     if (s == RC_OK && v->unk == v->eos) s = REFUSE(r, "%s: normalizer: a newline would be the unknown word", r->where);
-    if (s == RC_OK && ascii && newline != (v->eos >= 0)) s = REFUSE(r, "%s: normalizer: does not go with this Split", r->where);
+    if (s == RC_OK && ascii && newline != (v->eos >= 0))
+        s = REFUSE(r, "%s: normalizer: does not go with this Split", r->where);
     if (s == RC_OK) s = check_decoder(r, v);
     if (s == RC_OK) s = add_specials(r, v, &t);
     rc__free(t.at, t.cap * sizeof *t.at);
@@ -485,9 +520,13 @@ rc_status rc_vocab_from_hf(rc_vocab **out, const char *json, size_t len, const c
     if (s == RC_OK) s = must_be_absent(&r, root, "padding", "");
     if (s == RC_OK) {
         bool typed = json_object_get(model, "type") != NULL; /* old files of BPE models have no type */
-        if (has_type(model, "BPE") || (!typed && json_object_get(model, "merges"))) s = read_bpe(&r, out);
-        else if (has_type(model, "WordLevel")) s = read_word_level(&r, out);
-        else s = REFUSE(&r, "%s: model.type: %s cannot be read; only byte-level BPE and WordLevel", where, type_of(model));
+        if (has_type(model, "BPE") || (!typed && json_object_get(model, "merges")))
+            s = read_bpe(&r, out);
+        else if (has_type(model, "WordLevel"))
+            s = read_word_level(&r, out);
+        else
+            s = REFUSE(&r, "%s: model.type: %s cannot be read; only byte-level BPE and WordLevel", where,
+                       type_of(model));
     }
     json_decref(root);
     return s;

@@ -18,7 +18,7 @@ uint32_t rc__hash_bytes(const char *s, size_t len);
  * strings; the table is unchanged then. */
 rc_status rc__strtab_add(rc__strtab *t, const char *s, size_t len, uint32_t *id, bool *added, rc_error *e);
 int32_t rc__strtab_find(const rc__strtab *t, const char *s, size_t len); /* -1 when absent */
-void rc__strtab_truncate(rc__strtab *t, size_t count);                  /* forgets the last ones */
+void rc__strtab_truncate(rc__strtab *t, size_t count);                   /* forgets the last ones */
 void rc__strtab_free(rc__strtab *t);
 
 static inline const char *rc__strtab_get(const rc__strtab *t, size_t id, size_t *len) {

@@ -10,7 +10,7 @@
 #include "data/batches.h"
 
 #define SOURCE_STREAM 0x736F757263653121u /* mixed into the seed: no other use of it draws these numbers */
-#define MAX_T 1000000
+#define MAX_T         1000000
 
 typedef struct parameter {
     char name;
@@ -29,7 +29,7 @@ static const struct {
 };
 enum { SOURCES = sizeof table / sizeof *table };
 
-/* ---- the spec ------------------------------------------------------------------------------------------------------------------- */
+/* ---- the spec ---------------------------------------------------------------------------------------------------- */
 
 /* Edit distance (Levenshtein), for suggestions; names are short. */
 static size_t distance(const char *a, size_t na, const char *b, size_t nb) {
@@ -89,17 +89,20 @@ static rc_status read_parameters(int kind, const char *spec, size_t value[3], rc
         s++; /* ':' first, ',' between */
         size_t len = strcspn(s, ","), i = 0;
         while (i < n && !(s[0] == table[kind].p[i].name && s[1] == '=')) i++;
-        if (i == n) return rc_fail(e, RC_EINVAL, "source \"%s\": \"%.*s\": %s takes %s, as %s:%c=%zu", spec, (int)len, s, name, known, name,
-                                   table[kind].p[0].name, table[kind].p[0].otherwise);
+        if (i == n)
+            return rc_fail(e, RC_EINVAL, "source \"%s\": \"%.*s\": %s takes %s, as %s:%c=%zu", spec, (int)len, s, name,
+                           known, name, table[kind].p[0].name, table[kind].p[0].otherwise);
         if (given[i]) return rc_fail(e, RC_EINVAL, "source \"%s\": %c is given twice", spec, s[0]);
         char *end;
         errno = 0;
         unsigned long long x = strtoull(s + 2, &end, 10);
         if (s[2] < '0' || s[2] > '9' || end != s + len || errno)
-            return rc_fail(e, RC_EINVAL, "source \"%s\": %c: \"%.*s\" is not a whole number", spec, s[0], (int)(len - 2), s + 2);
+            return rc_fail(e, RC_EINVAL, "source \"%s\": %c: \"%.*s\" is not a whole number", spec, s[0],
+                           (int)(len - 2), s + 2);
         const parameter *p = &table[kind].p[i];
         if (x < p->min || x > p->max)
-            return rc_fail(e, RC_EINVAL, "source \"%s\": %c must be %zu to %zu, found %llu", spec, s[0], p->min, p->max, x);
+            return rc_fail(e, RC_EINVAL, "source \"%s\": %c must be %zu to %zu, found %llu", spec, s[0], p->min, p->max,
+                           x);
         value[i] = (size_t)x;
         given[i] = true;
         s += len;
@@ -112,45 +115,50 @@ rc_status rc__source_parse(rc__source *out, const char *spec, rc_error *e) {
     int kind = nearest(spec, len, &how_far);
     if (how_far > 0) {
         if (how_far <= 3 && len > 3)
-            return rc_fail(e, RC_EINVAL, "source \"%s\": there is no \"%.*s\"; did you mean %s?", spec, (int)len, spec, table[kind].name);
+            return rc_fail(e, RC_EINVAL, "source \"%s\": there is no \"%.*s\"; did you mean %s?", spec, (int)len, spec,
+                           table[kind].name);
         return rc_fail(e, RC_EINVAL, "source \"%s\": expected adding, copy, temporal-order or count", spec);
     }
     rc_status st = read_parameters(kind, spec, value, e);
     if (st != RC_OK) return st;
-    rc__source s = {.kind = (rc__source_kind)kind, .name = table[kind].name, .T = value[0], .n = value[1], .k = value[2],
+    rc__source s = {.kind = (rc__source_kind)kind,
+                    .name = table[kind].name,
+                    .T = value[0],
+                    .n = value[1],
+                    .k = value[2],
                     .seq_len = value[0]};
     switch (s.kind) {
-        case RC__ADDING:
-            s.input_size = 2;
-            s.target = RC__TARGET_VALUE;
-            s.output_size = 1;
-            s.baseline = 1.0 / 6; /* the variance of the sum of two uniform numbers */
-            s.solved_at = 0.01;
-            break;
-        case RC__COPY:
-            s.seq_len = s.T + 2 * s.n;
-            s.vocab_size = s.output_size = s.k + 2;
-            s.target = RC__TARGET_TOKENS;
-            s.score_from = s.T + s.n;
-            s.baseline = (double)s.n * log((double)s.k) / (double)s.seq_len;
-            s.solved_at = 0.99;
-            break;
-        case RC__TEMPORAL_ORDER:
-            s.vocab_size = 8;
-            s.target = RC__TARGET_CLASS;
-            s.output_size = 4;
-            s.baseline = log(4);
-            s.solved_at = 0.99;
-            break;
-        case RC__COUNT: {
-            s.n = (s.T - 1) / 2;
-            s.vocab_size = s.output_size = 3;
-            s.target = RC__TARGET_TOKENS;
-            double p = 2 / ((double)s.n + 1);
-            s.baseline = -p * log(p) - (1 - p) * log(1 - p);
-            s.solved_at = 0.995;
-            break;
-        }
+    case RC__ADDING:
+        s.input_size = 2;
+        s.target = RC__TARGET_VALUE;
+        s.output_size = 1;
+        s.baseline = 1.0 / 6; /* the variance of the sum of two uniform numbers */
+        s.solved_at = 0.01;
+        break;
+    case RC__COPY:
+        s.seq_len = s.T + 2 * s.n;
+        s.vocab_size = s.output_size = s.k + 2;
+        s.target = RC__TARGET_TOKENS;
+        s.score_from = s.T + s.n;
+        s.baseline = (double)s.n * log((double)s.k) / (double)s.seq_len;
+        s.solved_at = 0.99;
+        break;
+    case RC__TEMPORAL_ORDER:
+        s.vocab_size = 8;
+        s.target = RC__TARGET_CLASS;
+        s.output_size = 4;
+        s.baseline = log(4);
+        s.solved_at = 0.99;
+        break;
+    case RC__COUNT: {
+        s.n = (s.T - 1) / 2;
+        s.vocab_size = s.output_size = 3;
+        s.target = RC__TARGET_TOKENS;
+        double p = 2 / ((double)s.n + 1);
+        s.baseline = -p * log(p) - (1 - p) * log(1 - p);
+        s.solved_at = 0.995;
+        break;
+    }
     }
     *out = s;
     return RC_OK;
@@ -160,7 +168,7 @@ bool rc__source_solved(const rc__source *s, double score) {
     return s->target == RC__TARGET_VALUE ? score < s->solved_at : score >= s->solved_at;
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static void adding_row(const rc__source *s, rc_rng *g, size_t B, size_t r, rc_real *x, rc_real *values) {
     size_t half = s->T / 2, first = (size_t)rc_rng_below(g, half), second = half + (size_t)rc_rng_below(g, s->T - half);
@@ -206,13 +214,13 @@ static void count_row(const rc__source *s, rc_rng *g, size_t B, size_t r, int32_
     }
 }
 
-void rc__source_batch(const rc__source *s, uint64_t seed, uint64_t index, size_t batch, rc_real *x, int32_t *ids, rc_real *values,
-                      int32_t *targets) {
+void rc__source_batch(const rc__source *s, uint64_t seed, uint64_t index, size_t batch, rc_real *x, int32_t *ids,
+                      rc_real *values, int32_t *targets) {
     rc_rng g = rc_rng_make(seed ^ SOURCE_STREAM, index);
     for (size_t r = 0; r < batch; r++) switch (s->kind) {
-            case RC__ADDING: adding_row(s, &g, batch, r, x, values); break;
-            case RC__COPY: copy_row(s, &g, batch, r, ids, targets); break;
-            case RC__TEMPORAL_ORDER: order_row(s, &g, batch, r, ids, targets); break;
-            case RC__COUNT: count_row(s, &g, batch, r, ids, targets); break;
+        case RC__ADDING: adding_row(s, &g, batch, r, x, values); break;
+        case RC__COPY: copy_row(s, &g, batch, r, ids, targets); break;
+        case RC__TEMPORAL_ORDER: order_row(s, &g, batch, r, ids, targets); break;
+        case RC__COUNT: count_row(s, &g, batch, r, ids, targets); break;
         }
 }

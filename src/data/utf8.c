@@ -14,7 +14,8 @@ static size_t lead_length(unsigned char c) {
     return 0;
 }
 
-/* The second byte has a narrower range after E0, ED, F0 and F4: no overlong forms, no surrogates, nothing past U+10FFFF. */
+/* The second byte has a narrower range after E0, ED, F0 and F4: no overlong forms, no surrogates, nothing past
+ * U+10FFFF. */
 static bool second_ok(unsigned char lead, unsigned char c) {
     unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
     unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
@@ -105,8 +106,9 @@ rc_status rc__utf8_check(const char *text, size_t len, rc_error *e) {
         bytes[3 * i + 2] = hex[c & 15];
         bytes[3 * i + 3] = 0;
     }
-    return rc_fail(e, RC_EDATA, "line %zu, byte %zu (offset %zu): not UTF-8:%s; convert the text, or use the byte vocabulary",
-                   line, at - line_start + 1, at, bytes);
+    return rc_fail(e, RC_EDATA,
+                   "line %zu, byte %zu (offset %zu): not UTF-8:%s; convert the text, or use the byte vocabulary", line,
+                   at - line_start + 1, at, bytes);
 }
 
 size_t rc__utf8_count(const char *text, size_t len) {

@@ -15,7 +15,7 @@ const char *rc_vocab_kind_name(rc_vocab_kind k) {
     return (unsigned)k < sizeof names / sizeof *names ? names[k] : "?";
 }
 
-/* ---- growing arrays ----------------------------------------------------------------------------------------------- */
+/* ---- growing arrays ---------------------------------------------------------------------------------------------- */
 
 rc_status rc__ids_reserve(rc__ids *a, size_t more, rc_error *e) {
     size_t need;
@@ -51,7 +51,7 @@ void rc__string_free(rc__string *b) {
     memset(b, 0, sizeof *b);
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 rc_vocab *rc__vocab_new(rc_vocab_kind kind) {
     rc_vocab *v = rc__calloc(1, sizeof *v);
@@ -96,7 +96,8 @@ static rc_status parse_spec(const char *spec, rc_vocab_kind *kind, size_t *size,
         return RC_OK;
     }
     if (*kind == RC_VOCAB_BYTE || *kind == RC_VOCAB_CHAR)
-        return rc_fail(e, RC_EINVAL, "vocabulary \"%s\": %s takes no size; expected " SPECS, spec, rc_vocab_kind_name(*kind));
+        return rc_fail(e, RC_EINVAL, "vocabulary \"%s\": %s takes no size; expected " SPECS, spec,
+                       rc_vocab_kind_name(*kind));
     const char *digits = colon + 1;
     char *end;
     errno = 0;
@@ -117,21 +118,22 @@ rc_status rc_vocab_train(rc_vocab **out, const char *spec, const char *text, siz
     rc_status s = parse_spec(spec, &kind, &size, e);
     if (s != RC_OK) return s;
     if (len == 0 && kind != RC_VOCAB_BYTE)
-        return rc_fail(e, RC_EDATA, "the text is empty: nothing to make a %s vocabulary from", rc_vocab_kind_name(kind));
+        return rc_fail(e, RC_EDATA, "the text is empty: nothing to make a %s vocabulary from",
+                       rc_vocab_kind_name(kind));
     rc_vocab *v = rc__vocab_new(kind);
     if (!v) return rc_fail(e, RC_ENOMEM, "out of memory (vocabulary)");
     switch (kind) {
-        case RC_VOCAB_BYTE: s = rc__byte_init(v, e); break;
-        case RC_VOCAB_CHAR:
-            s = rc__char_init(v, e);
-            if (s == RC_OK) s = rc__char_add_unk(v, e);
-            if (s == RC_OK) s = rc__char_learn(v, text, len, e);
-            break;
-        case RC_VOCAB_WORD:
-            s = rc__word_init(v, e);
-            if (s == RC_OK) s = rc__word_learn(v, text, len, size, e);
-            break;
-        case RC_VOCAB_BPE: s = rc__bpe_train(v, size, text, len, e); break;
+    case RC_VOCAB_BYTE: s = rc__byte_init(v, e); break;
+    case RC_VOCAB_CHAR:
+        s = rc__char_init(v, e);
+        if (s == RC_OK) s = rc__char_add_unk(v, e);
+        if (s == RC_OK) s = rc__char_learn(v, text, len, e);
+        break;
+    case RC_VOCAB_WORD:
+        s = rc__word_init(v, e);
+        if (s == RC_OK) s = rc__word_learn(v, text, len, size, e);
+        break;
+    case RC_VOCAB_BPE: s = rc__bpe_train(v, size, text, len, e); break;
     }
     if (s != RC_OK) {
         rc_vocab_free(v);
@@ -145,15 +147,18 @@ rc_status rc_vocab_grow(rc_vocab *v, const char *text, size_t len, size_t *added
     size_t before = v->entries.count;
     if (added) *added = 0;
     rc_status s;
-    if (v->kind == RC_VOCAB_CHAR) s = rc__char_learn(v, text, len, e);
-    else if (v->kind == RC_VOCAB_WORD) s = rc__word_learn(v, text, len, 0, e);
+    if (v->kind == RC_VOCAB_CHAR)
+        s = rc__char_learn(v, text, len, e);
+    else if (v->kind == RC_VOCAB_WORD)
+        s = rc__word_learn(v, text, len, 0, e);
     else
-        return rc_fail(e, RC_EINVAL, "a %s vocabulary cannot grow: it encodes any text already", rc_vocab_kind_name(v->kind));
+        return rc_fail(e, RC_EINVAL, "a %s vocabulary cannot grow: it encodes any text already",
+                       rc_vocab_kind_name(v->kind));
     if (s == RC_OK && added) *added = v->entries.count - before;
     return s;
 }
 
-/* ---- questions ------------------------------------------------------------------------------------------------------ */
+/* ---- questions --------------------------------------------------------------------------------------------------- */
 
 rc_vocab_kind rc_vocab_get_kind(const rc_vocab *v) { return v->kind; }
 size_t rc_vocab_size(const rc_vocab *v) { return v->entries.count; }
@@ -178,7 +183,7 @@ const char *rc_vocab_entry(const rc_vocab *v, int32_t id, size_t *len) {
     return rc__strtab_get(&v->entries, (size_t)id, len);
 }
 
-/* ---- text to ids and back -------------------------------------------------------------------------------------------- */
+/* ---- text to ids and back ---------------------------------------------------------------------------------------- */
 
 static rc_status byte_encode(const char *text, size_t len, rc__ids *out, rc_error *e) {
     rc_status s = rc__ids_reserve(out, len, e);
@@ -188,12 +193,13 @@ static rc_status byte_encode(const char *text, size_t len, rc__ids *out, rc_erro
     return RC_OK;
 }
 
-static rc_status encode_plain(const rc_vocab *v, const char *text, size_t len, rc__ids *out, size_t *missing, rc_error *e) {
+static rc_status encode_plain(const rc_vocab *v, const char *text, size_t len, rc__ids *out, size_t *missing,
+                              rc_error *e) {
     switch (v->kind) {
-        case RC_VOCAB_BYTE: return byte_encode(text, len, out, e);
-        case RC_VOCAB_CHAR: return rc__char_encode(v, text, len, out, missing, e);
-        case RC_VOCAB_WORD: return rc__word_encode(v, text, len, out, missing, e);
-        case RC_VOCAB_BPE: return rc__bpe_encode(v, text, len, out, e);
+    case RC_VOCAB_BYTE: return byte_encode(text, len, out, e);
+    case RC_VOCAB_CHAR: return rc__char_encode(v, text, len, out, missing, e);
+    case RC_VOCAB_WORD: return rc__word_encode(v, text, len, out, missing, e);
+    case RC_VOCAB_BPE: return rc__bpe_encode(v, text, len, out, e);
     }
     return rc_fail(e, RC_EINVAL, "vocabulary of unknown kind %d", (int)v->kind);
 }

@@ -1,4 +1,5 @@
-/* vocab_char.c - one entry per Unicode code point. A code point is found through pages of 256, so encoding is two loads. */
+/* vocab_char.c - one entry per Unicode code point. A code point is found through pages of 256, so encoding is two
+ * loads. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -56,8 +57,10 @@ rc_status rc__char_learn(rc_vocab *v, const char *text, size_t len, rc_error *e)
     }
     size_t before = v->entries.count;
     for (uint32_t cp = 0; cp < 0x110000 && s == RC_OK; cp++) {
-        if (!seen[cp >> 3]) cp |= 7; /* eight at once */
-        else if ((seen[cp >> 3] >> (cp & 7) & 1) && id_of(v, cp) < 0) s = rc__char_add(v, cp, e);
+        if (!seen[cp >> 3])
+            cp |= 7; /* eight at once */
+        else if ((seen[cp >> 3] >> (cp & 7) & 1) && id_of(v, cp) < 0)
+            s = rc__char_add(v, cp, e);
     }
     if (s != RC_OK) { /* out of memory: as if nothing had happened */
         for (size_t id = before; id < v->entries.count; id++) {

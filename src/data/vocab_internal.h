@@ -4,8 +4,8 @@
 #include "data/strtab.h"
 #include "recur/text.h"
 
-#define RC_VOCAB_MAX ((size_t)1 << 24) /* entries; more is a mistake or an attack */
-#define RC_CHAR_PAGES 0x1100           /* 256 code points each, up to U+10FFFF */
+#define RC_VOCAB_MAX  ((size_t)1 << 24) /* entries; more is a mistake or an attack */
+#define RC_CHAR_PAGES 0x1100            /* 256 code points each, up to U+10FFFF */
 
 typedef struct rc__bpe rc__bpe; /* bpe.h */
 
@@ -18,7 +18,8 @@ struct rc_vocab {
     /* word: split at every Unicode white space (as other libraries do), not only the six of ASCII */
     bool unicode_space;
     rc__bpe *bpe;
-    /* Entries of imported tokenizers that are found in text before anything else ("<|endoftext|>"), even inside words. */
+    /* Entries of imported tokenizers that are found in text before anything else ("<|endoftext|>"), even inside
+     * words. */
     int32_t *specials;
     size_t n_specials;
     bool special_first[256]; /* bytes that one begins with */
@@ -37,16 +38,17 @@ rc_status rc__byte_init(rc_vocab *v, rc_error *e);
 rc_status rc__vocab_set_specials(rc_vocab *v, const int32_t *ids, size_t n, rc_error *e);
 
 /* vocab_char.c */
-rc_status rc__char_init(rc_vocab *v, rc_error *e);                 /* no entry yet */
-rc_status rc__char_add_unk(rc_vocab *v, rc_error *e);              /* <unk> is the next id */
-rc_status rc__char_add(rc_vocab *v, uint32_t cp, rc_error *e);     /* RC_EMODEL when it is there already */
+rc_status rc__char_init(rc_vocab *v, rc_error *e);             /* no entry yet */
+rc_status rc__char_add_unk(rc_vocab *v, rc_error *e);          /* <unk> is the next id */
+rc_status rc__char_add(rc_vocab *v, uint32_t cp, rc_error *e); /* RC_EMODEL when it is there already */
 rc_status rc__char_learn(rc_vocab *v, const char *text, size_t len, rc_error *e); /* adds what is missing, sorted */
 rc_status rc__char_encode(const rc_vocab *v, const char *text, size_t len, rc__ids *out, size_t *unknown, rc_error *e);
 void rc__char_free(rc_vocab *v);
 
 /* vocab_word.c */
 rc_status rc__word_init(rc_vocab *v, rc_error *e); /* <unk>, <eos> */
-rc_status rc__word_learn(rc_vocab *v, const char *text, size_t len, size_t max_size, rc_error *e); /* by count, then bytes */
+rc_status rc__word_learn(rc_vocab *v, const char *text, size_t len, size_t max_size,
+                         rc_error *e); /* by count, then bytes */
 rc_status rc__word_encode(const rc_vocab *v, const char *text, size_t len, rc__ids *out, size_t *unknown, rc_error *e);
 
 /* Text in one buffer that grows (decoding, JSON). */

@@ -36,7 +36,9 @@ static rc_status bytes_of(const char *s, size_t len, rc__string *out, rc_error *
         uint32_t cp = 0;
         size_t n = rc__utf8_decode(s + i, len - i, &cp);
         int byte = n ? rc__unicode_to_byte(cp) : -1;
-        if (byte < 0) return rc_fail(e, RC_EMODEL, "entry \"%.80s\" is not byte-level text (U+%04X stands for no byte)", s, (unsigned)cp);
+        if (byte < 0)
+            return rc_fail(e, RC_EMODEL, "entry \"%.80s\" is not byte-level text (U+%04X stands for no byte)", s,
+                           (unsigned)cp);
         char c = (char)byte;
         rc_status st = rc__string_put(out, &c, 1, e);
         if (st != RC_OK) return st;
@@ -59,13 +61,15 @@ rc_status rc__entry_from_json(rc_vocab *v, const json_t *string, bool byte_level
     uint32_t id;
     bool added;
     rc_status st = rc__strtab_add(&v->entries, bytes, len, &id, &added, e);
-    if (st == RC_OK && !added) return rc_fail(e, RC_EMODEL, "entry %zu, \"%.80s\", is the same as entry %u", v->entries.count, s, id);
+    if (st == RC_OK && !added)
+        return rc_fail(e, RC_EMODEL, "entry %zu, \"%.80s\", is the same as entry %u", v->entries.count, s, id);
     return st;
 }
 
 rc_status rc__merge_result(const rc_vocab *v, rc__merge *m, rc__string *scratch, rc_error *e) {
     m->result = -1;
-    if (m->left < 0 || m->right < 0 || (size_t)m->left >= v->entries.count || (size_t)m->right >= v->entries.count) return RC_OK;
+    if (m->left < 0 || m->right < 0 || (size_t)m->left >= v->entries.count || (size_t)m->right >= v->entries.count)
+        return RC_OK;
     size_t n;
     const char *s = rc__strtab_get(&v->entries, (size_t)m->left, &n);
     scratch->len = 0;
@@ -76,7 +80,7 @@ rc_status rc__merge_result(const rc_vocab *v, rc__merge *m, rc__string *scratch,
     return st;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static json_t *codepoints_to_json(const rc_vocab *v) {
     json_t *list = json_array();
@@ -119,7 +123,8 @@ static json_t *merges_to_json(const rc_vocab *v) {
     const rc__merge *m = rc__bpe_merges(v, &n);
     json_t *list = json_array();
     for (size_t i = 0; list && i < n; i++)
-        if (json_array_append_new(list, json_integer(m[i].left)) != 0 || json_array_append_new(list, json_integer(m[i].right)) != 0) {
+        if (json_array_append_new(list, json_integer(m[i].left)) != 0 ||
+            json_array_append_new(list, json_integer(m[i].right)) != 0) {
             json_decref(list);
             list = NULL;
         }
@@ -150,17 +155,19 @@ rc_status rc_vocab_to_json(const rc_vocab *v, char **json, size_t *len, rc_error
     return s;
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static rc_status get_list(const json_t *o, const char *key, const char *where, json_t **list, rc_error *e) {
     rc_status s = rc__json_get_array(o, key, RC_JSON_REQUIRED, list, where, e);
     if (s == RC_OK && json_array_size(*list) > RC_VOCAB_MAX)
-        s = rc_fail(e, RC_EMODEL, "%s: \"%s\": %zu items, the limit is %zu", where, key, json_array_size(*list), RC_VOCAB_MAX);
+        s = rc_fail(e, RC_EMODEL, "%s: \"%s\": %zu items, the limit is %zu", where, key, json_array_size(*list),
+                    RC_VOCAB_MAX);
     return s;
 }
 
 /* A list of whole numbers in [0, below); *out is freed with rc_ids_free. */
-static rc_status get_ids(const json_t *list, const char *key, const char *where, size_t below, int32_t **out, rc_error *e) {
+static rc_status get_ids(const json_t *list, const char *key, const char *where, size_t below, int32_t **out,
+                         rc_error *e) {
     size_t n = json_array_size(list);
     int32_t *ids = rc__alloc(n * sizeof *ids);
     if (!ids) return rc_fail(e, RC_ENOMEM, "out of memory (%zu numbers)", n);
@@ -169,7 +176,8 @@ static rc_status get_ids(const json_t *list, const char *key, const char *where,
         json_int_t id = json_is_integer(x) ? json_integer_value(x) : -1;
         if (id < 0 || (size_t)id >= below) {
             rc_ids_free(ids, n);
-            return rc_fail(e, RC_EMODEL, "%s: \"%s\": item %zu is not the number of an entry (0 to %zu)", where, key, i, below - 1);
+            return rc_fail(e, RC_EMODEL, "%s: \"%s\": item %zu is not the number of an entry (0 to %zu)", where, key, i,
+                           below - 1);
         }
         ids[i] = (int32_t)id;
     }
@@ -184,16 +192,20 @@ static rc_status read_char(rc_vocab *v, const json_t *o, const char *where, rc_e
     for (size_t i = 0; s == RC_OK && i < json_array_size(list); i++) {
         const json_t *x = json_array_get(list, i);
         json_int_t cp = json_is_integer(x) ? json_integer_value(x) : -2;
-        if (cp == -1 && v->unk < 0) s = rc__char_add_unk(v, e);
+        if (cp == -1 && v->unk < 0)
+            s = rc__char_add_unk(v, e);
         else if (cp < 0 || cp > 0x10FFFF)
             s = rc_fail(e, RC_EMODEL, "%s: \"codepoints\": item %zu is no code point (-1, once, is <unk>)", where, i);
-        else s = rc__at(rc__char_add(v, (uint32_t)cp, e), where, e);
+        else
+            s = rc__at(rc__char_add(v, (uint32_t)cp, e), where, e);
     }
-    if (s == RC_OK && v->unk < 0) s = rc_fail(e, RC_EMODEL, "%s: \"codepoints\": -1, the place of <unk>, is missing", where);
+    if (s == RC_OK && v->unk < 0)
+        s = rc_fail(e, RC_EMODEL, "%s: \"codepoints\": -1, the place of <unk>, is missing", where);
     return s;
 }
 
-static rc_status read_entries(rc_vocab *v, const json_t *o, const char *key, bool byte_level, const char *where, rc_error *e) {
+static rc_status read_entries(rc_vocab *v, const json_t *o, const char *key, bool byte_level, const char *where,
+                              rc_error *e) {
     json_t *list;
     rc__string scratch = {0};
     rc_status s = get_list(o, key, where, &list, e);
@@ -231,7 +243,8 @@ static rc_status read_bpe(rc_vocab *v, const json_t *o, const char *where, rc_er
     if (s == RC_OK) s = read_entries(v, o, "entries", true, where, e);
     if (s == RC_OK) s = rc__json_get_array(o, "merges", RC_JSON_REQUIRED, &list, where, e);
     if (s == RC_OK && (json_array_size(list) % 2 || json_array_size(list) / 2 > RC_VOCAB_MAX))
-        s = rc_fail(e, RC_EMODEL, "%s: \"merges\": %zu numbers, expected pairs, at most %zu", where, json_array_size(list), RC_VOCAB_MAX);
+        s = rc_fail(e, RC_EMODEL, "%s: \"merges\": %zu numbers, expected pairs, at most %zu", where,
+                    json_array_size(list), RC_VOCAB_MAX);
     if (s == RC_OK) s = get_ids(list, "merges", where, v->entries.count, &ids, e);
     if (s == RC_OK) {
         n = json_array_size(list) / 2;
@@ -278,14 +291,15 @@ rc_status rc_vocab_from_json(rc_vocab **out, const char *json, size_t len, const
     if (s == RC_OK) s = rc__json_get_string(o, "kind", RC_JSON_REQUIRED, &name, where, e);
     int k = 0;
     while (s == RC_OK && k < 4 && strcmp(name, rc_vocab_kind_name((rc_vocab_kind)k)) != 0) k++;
-    if (s == RC_OK && k == 4) s = rc_fail(e, RC_EMODEL, "%s: \"kind\": \"%.80s\" is not byte, char, word or bpe", where, name);
+    if (s == RC_OK && k == 4)
+        s = rc_fail(e, RC_EMODEL, "%s: \"kind\": \"%.80s\" is not byte, char, word or bpe", where, name);
     if (s == RC_OK) s = rc__json_only(o, members[k], n_members[k], where, e);
     if (s == RC_OK && !(v = rc__vocab_new((rc_vocab_kind)k))) s = rc_fail(e, RC_ENOMEM, "out of memory (vocabulary)");
     if (s == RC_OK) switch (v->kind) {
-            case RC_VOCAB_BYTE: s = rc__byte_init(v, e); break;
-            case RC_VOCAB_CHAR: s = read_char(v, o, where, e); break;
-            case RC_VOCAB_WORD: s = read_word(v, o, where, e); break;
-            case RC_VOCAB_BPE: s = read_bpe(v, o, where, e); break;
+        case RC_VOCAB_BYTE: s = rc__byte_init(v, e); break;
+        case RC_VOCAB_CHAR: s = read_char(v, o, where, e); break;
+        case RC_VOCAB_WORD: s = read_word(v, o, where, e); break;
+        case RC_VOCAB_BPE: s = read_bpe(v, o, where, e); break;
         }
     if (s == RC_OK) s = read_specials(v, o, where, e);
     json_decref(o);

@@ -1,8 +1,8 @@
 /* vocab_json.h - what our JSON form and tokenizer.json share. */
 #ifndef RC_VOCAB_JSON_H
 #define RC_VOCAB_JSON_H
-#include <jansson.h>
 #include "data/bpe.h"
+#include <jansson.h>
 
 /* Puts "where: " in front of a message; returns s. */
 rc_status rc__at(rc_status s, const char *where, rc_error *e);

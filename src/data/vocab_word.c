@@ -18,7 +18,8 @@ static size_t space_at(const rc_vocab *v, const char *s, size_t len) {
     return space ? n : 0;
 }
 
-/* Steps over text: returns false at the end, else *word of *n bytes ("<eos>" for a newline when the vocabulary has one). */
+/* Steps over text: returns false at the end, else *word of *n bytes ("<eos>" for a newline when the vocabulary has
+ * one). */
 static bool next_token(const rc_vocab *v, const char *text, size_t len, size_t *at, const char **word, size_t *n) {
     size_t i = *at, space;
     while (i < len && (space = space_at(v, text + i, len - i)) > 0) {
@@ -82,7 +83,8 @@ rc_status rc__word_learn(rc_vocab *v, const char *text, size_t len, size_t max_s
     rc_status s = rc__utf8_check(text, len, e);
     if (s != RC_OK) return s;
     if (memchr(text, 0, len)) /* a word is a string in files and in other programs */
-        return rc_fail(e, RC_EDATA, "offset %zu: a NUL byte; this is not text", (size_t)((char *)memchr(text, 0, len) - text));
+        return rc_fail(e, RC_EDATA, "offset %zu: a NUL byte; this is not text",
+                       (size_t)((char *)memchr(text, 0, len) - text));
     rc__strtab words = {0};
     uint64_t *counts = NULL;
     counted *list = NULL;
@@ -102,7 +104,8 @@ rc_status rc__word_learn(rc_vocab *v, const char *text, size_t len, size_t max_s
     }
     qsort(list, n, sizeof *list, by_count);
     if (max_size == 0 && before + n > RC_VOCAB_MAX)
-        s = rc_fail(e, RC_EDATA, "the text has %zu different words, the limit is %zu: use word:N", before + n, RC_VOCAB_MAX);
+        s = rc_fail(e, RC_EDATA, "the text has %zu different words, the limit is %zu: use word:N", before + n,
+                    RC_VOCAB_MAX);
     for (size_t i = 0; i < n && s == RC_OK && (max_size == 0 || v->entries.count < max_size); i++) {
         uint32_t id;
         s = rc__strtab_add(&v->entries, list[i].word, list[i].len, &id, NULL, e);

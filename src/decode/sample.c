@@ -1,8 +1,8 @@
 /* sample.c - draws an id from logits: penalty, temperature, top-k, top-p, min-p, in this order.
  *
- * Nothing is sorted and nothing is allocated: the k-th largest value, and the value at which the largest probabilities add
- * up to p, are found digit by digit (most significant byte first) with a histogram of 256 bins per pass over the array.
- * Ties at the border keep the lowest ids. */
+ * Nothing is sorted and nothing is allocated: the k-th largest value, and the value at which the largest
+ * probabilities add up to p, are found digit by digit (most significant byte first) with a histogram of 256 bins per
+ * pass over the array. Ties at the border keep the lowest ids. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -12,19 +12,24 @@
 
 #ifdef RC_DOUBLE
 typedef uint64_t key_type;
-#define REAL_LOWEST (-DBL_MAX)
+#define REAL_LOWEST  (-DBL_MAX)
 #define REAL_HIGHEST DBL_MAX
 #else
 typedef uint32_t key_type;
-#define REAL_LOWEST (-FLT_MAX)
+#define REAL_LOWEST  (-FLT_MAX)
 #define REAL_HIGHEST FLT_MAX
 #endif
 #define KEY_BITS (8 * (int)sizeof(key_type))
-#define NOTHING ((rc_real)-INFINITY)
+#define NOTHING  ((rc_real)-INFINITY)
 
 rc_sampler_options rc_sampler_options_default(void) {
-    return (rc_sampler_options){.temperature = 0.8, .top_k = 0, .top_p = 1, .min_p = 0, .repetition_penalty = 1,
-                                .repetition_window = 64, .no_unk = true};
+    return (rc_sampler_options){.temperature = 0.8,
+                                .top_k = 0,
+                                .top_p = 1,
+                                .min_p = 0,
+                                .repetition_penalty = 1,
+                                .repetition_window = 64,
+                                .no_unk = true};
 }
 
 /* An unsigned number in the order of x: negative numbers are flipped whole, positive ones get the sign bit. */
@@ -36,7 +41,7 @@ static key_type key_of(rc_real x) {
     return k & sign ? ~k : k | sign;
 }
 
-/* ---- repetition penalty ---------------------------------------------------------------------------------------------- */
+/* ---- repetition penalty ------------------------------------------------------------------------------------------ */
 
 #define SEEN_SLOTS 4096 /* on the stack; windows up to half of it are taken whole */
 
@@ -63,7 +68,7 @@ static void penalize(rc_real *logits, size_t n, const int32_t *recent, size_t n_
     }
 }
 
-/* ---- selection by digits ------------------------------------------------------------------------------------------------ */
+/* ---- selection by digits ----------------------------------------------------------------------------------------- */
 
 /* Keeps the k largest of x that are above NOTHING. */
 static void keep_top_k(rc_real *x, size_t n, size_t k) {
@@ -84,8 +89,10 @@ static void keep_top_k(rc_real *x, size_t n, size_t k) {
     for (size_t i = 0; i < n; i++) {
         key_type key = key_of(x[i]);
         if (key > prefix) continue;
-        if (key == prefix && need > 0) need--;
-        else x[i] = NOTHING;
+        if (key == prefix && need > 0)
+            need--;
+        else
+            x[i] = NOTHING;
     }
 }
 
@@ -128,14 +135,16 @@ static void keep_top_p(rc_real *p, size_t n, double share) {
     }
 }
 
-/* ---- the draw --------------------------------------------------------------------------------------------------------- */
+/* ---- the draw ---------------------------------------------------------------------------------------------------- */
 
 /* The first of the largest; -1 when everything is NOTHING. NaN becomes NOTHING, +inf the largest number. */
 static int64_t clean_and_find_best(rc_real *x, size_t n) {
     int64_t best = -1;
     for (size_t i = 0; i < n; i++) {
-        if (isnan(x[i])) x[i] = NOTHING;
-        else if (x[i] > REAL_HIGHEST) x[i] = REAL_HIGHEST;
+        if (isnan(x[i]))
+            x[i] = NOTHING;
+        else if (x[i] > REAL_HIGHEST)
+            x[i] = REAL_HIGHEST;
         if (x[i] > NOTHING && (best < 0 || x[i] > x[best])) best = (int64_t)i;
     }
     return best;

@@ -1,15 +1,17 @@
 /* Against Hugging Face's tokenizers: their files and ours give the same ids and texts, training gives the same merges.
- * golden/tokenizer/ is made by golden/make_tokenizer.py. With RECUR_HF_OUT=DIR our own tokenizers and what they do with the
- * same texts are written to DIR, for make_tokenizer.py --check DIR. */
+ * golden/tokenizer/ is made by golden/make_tokenizer.py. With RECUR_HF_OUT=DIR our own tokenizers and what they do
+ * with the same texts are written to DIR, for make_tokenizer.py --check DIR. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include "recur/text.h"
 
 static char *read_golden(const char *name, const char *suffix, size_t *len) {
@@ -41,7 +43,8 @@ static rc_vocab *read_tokenizer(const char *name) {
 }
 
 static void check_case(const rc_vocab *v, const char *name, const json_t *c) {
-    const char *text = json_string_value(json_object_get(c, "text")), *decoded = json_string_value(json_object_get(c, "decoded"));
+    const char *text = json_string_value(json_object_get(c, "text")),
+               *decoded = json_string_value(json_object_get(c, "decoded"));
     const json_t *want = json_object_get(c, "ids");
     int32_t *ids;
     size_t n, unknown, len;
@@ -50,7 +53,8 @@ static void check_case(const rc_vocab *v, const char *name, const json_t *c) {
     if (n != json_array_size(want)) fail_msg("%s: \"%s\": %zu ids, expected %zu", name, text, n, json_array_size(want));
     for (size_t i = 0; i < n; i++)
         if (ids[i] != json_integer_value(json_array_get(want, i)))
-            fail_msg("%s: \"%s\": id %zu is %d, expected %d", name, text, i, (int)ids[i], (int)json_integer_value(json_array_get(want, i)));
+            fail_msg("%s: \"%s\": id %zu is %d, expected %d", name, text, i, (int)ids[i],
+                     (int)json_integer_value(json_array_get(want, i)));
     assert_int_equal(rc_vocab_decode(v, ids, n, &back, &len, NULL), RC_OK);
     if (strcmp(back, decoded) != 0) fail_msg("%s: \"%s\" comes back as \"%s\"", name, decoded, back);
     rc_text_free(back, len);
@@ -124,8 +128,10 @@ static void writes_ours(void **state) {
     for (int k = 0; k < 9; k++) {
         const char *name = k < 5 ? specs[k] : theirs[k - 5];
         rc_vocab *v;
-        if (k < 5) assert_int_equal(rc_vocab_train(&v, name, text, len, NULL), RC_OK);
-        else v = read_tokenizer(name);
+        if (k < 5)
+            assert_int_equal(rc_vocab_train(&v, name, text, len, NULL), RC_OK);
+        else
+            v = read_tokenizer(name);
         assert_int_equal(rc_vocab_to_hf(v, &json, &n, NULL), RC_OK);
         put(dir, name, ".json", json, n);
         rc_text_free(json, n);

@@ -3,9 +3,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include "data/batches.h"
 
 enum { N = 1003 };
@@ -49,8 +51,10 @@ static void each_epoch_is_a_cut_of_the_stream(void **state) {
                         assert_int_equal(id, want);
                         assert_false(seen[id]); /* no token twice in an epoch */
                         seen[id] = 1;
-                        if (id == N - 1) assert_int_equal(target, RC_NO_TARGET);
-                        else assert_int_equal(target, id + 1);
+                        if (id == N - 1)
+                            assert_int_equal(target, RC_NO_TARGET);
+                        else
+                            assert_int_equal(target, id + 1);
                         if (!x.starts_epoch && t == 0 && id) assert_int_equal(id, next_of_row[r]); /* the row goes on */
                         if (t + 1 == x.seq_len) next_of_row[r] = target;
                         scored += target != RC_NO_TARGET;
@@ -84,8 +88,9 @@ static void without_rotation_nothing_is_masked(void **state) {
 
 static bool same(const rc__batch *a, const rc__batch *b) {
     size_t n = a->seq_len * a->batch;
-    return a->seq_len == b->seq_len && a->batch == b->batch && a->tokens == b->tokens && a->starts_epoch == b->starts_epoch &&
-           memcmp(&a->cursor, &b->cursor, sizeof a->cursor) == 0 && memcmp(a->ids, b->ids, n * sizeof *a->ids) == 0 &&
+    return a->seq_len == b->seq_len && a->batch == b->batch && a->tokens == b->tokens &&
+           a->starts_epoch == b->starts_epoch && memcmp(&a->cursor, &b->cursor, sizeof a->cursor) == 0 &&
+           memcmp(a->ids, b->ids, n * sizeof *a->ids) == 0 &&
            memcmp(a->targets, b->targets, n * sizeof *a->targets) == 0 &&
            (!a->lengths || memcmp(a->lengths, b->lengths, a->batch * sizeof *a->lengths) == 0);
 }
@@ -93,7 +98,8 @@ static bool same(const rc__batch *a, const rc__batch *b) {
 static rc__batches *make(bool documents, const size_t *starts, size_t n_docs, uint64_t seed) {
     rc__batches_options o = {.batch = 4, .seq_len = 33, .seed = seed};
     rc__batches *b = NULL;
-    rc_status s = documents ? rc__batches_documents(&b, stream, starts, n_docs, &o, NULL) : rc__batches_stream(&b, stream, N, &o, NULL);
+    rc_status s = documents ? rc__batches_documents(&b, stream, starts, n_docs, &o, NULL)
+                            : rc__batches_stream(&b, stream, N, &o, NULL);
     assert_int_equal(s, RC_OK);
     return b;
 }
@@ -162,8 +168,11 @@ static void documents_once_each(void **state) {
                     assert_int_equal(len, starts[d + 1] - starts[d] - 1);
                 }
                 for (size_t t = 0; t < x.seq_len; t++) {
-                    if (t < len) assert_true(x.ids[t * 4 + r] == (int32_t)(starts[d] + t) && x.targets[t * 4 + r] == (int32_t)(starts[d] + t + 1));
-                    else assert_int_equal(x.targets[t * 4 + r], RC_NO_TARGET);
+                    if (t < len)
+                        assert_true(x.ids[t * 4 + r] == (int32_t)(starts[d] + t) &&
+                                    x.targets[t * 4 + r] == (int32_t)(starts[d] + t + 1));
+                    else
+                        assert_int_equal(x.targets[t * 4 + r], RC_NO_TARGET);
                 }
                 tokens += len;
             }
@@ -199,7 +208,8 @@ static void lines_as_documents(void **state) {
     assert_non_null(strstr(e.text, "line 2"));
     assert_int_equal(rc__documents_encode(&d, v, "\n\n", 2, 0, &e), RC_EDATA);
     rc_vocab_free(v);
-    assert_int_equal(rc_vocab_train(&v, "char", "abc", 3, NULL), RC_OK); /* no newline: lines alone, those of one token not */
+    assert_int_equal(rc_vocab_train(&v, "char", "abc", 3, NULL),
+                     RC_OK); /* no newline: lines alone, those of one token not */
     assert_int_equal(rc__documents_encode(&d, v, text, strlen(text), 0, &e), RC_OK);
     assert_int_equal(d.count, 2);
     assert_int_equal(d.n, 5);
@@ -231,9 +241,12 @@ static void refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_epoch_is_a_cut_of_the_stream), cmocka_unit_test(without_rotation_nothing_is_masked),
-        cmocka_unit_test(resume_is_exact),                   cmocka_unit_test(documents_once_each),
-        cmocka_unit_test(lines_as_documents),                cmocka_unit_test(refusals),
+        cmocka_unit_test(each_epoch_is_a_cut_of_the_stream),
+        cmocka_unit_test(without_rotation_nothing_is_masked),
+        cmocka_unit_test(resume_is_exact),
+        cmocka_unit_test(documents_once_each),
+        cmocka_unit_test(lines_as_documents),
+        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, fill, NULL);
 }

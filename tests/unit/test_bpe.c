@@ -1,12 +1,15 @@
-/* Byte-pair encoding against the plain definitions: learning by recounting everything, encoding by searching everything. */
+/* Byte-pair encoding against the plain definitions: learning by recounting everything, encoding by searching
+ * everything. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include "base/file.h"
 #include "data/bpe.h"
 #include "recur/text.h"
@@ -18,9 +21,10 @@ static rc_vocab *train(const char *spec, const char *text, size_t len) {
     return v;
 }
 
-/* ---- learning ---------------------------------------------------------------------------------------------------------------- */
+/* ---- learning ---------------------------------------------------------------------------------------------------- */
 
-/* Words of letters with one space between: each piece is " word" (the first: "word"). Counts all pairs anew each round. */
+/* Words of letters with one space between: each piece is " word" (the first: "word"). Counts all pairs anew each
+ * round. */
 enum { MAX = 4000 };
 static size_t naive_train(const rc_vocab *v, const char *text, size_t len, size_t size, rc__merge *out) {
     static int32_t x[MAX];
@@ -61,7 +65,8 @@ static void learns_what_recounting_learns(void **state) {
         memset(text, 'a', sizeof text);
         size_t last = 49 + (size_t)rc_rng_below(&g, 1500), len = last + 1, letters = 1 + (size_t)rc_rng_below(&g, 5);
         for (size_t i = 0; i < last; i++)
-            text[i] = i && text[i - 1] != ' ' && rc_rng_below(&g, 6) == 0 ? ' ' : (char)('a' + rc_rng_below(&g, letters));
+            text[i] =
+                i && text[i - 1] != ' ' && rc_rng_below(&g, 6) == 0 ? ' ' : (char)('a' + rc_rng_below(&g, letters));
         size_t size = 256 + (size_t)rc_rng_below(&g, 60), n;
         char spec[32];
         snprintf(spec, sizeof spec, "bpe:%zu", size);
@@ -73,8 +78,8 @@ static void learns_what_recounting_learns(void **state) {
         assert_int_equal(rc_vocab_size(v), 256 + n);
         for (size_t i = 0; i < n; i++)
             if (memcmp(&have[i], &want[i], sizeof *have) != 0)
-                fail_msg("round %d, merge %zu: %d %d -> %d, expected %d %d -> %d", round, i, have[i].left, have[i].right, have[i].result,
-                         want[i].left, want[i].right, want[i].result);
+                fail_msg("round %d, merge %zu: %d %d -> %d, expected %d %d -> %d", round, i, have[i].left,
+                         have[i].right, have[i].result, want[i].left, want[i].right, want[i].result);
         rc_vocab_free(v);
     }
 }
@@ -89,7 +94,7 @@ static void stops_when_no_pair_is_left(void **state) {
     rc_vocab_free(v);
 }
 
-/* ---- encoding ------------------------------------------------------------------------------------------------------------------ */
+/* ---- encoding ---------------------------------------------------------------------------------------------------- */
 
 static size_t naive_encode(const rc_vocab *v, const char *text, size_t len, int32_t *x) {
     size_t n_merges, n = len;
@@ -117,7 +122,8 @@ static void encodes_what_searching_encodes(void **state) {
         char piece[400];
         int32_t want[400], *ids;
         size_t len = 1 + (size_t)rc_rng_below(&g, round < 200 ? 60 : 399), n;
-        for (size_t i = 0; i < len; i++) piece[i] = (char)('a' + rc_rng_below(&g, 3)); /* letters: one piece, short or long */
+        for (size_t i = 0; i < len; i++)
+            piece[i] = (char)('a' + rc_rng_below(&g, 3)); /* letters: one piece, short or long */
         size_t n_want = naive_encode(v, piece, len, want);
         assert_int_equal(rc_vocab_encode(v, piece, len, &ids, &n, NULL, NULL), RC_OK);
         assert_int_equal(n, n_want);
@@ -131,13 +137,17 @@ static void encodes_what_searching_encodes(void **state) {
 static void round_trip_of_anything(void **state) {
     (void)state;
     rc_rng g = rc_rng_make(3, 0);
-    const char sample[] = "It's the \xC3\xBC""ber-r\xC3\xA4tsel, isn't it?  \xE6\x88\xA6\xE5\xA0\xB4 \xF0\x9F\x98\x80 1234\n\n\tdon't";
+    const char sample[] = "It's the \xC3\xBC"
+                          "ber-r\xC3\xA4tsel, isn't it?  \xE6\x88\xA6\xE5\xA0\xB4 \xF0\x9F\x98\x80 1234\n\n\tdon't";
     rc_vocab *v = train("bpe:300", sample, sizeof sample - 1);
     for (int round = 0; round < 400; round++) {
         char text[3000], *back;
         size_t len = (size_t)rc_rng_below(&g, sizeof text), n, m;
         for (size_t i = 0; i < len; i++)
-            text[i] = round % 2 ? (char)rc_rng_u32(&g) : sample[rc_rng_below(&g, 8) == 0 ? rc_rng_below(&g, sizeof sample - 1) : i % (sizeof sample - 1)];
+            text[i] =
+                round % 2
+                    ? (char)rc_rng_u32(&g)
+                    : sample[rc_rng_below(&g, 8) == 0 ? rc_rng_below(&g, sizeof sample - 1) : i % (sizeof sample - 1)];
         int32_t *ids;
         assert_int_equal(rc_vocab_encode(v, text, len, &ids, &n, NULL, NULL), RC_OK);
         assert_int_equal(rc_vocab_decode(v, ids, n, &back, &m, NULL), RC_OK);
@@ -214,7 +224,8 @@ static void patterns(void **state) {
     int32_t *ids;
     size_t n;
     double start = rc__now();
-    assert_int_equal(rc_vocab_encode(v, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac", 54, &ids, &n, NULL, &e), RC_EDATA);
+    assert_int_equal(
+        rc_vocab_encode(v, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac", 54, &ids, &n, NULL, &e), RC_EDATA);
     assert_non_null(strstr(e.text, "pattern failed"));
     assert_true(rc__now() - start < 20);
     assert_int_equal(rc_vocab_encode(v, "xaa7 aa7", 8, &ids, &n, NULL, &e), RC_OK); /* what no match covers is kept */
@@ -226,9 +237,13 @@ static void patterns(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(learns_what_recounting_learns), cmocka_unit_test(stops_when_no_pair_is_left),
-        cmocka_unit_test(encodes_what_searching_encodes), cmocka_unit_test(round_trip_of_anything),
-        cmocka_unit_test(endless_pieces), cmocka_unit_test(bytes_as_characters), cmocka_unit_test(patterns),
+        cmocka_unit_test(learns_what_recounting_learns),
+        cmocka_unit_test(stops_when_no_pair_is_left),
+        cmocka_unit_test(encodes_what_searching_encodes),
+        cmocka_unit_test(round_trip_of_anything),
+        cmocka_unit_test(endless_pieces),
+        cmocka_unit_test(bytes_as_characters),
+        cmocka_unit_test(patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,12 +1,15 @@
-/* Vocabularies as JSON and as tokenizer.json: round trips, refusals that name the field, hostile bytes, memory failures. */
+/* Vocabularies as JSON and as tokenizer.json: round trips, refusals that name the field, hostile bytes, memory
+ * failures. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include "recur/text.h"
 
 #define SAMPLE "it's the cat, the c\xC3\xA4t\nand <unk> the\tend 42 \xE6\x88\xA6\n"
@@ -102,28 +105,49 @@ static void must_refuse(reader read, const char *json, const char *says) {
 
 static void hostile_json(void **state) {
     (void)state;
-    static const struct { const char *json, *says; } bad[] = {
-        {"", "line"}, {"[]", "object"}, {"{", "line"}, {"{}", "kind"}, {"{\"kind\":5}", "kind"}, {"{\"kind\":\"chars\"}", "\"chars\""},
-        {"{\"kind\":\"byte\",\"kind\":\"byte\"}", "line"}, {"{\"kind\":\"byte\",\"extra\":1}", "extra"},
-        {"{\"kind\":\"char\"}", "codepoints"}, {"{\"kind\":\"char\",\"codepoints\":{}}", "codepoints"},
-        {"{\"kind\":\"char\",\"codepoints\":[]}", "-1"}, {"{\"kind\":\"char\",\"codepoints\":[65]}", "-1"},
-        {"{\"kind\":\"char\",\"codepoints\":[-1,65,65]}", "U+0041"}, {"{\"kind\":\"char\",\"codepoints\":[-1,-1]}", "item 1"},
-        {"{\"kind\":\"char\",\"codepoints\":[-1,1114112]}", "item 1"}, {"{\"kind\":\"char\",\"codepoints\":[-1,55296]}", "U+D800"},
-        {"{\"kind\":\"char\",\"codepoints\":[-1,\"a\"]}", "item 1"}, {"{\"kind\":\"char\",\"codepoints\":[-1,1.5]}", "item 1"},
-        {"{\"kind\":\"char\",\"codepoints\":[-1,99999999999999999999]}", "line"},
-        {"{\"kind\":\"word\",\"words\":[]}", "empty"}, {"{\"kind\":\"word\",\"words\":[\"a\"]}", "unk"},
-        {"{\"kind\":\"word\",\"unk\":1,\"words\":[\"a\"]}", "unk"}, {"{\"kind\":\"word\",\"unk\":-1,\"words\":[\"a\"]}", "unk"},
-        {"{\"kind\":\"word\",\"unk\":0,\"eos\":0,\"words\":[\"a\"]}", "eos"}, {"{\"kind\":\"word\",\"unk\":0,\"eos\":7,\"words\":[\"a\"]}", "eos"},
-        {"{\"kind\":\"word\",\"unk\":0,\"words\":[\"a\",\"b\",\"a\"]}", "same"}, {"{\"kind\":\"word\",\"unk\":0,\"words\":[\"a\",\"\"]}", "empty"},
-        {"{\"kind\":\"word\",\"unk\":0,\"words\":[\"a\",5]}", "not a string"}, {"{\"kind\":\"word\",\"unk\":0,\"words\":\"a\"}", "words"},
-        {"{\"kind\":\"word\",\"unk\":\"0\",\"words\":[\"a\"]}", "unk"}, {"{\"kind\":\"word\",\"unk\":0,\"words\":[\"a\\u0000\"]}", "line"},
-        {"{\"kind\":\"word\",\"unk\":0,\"words\":[\"a\"],\"specials\":[1]}", "specials"},
-        {"{\"kind\":\"bpe\"}", "entries"}, {"{\"kind\":\"bpe\",\"entries\":[\"a\"]}", "merges"},
-        {"{\"kind\":\"bpe\",\"entries\":[\"a\"],\"merges\":[]}", "byte 0x00"}, {"{\"kind\":\"bpe\",\"entries\":[\"a b\"],\"merges\":[]}", "U+0020"},
-        {"{\"kind\":\"bpe\",\"pattern\":\"(\",\"entries\":[\"a\"],\"merges\":[]}", "pattern"},
-        {"{\"kind\":\"bpe\",\"pattern\":7,\"entries\":[\"a\"],\"merges\":[]}", "pattern"},
-        {"{\"kind\":\"bpe\",\"entries\":[\"a\"],\"merges\":[0]}", "pairs"}, {"{\"kind\":\"bpe\",\"entries\":[\"a\"],\"merges\":[0,9]}", "item 1"},
-        {"{\"kind\":\"bpe\",\"entries\":[\"a\"],\"merges\":[0,null]}", "item 1"}};
+    static const struct {
+        const char *json, *says;
+    } bad[] = {{"", "line"},
+               {"[]", "object"},
+               {"{", "line"},
+               {"{}", "kind"},
+               {"{\"kind\":5}", "kind"},
+               {"{\"kind\":\"chars\"}", "\"chars\""},
+               {"{\"kind\":\"byte\",\"kind\":\"byte\"}", "line"},
+               {"{\"kind\":\"byte\",\"extra\":1}", "extra"},
+               {"{\"kind\":\"char\"}", "codepoints"},
+               {"{\"kind\":\"char\",\"codepoints\":{}}", "codepoints"},
+               {"{\"kind\":\"char\",\"codepoints\":[]}", "-1"},
+               {"{\"kind\":\"char\",\"codepoints\":[65]}", "-1"},
+               {"{\"kind\":\"char\",\"codepoints\":[-1,65,65]}", "U+0041"},
+               {"{\"kind\":\"char\",\"codepoints\":[-1,-1]}", "item 1"},
+               {"{\"kind\":\"char\",\"codepoints\":[-1,1114112]}", "item 1"},
+               {"{\"kind\":\"char\",\"codepoints\":[-1,55296]}", "U+D800"},
+               {"{\"kind\":\"char\",\"codepoints\":[-1,\"a\"]}", "item 1"},
+               {"{\"kind\":\"char\",\"codepoints\":[-1,1.5]}", "item 1"},
+               {"{\"kind\":\"char\",\"codepoints\":[-1,99999999999999999999]}", "line"},
+               {"{\"kind\":\"word\",\"words\":[]}", "empty"},
+               {"{\"kind\":\"word\",\"words\":[\"a\"]}", "unk"},
+               {"{\"kind\":\"word\",\"unk\":1,\"words\":[\"a\"]}", "unk"},
+               {"{\"kind\":\"word\",\"unk\":-1,\"words\":[\"a\"]}", "unk"},
+               {"{\"kind\":\"word\",\"unk\":0,\"eos\":0,\"words\":[\"a\"]}", "eos"},
+               {"{\"kind\":\"word\",\"unk\":0,\"eos\":7,\"words\":[\"a\"]}", "eos"},
+               {"{\"kind\":\"word\",\"unk\":0,\"words\":[\"a\",\"b\",\"a\"]}", "same"},
+               {"{\"kind\":\"word\",\"unk\":0,\"words\":[\"a\",\"\"]}", "empty"},
+               {"{\"kind\":\"word\",\"unk\":0,\"words\":[\"a\",5]}", "not a string"},
+               {"{\"kind\":\"word\",\"unk\":0,\"words\":\"a\"}", "words"},
+               {"{\"kind\":\"word\",\"unk\":\"0\",\"words\":[\"a\"]}", "unk"},
+               {"{\"kind\":\"word\",\"unk\":0,\"words\":[\"a\\u0000\"]}", "line"},
+               {"{\"kind\":\"word\",\"unk\":0,\"words\":[\"a\"],\"specials\":[1]}", "specials"},
+               {"{\"kind\":\"bpe\"}", "entries"},
+               {"{\"kind\":\"bpe\",\"entries\":[\"a\"]}", "merges"},
+               {"{\"kind\":\"bpe\",\"entries\":[\"a\"],\"merges\":[]}", "byte 0x00"},
+               {"{\"kind\":\"bpe\",\"entries\":[\"a b\"],\"merges\":[]}", "U+0020"},
+               {"{\"kind\":\"bpe\",\"pattern\":\"(\",\"entries\":[\"a\"],\"merges\":[]}", "pattern"},
+               {"{\"kind\":\"bpe\",\"pattern\":7,\"entries\":[\"a\"],\"merges\":[]}", "pattern"},
+               {"{\"kind\":\"bpe\",\"entries\":[\"a\"],\"merges\":[0]}", "pairs"},
+               {"{\"kind\":\"bpe\",\"entries\":[\"a\"],\"merges\":[0,9]}", "item 1"},
+               {"{\"kind\":\"bpe\",\"entries\":[\"a\"],\"merges\":[0,null]}", "item 1"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) must_refuse(rc_vocab_from_json, bad[i].json, bad[i].says);
     enum { DEEP = 100000 };
     char *deep = malloc(DEEP + 1);
@@ -147,11 +171,15 @@ static char *edited(const char *text, const char *from, const char *to) {
 
 static void refusals_of_hf(void **state) {
     (void)state;
-    static const struct { int k; const char *from, *to, *says; } bad[] = {
+    static const struct {
+        int k;
+        const char *from, *to, *says;
+    } bad[] = {
         {3, "\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}", "normalizer"},
         {3, "\"truncation\":null", "\"truncation\":{\"max_length\":5}", "truncation"},
         {3, "\"padding\":null", "\"padding\":{\"length\":5}", "padding"},
-        {3, "\"post_processor\":null", "\"post_processor\":{\"type\":\"TemplateProcessing\"}", "post_processor: TemplateProcessing"},
+        {3, "\"post_processor\":null", "\"post_processor\":{\"type\":\"TemplateProcessing\"}",
+         "post_processor: TemplateProcessing"},
         {3, "\"add_prefix_space\":false", "\"add_prefix_space\":true", "add_prefix_space"},
         {3, "\"use_regex\":true", "\"use_regex\":false", "use_regex"},
         {3, "\"pre_tokenizer\":{", "\"pre_tokenizer\":null,\"x\":{", "pre_tokenizer: expected ByteLevel"},
@@ -160,7 +188,8 @@ static void refusals_of_hf(void **state) {
         {3, "\"type\":\"BPE\"", "\"type\":\"Unigram\"", "model.type: Unigram"},
         {3, "\"model\":{", "\"modell\":{", "no object \"model\""},
         {3, "\"dropout\":null", "\"dropout\":0.1", "model.dropout"},
-        {3, "\"continuing_subword_prefix\":null", "\"continuing_subword_prefix\":\"##\"", "model.continuing_subword_prefix"},
+        {3, "\"continuing_subword_prefix\":null", "\"continuing_subword_prefix\":\"##\"",
+         "model.continuing_subword_prefix"},
         {3, "\"end_of_word_suffix\":null", "\"end_of_word_suffix\":\"</w>\"", "model.end_of_word_suffix"},
         {3, "\"byte_fallback\":false", "\"byte_fallback\":true", "model.byte_fallback"},
         {3, "\"vocab\":{", "\"vocab\":[],\"x\":{", "model.vocab"},
@@ -178,8 +207,10 @@ static void refusals_of_hf(void **state) {
         {3, "\"merges\":[", "\"merges\":[\"nope x\",", "\"nope\" is not in model.vocab"},
         {3, "\"merges\":[", "\"merges\":{},\"x\":[", "model.merges"},
         {3, "\"added_tokens\":[]", "\"added_tokens\":[{\"id\":262}]", "added_tokens[0]"},
-        {3, "\"added_tokens\":[]", "\"added_tokens\":[{\"id\":262,\"content\":\"<s>\",\"lstrip\":true}]", "added_tokens[0].lstrip"},
-        {3, "\"added_tokens\":[]", "\"added_tokens\":[{\"id\":262,\"content\":\"<s>\"},{\"id\":262,\"content\":\"<s>\"}]", "twice"},
+        {3, "\"added_tokens\":[]", "\"added_tokens\":[{\"id\":262,\"content\":\"<s>\",\"lstrip\":true}]",
+         "added_tokens[0].lstrip"},
+        {3, "\"added_tokens\":[]",
+         "\"added_tokens\":[{\"id\":262,\"content\":\"<s>\"},{\"id\":262,\"content\":\"<s>\"}]", "twice"},
         {3, "\"added_tokens\":[]", "\"added_tokens\":7", "added_tokens"},
         {2, "\"unk_token\":\"<unk>\"", "\"unk_token\":\"[UNK]\"", "model.unk_token"},
         {2, "\"unk_token\":\"<unk>\"", "\"unk_token\":null", "model.unk_token"},
@@ -301,7 +332,8 @@ static void memory_failures(void **state) {
             for (rc_status s = RC_ENOMEM; s != RC_OK; at++) {
                 countdown = at;
                 s = there_and_back(form, v);
-                if (s != RC_OK && s != RC_ENOMEM) fail_msg("%s, allocation %d: %s", specs[k], (int)at, rc_status_name(s));
+                if (s != RC_OK && s != RC_ENOMEM)
+                    fail_msg("%s, allocation %d: %s", specs[k], (int)at, rc_status_name(s));
                 assert_int_equal(rc_memory_used(), before);
                 assert_true(at < 5000);
             }
@@ -313,8 +345,12 @@ static void memory_failures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trips),    cmocka_unit_test(nul_characters),             cmocka_unit_test(hostile_json),
-        cmocka_unit_test(refusals_of_hf), cmocka_unit_test(prefixes_and_changed_bytes), cmocka_unit_test(memory_failures),
+        cmocka_unit_test(round_trips),
+        cmocka_unit_test(nul_characters),
+        cmocka_unit_test(hostile_json),
+        cmocka_unit_test(refusals_of_hf),
+        cmocka_unit_test(prefixes_and_changed_bytes),
+        cmocka_unit_test(memory_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,12 +3,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include "recur/text.h"
 
 #define MAX_N 300
@@ -40,7 +42,8 @@ static void reference(const rc_sampler_options *o, const rc_real *logits, size_t
     sort_key = logits;
     qsort(order, n, sizeof *order, by_logit);
     size_t keep = o->top_k && o->top_k < n ? o->top_k : n;
-    for (size_t r = 0; r < keep; r++) total += q[r] = exp(((double)logits[order[r]] - (double)logits[order[0]]) / o->temperature);
+    for (size_t r = 0; r < keep; r++)
+        total += q[r] = exp(((double)logits[order[r]] - (double)logits[order[0]]) / o->temperature);
     if (o->top_p < 1) {
         double sum = 0;
         size_t r = 0;
@@ -68,8 +71,10 @@ static void check(const rc_sampler_options *o, const rc_real *logits, size_t n, 
     for (size_t i = 0; i < n; i++) {
         if (p[i] == 0) assert_int_equal(count[i], 0);
         double want = p[i] * (double)draws, d = (double)count[i] - want;
-        if (want < 10) rest += want, rest_n += (double)count[i]; /* pooled */
-        else chi2 += d * d / want, df++;
+        if (want < 10)
+            rest += want, rest_n += (double)count[i]; /* pooled */
+        else
+            chi2 += d * d / want, df++;
     }
     if (rest >= 10) chi2 += (rest_n - rest) * (rest_n - rest) / rest, df++;
     if (df < 1) return;
@@ -182,7 +187,8 @@ static void unknown_is_never_drawn(void **state) {
 /* Every combination of strange logits and strange options gives a valid id. */
 static void hostile_numbers(void **state) {
     (void)state;
-    static const double values[] = {NAN, INFINITY, -INFINITY, 0, -0.0, FLT_MAX, -FLT_MAX, FLT_MIN, 1e-45, 1, -1, 88, -104, 1e30};
+    static const double values[] = {NAN,     INFINITY, -INFINITY, 0,  -0.0, FLT_MAX, -FLT_MAX,
+                                    FLT_MIN, 1e-45,    1,         -1, 88,   -104,    1e30};
     static const double temps[] = {0, 1, 1e-300, 1e-30, 1e30, INFINITY, NAN, -1, 0.8};
     static const double ps[] = {1, 0, 0.5, -1, 2, NAN, 1e-9, 0.999999};
     static const size_t ks[] = {0, 1, 2, 5, (size_t)-1};
@@ -205,8 +211,10 @@ static void hostile_numbers(void **state) {
         memcpy(first, logits, sizeof first);
         int32_t id = rc_sample(&o, logits, n, unk, recent, 4, &r);
         assert_true(id >= 0 && (size_t)id < n);
-        if (any) assert_true(!isnan(first[id]) && first[id] > (rc_real)-INFINITY && id != unk);
-        else if (n > 1) assert_int_not_equal(id, unk);
+        if (any)
+            assert_true(!isnan(first[id]) && first[id] > (rc_real)-INFINITY && id != unk);
+        else if (n > 1)
+            assert_int_not_equal(id, unk);
     }
     rc_sampler_options o = plain();
     rc_real inf[3] = {1, (rc_real)INFINITY, 2}; /* an infinite logit takes all */
@@ -236,9 +244,12 @@ static void large_vocabulary(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(draws_follow_the_probabilities), cmocka_unit_test(ties_keep_the_lowest_ids),
-        cmocka_unit_test(one_draw_each_and_reproducible), cmocka_unit_test(penalty_counts_each_id_once),
-        cmocka_unit_test(unknown_is_never_drawn),         cmocka_unit_test(hostile_numbers),
+        cmocka_unit_test(draws_follow_the_probabilities),
+        cmocka_unit_test(ties_keep_the_lowest_ids),
+        cmocka_unit_test(one_draw_each_and_reproducible),
+        cmocka_unit_test(penalty_counts_each_id_once),
+        cmocka_unit_test(unknown_is_never_drawn),
+        cmocka_unit_test(hostile_numbers),
         cmocka_unit_test(large_vocabulary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,10 +3,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include "data/synthetic.h"
 
 static rc__source parse(const char *spec) {
@@ -18,13 +20,29 @@ static rc__source parse(const char *spec) {
 
 static void specs(void **state) {
     (void)state;
-    static const struct { const char *spec, *says; } bad[] = {
-        {"ading:T=5", "did you mean adding"}, {"counting", "did you mean"}, {"temporal_order:T=50", "temporal-order"},
-        {"adding:t=5", "adding takes T"}, {"adding:", "adding takes T"}, {"adding:T", "adding takes T"}, {"adding:T=", "whole number"},
-        {"adding:T=5x", "\"5x\""}, {"adding:T=-5", "\"-5\""}, {"adding:T=5,", "adding takes"}, {"adding:T=5,T=6", "twice"},
-        {"adding:T=1", "2 to"}, {"copy:k=1", "k must be 2"}, {"copy:T=5,m=2", "\"m=2\""}, {"copy:n=0", "n must be"},
-        {"adding:T=99999999999999999999999", "whole number"}, {"adding:T=1000001", "1000000"}, {"xyz", "expected adding, copy"},
-        {"", "expected adding"}, {"count:T=4", "5 to"}, {"temporal-order:T=9", "10 to"}};
+    static const struct {
+        const char *spec, *says;
+    } bad[] = {{"ading:T=5", "did you mean adding"},
+               {"counting", "did you mean"},
+               {"temporal_order:T=50", "temporal-order"},
+               {"adding:t=5", "adding takes T"},
+               {"adding:", "adding takes T"},
+               {"adding:T", "adding takes T"},
+               {"adding:T=", "whole number"},
+               {"adding:T=5x", "\"5x\""},
+               {"adding:T=-5", "\"-5\""},
+               {"adding:T=5,", "adding takes"},
+               {"adding:T=5,T=6", "twice"},
+               {"adding:T=1", "2 to"},
+               {"copy:k=1", "k must be 2"},
+               {"copy:T=5,m=2", "\"m=2\""},
+               {"copy:n=0", "n must be"},
+               {"adding:T=99999999999999999999999", "whole number"},
+               {"adding:T=1000001", "1000000"},
+               {"xyz", "expected adding, copy"},
+               {"", "expected adding"},
+               {"count:T=4", "5 to"},
+               {"temporal-order:T=9", "10 to"}};
     rc_error e;
     rc__source s;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -82,8 +100,10 @@ static void copy(void **state) {
         for (size_t r = 0; r < B; r++)
             for (size_t t = 0; t < 30; t++) {
                 int32_t id = ids[t * B + r], target = y[t * B + r];
-                if (t < 5) assert_in_range(id, 0, 3), kinds[id]++;
-                else assert_int_equal(id, t == 24 ? 5 : 4);
+                if (t < 5)
+                    assert_in_range(id, 0, 3), kinds[id]++;
+                else
+                    assert_int_equal(id, t == 24 ? 5 : 4);
                 assert_int_equal(target, t < 25 ? 4 : ids[(t - 25) * B + r]);
             }
     }
@@ -102,8 +122,10 @@ static void temporal_order(void **state) {
             int32_t found[2] = {0}, n = 0;
             for (size_t t = 0; t < 60; t++) {
                 int32_t id = ids[t * B + r];
-                if (t == 0) assert_int_equal(id, 6);
-                else if (t == 59) assert_int_equal(id, 7);
+                if (t == 0)
+                    assert_int_equal(id, 6);
+                else if (t == 59)
+                    assert_int_equal(id, 7);
                 else if (id >= 4) {
                     assert_true(n < 2 && id <= 5 && (n == 0 ? t >= 6 && t < 12 : t >= 30 && t < 36));
                     found[n++] = id - 4;
@@ -169,8 +191,8 @@ static void pure_function(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(specs), cmocka_unit_test(adding), cmocka_unit_test(copy), cmocka_unit_test(temporal_order),
-        cmocka_unit_test(count), cmocka_unit_test(pure_function),
+        cmocka_unit_test(specs),          cmocka_unit_test(adding), cmocka_unit_test(copy),
+        cmocka_unit_test(temporal_order), cmocka_unit_test(count),  cmocka_unit_test(pure_function),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

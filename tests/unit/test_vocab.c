@@ -3,14 +3,19 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include "base/file.h"
 #include "recur/text.h"
 
-#define SAMPLE "der Fluss \xC3\xBC""ber die Br\xC3\xBC""cke\n\xE6\x88\xA6\xE5\xA0\xB4 \xF0\x9F\x98\x80 it's 42 don't\n\n  end\t."
+#define SAMPLE           \
+    "der Fluss \xC3\xBC" \
+    "ber die Br\xC3\xBC" \
+    "cke\n\xE6\x88\xA6\xE5\xA0\xB4 \xF0\x9F\x98\x80 it's 42 don't\n\n  end\t."
 
 static rc_vocab *train(const char *spec, const char *text, size_t len) {
     rc_vocab *v;
@@ -66,7 +71,11 @@ static void byte_takes_anything(void **state) {
 
 static void char_is_sorted_and_exact(void **state) {
     (void)state;
-    rc_vocab *v = train("char", "zb\xE2\x82\xAC""a\n\xC3\xBC""bb", 10);
+    rc_vocab *v = train("char",
+                        "zb\xE2\x82\xAC"
+                        "a\n\xC3\xBC"
+                        "bb",
+                        10);
     assert_int_equal(rc_vocab_size(v), 7);
     assert_entry(v, 0, "\xEF\xBF\xBD");
     assert_entry(v, 1, "\n");
@@ -101,7 +110,8 @@ static void word_by_count(void **state) {
     assert_entry(v, 2, "the");
     assert_entry(v, 3, "cat");
     assert_entry(v, 4, "dog");
-    assert_ids(v, text, (int32_t[]){2, 3, 0, 2, 1, 4, 2, 3, 1, 1}, 10, 0); /* a literal <unk> is not counted as unknown */
+    assert_ids(v, text, (int32_t[]){2, 3, 0, 2, 1, 4, 2, 3, 1, 1}, 10,
+               0); /* a literal <unk> is not counted as unknown */
     assert_ids(v, "the bird\r\n", (int32_t[]){2, 0, 1}, 3, 1);
     assert_ids(v, " \t ", NULL, 0, 0);
     char *back;
@@ -121,7 +131,11 @@ static void growth(void **state) {
     size_t added = 99;
     rc_error e;
     rc_vocab *v = train("char", "ac", 2);
-    assert_int_equal(rc_vocab_grow(v, "cb\xC3\xBC""d", 5, &added, &e), RC_OK);
+    assert_int_equal(rc_vocab_grow(v,
+                                   "cb\xC3\xBC"
+                                   "d",
+                                   5, &added, &e),
+                     RC_OK);
     assert_int_equal(added, 3);
     assert_ids(v, "abcd\xC3\xBC", (int32_t[]){1, 3, 2, 4, 5}, 5, 0); /* old ids stay; the new ones are sorted */
     assert_int_equal(rc_vocab_grow(v, "abcd", 4, &added, &e), RC_OK);
@@ -143,10 +157,22 @@ static void growth(void **state) {
 
 static void bad_specs_and_texts(void **state) {
     (void)state;
-    static const struct { const char *spec, *says; } bad[] = {
-        {"", "expected char"}, {"chr", "\"chr\""}, {"char:5", "no size"}, {"byte:256", "no size"}, {"bpe", "bpe:8000"},
-        {"bpe:", "not a whole number"}, {"bpe:12x", "\"12x\""}, {"bpe:-5", "\"-5\""}, {"bpe:255", "256 to"}, {"word:2", "3 to"},
-        {"word:99999999999999999999", "not a whole number"}, {"word:16777217", "3 to"}, {"Char", "\"Char\""}, {"wor", "\"wor\""}};
+    static const struct {
+        const char *spec, *says;
+    } bad[] = {{"", "expected char"},
+               {"chr", "\"chr\""},
+               {"char:5", "no size"},
+               {"byte:256", "no size"},
+               {"bpe", "bpe:8000"},
+               {"bpe:", "not a whole number"},
+               {"bpe:12x", "\"12x\""},
+               {"bpe:-5", "\"-5\""},
+               {"bpe:255", "256 to"},
+               {"word:2", "3 to"},
+               {"word:99999999999999999999", "not a whole number"},
+               {"word:16777217", "3 to"},
+               {"Char", "\"Char\""},
+               {"wor", "\"wor\""}};
     rc_error e;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         rc_vocab *v = (rc_vocab *)1;
@@ -245,8 +271,10 @@ static void wikitext2_counts(void **state) {
         print_message("skipped: RECUR_DATA is not set\n");
         skip();
     }
-    static const struct { const char *name; size_t tokens; } parts[] = {
-        {"train", 2088628}, {"valid", 217646}, {"test", 245569}};
+    static const struct {
+        const char *name;
+        size_t tokens;
+    } parts[] = {{"train", 2088628}, {"valid", 217646}, {"test", 245569}};
     rc_vocab *v = NULL;
     for (int i = 0; i < 3; i++) {
         char path[500], *text;
@@ -285,8 +313,9 @@ static void speed_of_characters(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(byte_takes_anything), cmocka_unit_test(char_is_sorted_and_exact), cmocka_unit_test(word_by_count),
-        cmocka_unit_test(growth),              cmocka_unit_test(bad_specs_and_texts),      cmocka_unit_test(memory_failures),
+        cmocka_unit_test(byte_takes_anything), cmocka_unit_test(char_is_sorted_and_exact),
+        cmocka_unit_test(word_by_count),       cmocka_unit_test(growth),
+        cmocka_unit_test(bad_specs_and_texts), cmocka_unit_test(memory_failures),
         cmocka_unit_test(wikitext2_counts),    cmocka_unit_test(speed_of_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
