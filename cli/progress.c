@@ -70,6 +70,21 @@ static void draw_bar(char *out, int n, double fraction) {
     *out = 0;
 }
 
+/* What a line holds, by detail: 2 everything, 1 without the epoch, 0 without the learning rate too. */
+static int training_text(char *line, size_t cap, const char *label, const rc_train_progress *t, int detail) {
+    char steps[48], epoch[32] = "", lr[32] = "", rate[24], left[24] = "?";
+    if (t->steps)
+        snprintf(steps, sizeof steps, "%llu/%llu", (unsigned long long)t->step, (unsigned long long)t->steps);
+    else
+        snprintf(steps, sizeof steps, "%llu", (unsigned long long)t->step);
+    if (detail > 1) snprintf(epoch, sizeof epoch, "  epoch %.2f", t->epoch);
+    if (detail > 0) snprintf(lr, sizeof lr, "  lr %.2g", t->lr);
+    if (t->seconds_left >= 0) cli_time_text(left, sizeof left, t->seconds_left);
+    return snprintf(line, cap, "%s%s%3.0f%%  step %s%s  loss %.4f%s  %s tokens/s  %s left", label ? label : "",
+                    label ? "  " : "", 100 * t->progress, steps, epoch, t->loss, lr,
+                    cli_count_text(rate, sizeof rate, t->tokens_per_second), left);
+}
+
 void cli_progress_training(cli_progress *p, const char *label, const rc_train_progress *t) {
     if (p->quiet) return;
     double now = cli_now(), since = now - p->last_time;
@@ -77,21 +92,15 @@ void cli_progress_training(cli_progress *p, const char *label, const rc_train_pr
     if (!due) return;
     p->last_time = now;
     p->last_progress = t->progress;
-    char steps[48], rate[24], left[24] = "?", line[256];
-    if (t->steps)
-        snprintf(steps, sizeof steps, "%llu/%llu", (unsigned long long)t->step, (unsigned long long)t->steps);
-    else
-        snprintf(steps, sizeof steps, "%llu", (unsigned long long)t->step);
-    if (t->seconds_left >= 0) cli_time_text(left, sizeof left, t->seconds_left);
-    snprintf(line, sizeof line, "%s%s%3.0f%%  step %s  epoch %.2f  loss %.4f  lr %.2g  %s tokens/s  %s left",
-             label ? label : "", label ? "  " : "", 100 * t->progress, steps, t->epoch, t->loss, t->lr,
-             cli_count_text(rate, sizeof rate, t->tokens_per_second), left);
+    char line[256], bar[48] = "";
+    int detail = 2, len = training_text(line, sizeof line, label, t, detail);
     if (!p->terminal) {
         fprintf(stderr, "%s\n", line);
         return;
     }
-    int width = terminal_width(), room = width - 1 - (int)strlen(line) - 4;
-    char bar[48] = "";
+    int width = terminal_width();
+    while (len >= width && detail > 0) len = training_text(line, sizeof line, label, t, --detail);
+    int room = width - 1 - len - 4;
     if (room >= 8) draw_bar(bar, room > 30 ? 30 : room, t->progress);
     fprintf(stderr, "\r%s%s%.*s\033[K", bar, *bar ? " " : "", width - 1, line);
     fflush(stderr);
