@@ -2,8 +2,9 @@
 . "$(dirname "$0")/lib.sh"
 make_text 400 >text.txt
 make_text 40 >valid.txt
-small="--hidden 16 --layers 1 --batch 4 --seq-len 16 --threads 2"
+small="--hidden 16 --layers 1 --batch 4 --seq-len 16 --threads 1"
 mask 's/[0-9.]+[kM]? tokens\/s/N tokens\/s/; s/ in [0-9.]+s/ in TIME/; s/[0-9.]+s left/TIME left/; s/  [0-9.]+s$/  TIME/'
+mask 's/ {2,}/  /g'
 mask 's/-?[0-9]+\.[0-9]+(e-?[0-9]+)?/X/g; s/"(seconds|tokens_per_second)": [0-9]+/"\1": X/g'
 
 t "recur train lm text.txt -o m.safetensors --steps 40 --run run1 $small --quiet"
