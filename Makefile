@@ -4,6 +4,7 @@ PREFIX ?= /usr/local
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_ARGS ?=
 TEXT   ?=
+TIME   ?=
 
 ccache := $(shell command -v ccache 2>/dev/null)
 configure = cmake -G Ninja -S . -B $(BUILD) $(if $(ccache),-DCMAKE_C_COMPILER_LAUNCHER=$(ccache)) $(CMAKE_ARGS)
@@ -20,8 +21,8 @@ configure:
 build: configure
 	@cmake --build $(BUILD) -j $(JOBS)
 
-demo: ## install what is missing, build, train a character model for a few minutes (TEXT=FILE for your own text)
-	@BUILD="$(BUILD)" TEXT="$(TEXT)" JOBS="$(JOBS)" scripts/demo.sh
+demo: ## install what is missing, build, train a character model for a few minutes (TEXT=FILE, TIME=SECONDS)
+	@BUILD="$(BUILD)" TEXT="$(TEXT)" SECONDS_TO_TRAIN="$(TIME)" JOBS="$(JOBS)" scripts/demo.sh
 
 test: ## install what is missing, build and run every test
 	@scripts/deps.sh build test

@@ -41,10 +41,11 @@ fi
 seconds=$((limit - SECONDS - 15))
 [ $seconds -lt 200 ] || seconds=200
 [ $seconds -gt 60 ] || seconds=60 # a slow machine or line: late, but with a model worth looking at
+seconds=${SECONDS_TO_TRAIN:-$seconds}
 
 say "Training on $text ($(wc -c < "$text") bytes) for $seconds seconds"
 rm -rf demo/run # of an earlier demo
-"$build/recur" train lm "$text" --preset quick --time "${seconds}s" --run demo/run -o demo/model.safetensors
+"$build/recur" train lm "$text" --preset quick --valid-fraction 0.03 --time "${seconds}s" --run demo/run -o demo/model.safetensors
 
 say "Done after $SECONDS seconds: demo/model.safetensors (the model), demo/run (the log, checkpoints, TensorBoard events)"
 echo "Go on:  $build/recur predict demo/model.safetensors --prompt \"And \" --length 500 --temperature 0.7"

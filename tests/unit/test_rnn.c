@@ -290,6 +290,7 @@ static void states(void **state) {
     assert_string_equal(e.text, "state: row 3, expected 0 to 2");
     assert_int_equal(rc_state_copy(a, b, &e), RC_EINVAL);
     assert_int_equal(rc_state_copy_row(a, 0, b, 2, &e), RC_EINVAL);
+    rc_state_free(copy);
     assert_int_equal(rc_state_new(&copy, n.rnn, 0, &e), RC_EINVAL);
     assert_null(copy);
     rc_state_free(a), rc_state_free(b);
