@@ -21,7 +21,7 @@ typedef struct rc_train_options {
     double valid_fraction;    /* 0.1 */
     const char *vocab;        /* char | byte | word[:N] | bpe:N | FILE.json (tokenizer.json) */
     /* model */
-    const char *preset;       /* "", "quick", "good" */
+    const char *preset;       /* "", "quick", "good": a name only; rc_train_apply_preset puts its values in */
     const char *cell;
     int64_t layers, hidden, embedding /* 0 = hidden */, proj, depth;
     bool tied;

@@ -275,6 +275,9 @@ static rc_status train_batches(rc__lm_task *t, const rc_train_options *o, const 
     if (unknown)
         rc__train_say(hooks, "training text: %zu of %zu tokens are not in the vocabulary", unknown, t->n_train);
     t->per_epoch = (double)rc__batches_per_epoch(t->train);
+    if (rc_lm_get_options(t->m)->rnn.learn_initial_state && !o->no_carry && !o->full_bptt)
+        rc__train_say(
+            hooks, "learn-initial-state: learns only with --no-carry or --full-bptt; a carried state has no gradient");
     if (!o->no_carry && !o->full_bptt) s = rc_state_new(&t->state, rc_lm_rnn(t->m), bo.batch, e);
     return s;
 }

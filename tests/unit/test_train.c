@@ -8,12 +8,12 @@
 
 /* ---- an allocator that counts ------------------------------------------------------------------------------------ */
 
-static size_t allocations;
+static size_t allocations, fail_at; /* fail_at: the allocation that is refused, 0 = none */
 
 static void *counting(void *ctx, void *p, size_t old_size, size_t new_size) {
     (void)ctx;
     if (new_size == 0) return free(p), NULL;
-    allocations++;
+    if (++allocations == fail_at) return NULL;
     void *q = aligned_alloc(64, (new_size + 63) / 64 * 64);
     if (q && p) {
         memcpy(q, p, old_size < new_size ? old_size : new_size);
@@ -461,6 +461,33 @@ static void test_full_disk(void **state) {
     assert_int_equal(train_ok(&again, NULL).steps, 40); /* with room again it goes on */
 }
 
+/* Whatever allocation fails, the run ends with a status, and nothing is kept. */
+static void test_out_of_memory(void **state) {
+    (void)state;
+    rc_train_options o = small_options("memory");
+    o.steps = 2;
+    o.valid_every = 1;
+    o.average = "ema";
+    o.sample_length = 3;
+    size_t used = rc_memory_used(), before = allocations;
+    train_ok(&o, NULL);
+    size_t all = allocations - before, failed = 0;
+    assert_int_equal(rc_memory_used(), used);
+    for (size_t n = 1; n <= all; n += n < 60 ? 1 : 1 + all / 60) {
+        assert_int_equal(system("rm -rf memory"), 0);
+        rc_error e = {0};
+        rc_train_result r;
+        allocations = 0;
+        fail_at = n;
+        rc_status s = rc_train_lm(&o, NULL, &r, &e);
+        fail_at = 0;
+        if (s != RC_OK && (s != RC_ENOMEM || !e.text[0])) fail_msg("allocation %zu: %s: %s", n, rc_status_name(s), e.text);
+        failed += s != RC_OK;
+        if (rc_memory_used() != used) fail_msg("allocation %zu: %zu bytes are left", n, rc_memory_used() - used);
+    }
+    assert_true(failed > 60);
+}
+
 static void test_no_validation(void **state) {
     (void)state;
     rc_train_options o = small_options("blind");
@@ -636,6 +663,7 @@ int main(void) {
         cmocka_unit_test(test_divergence),
         cmocka_unit_test(test_time_budget),
         cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_no_validation),
         cmocka_unit_test(test_tiny_texts),
         cmocka_unit_test(test_fine_tuning),
