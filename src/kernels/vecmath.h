@@ -1,8 +1,8 @@
 /* vecmath.h - elementary functions as straight-line code, for loops that the compiler vectorises.
  *
  * In the reference build (RC_VECMATH_LIBM, or rc_real = double) these are libm's. Elsewhere float polynomials and rationals,
- * fitted by tools/vecmath_fit.py. NaN in gives NaN out. The greatest errors, which tests/unit/test_vecmath.c measures
- * over every float (with and without fused multiply-add), in units of the last place of the true result:
+ * fitted by tools/vecmath_fit.py. NaN in gives NaN out. The greatest errors, in units of the last place of the true result,
+ * with and without fused multiply-add; tests/unit/test_vecmath.c measures them over a sweep of all floats:
  *
  *   rc_vexp      1.2   0 below -103.98, +inf above 88.73
  *   rc_vexpm1    1.7   -1 below -17.4, +inf above 88.73

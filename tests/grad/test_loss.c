@@ -8,7 +8,7 @@ enum { T = 4, B = 3, V = 5, K = 6, F = 2 };
 static const int32_t lengths[B] = {3, 0, 4};
 static const int32_t classes[T * B] = {1, 4, 0, -100, 2, 3, 4, 0, 0, 1, 3, 2};   /* -100: ignored */
 static const int32_t padded[T * B] = {1, -7, 0, -100, 99, 3, 4, -1, 0, -5, 7, 2}; /* what lies beyond lengths is garbage */
-static const double weights[V] = {0.5, 2, 1, 0, 1.5}, positive[F] = {3, 0.5}, quantiles[3] = {0.1, 0.5, 0.9};
+static const double weights[V] = {0.5, 2, 1, 0, 2.2}, positive[F] = {3, 0.5}, quantiles[3] = {0.1, 0.5, 0.9};
 static double values[T * B * F], zero_one[T * B * F];
 
 typedef enum kind { CE, FUSED, FUSED_NO_BIAS, BCE, MSE, MAE, HUBER, QUANTILE } kind;
