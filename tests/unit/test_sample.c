@@ -242,6 +242,45 @@ static void large_vocabulary(void **state) {
     free(copy);
 }
 
+/* The ways for large k and flat distributions: the kept set is what the definition says. */
+static void borders_in_large_vocabularies(void **state) {
+    (void)state;
+    enum { N = 6000 };
+    static rc_real logits[N], p[N], x[N];
+    rc_rng g = rc_rng_make(8, 0);
+    for (int round = 0; round < 40; round++) {
+        double spread = round % 4; /* 0: all alike */
+        for (int i = 0; i < N; i++) logits[i] = (rc_real)(spread * rc_rng_normal(&g));
+        rc_sampler_options o = plain();
+        if (round % 2)
+            o.top_k = 1025 + (size_t)rc_rng_below(&g, 4000);
+        else
+            o.top_p = 0.05 + 0.949 * rc_rng_uniform(&g);
+        memcpy(p, logits, sizeof p);
+        memcpy(x, logits, sizeof x);
+        rc_sampler_options all = plain();
+        rc_sample(&all, p, N, -1, NULL, 0, &g); /* leaves the probabilities */
+        int32_t id = rc_sample(&o, x, N, -1, NULL, 0, &g);
+        double kept_mass = 0, total = 0, least_kept = 2, most_dropped = 0;
+        size_t kept = 0;
+        for (int i = 0; i < N; i++) {
+            total += (double)p[i];
+            if (x[i] > 0)
+                kept++, kept_mass += (double)p[i], least_kept = fmin(least_kept, (double)p[i]);
+            else
+                most_dropped = fmax(most_dropped, (double)p[i]);
+        }
+        assert_true(x[id] > 0 && least_kept >= most_dropped);
+        if (o.top_k)
+            assert_int_equal(kept, o.top_k);
+        else {
+            assert_true(kept_mass >= o.top_p * total * (1 - 1e-9));
+            assert_true(kept_mass - least_kept < o.top_p * total * (1 + 1e-9));
+        }
+        if (spread == 0) assert_true(x[kept - 1] > 0 && (kept == N || x[kept] == 0)); /* the lowest ids */
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(draws_follow_the_probabilities),
@@ -251,6 +290,7 @@ int main(void) {
         cmocka_unit_test(unknown_is_never_drawn),
         cmocka_unit_test(hostile_numbers),
         cmocka_unit_test(large_vocabulary),
+        cmocka_unit_test(borders_in_large_vocabularies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
