@@ -115,7 +115,7 @@ static const rc_option table[] = {
      "constant step exponential cosine one-cycle inverse-sqrt plateau", "KIND", "Optimization",
      "learning rate over the run"},
     {"warmup", 0, RC_OPT_INT, AT(warmup), 0, BIG, NULL, "N", "Optimization",
-     "steps until the full learning rate, a tenth of the run at most"},
+     "warm-up steps, at most a tenth of the run"},
     {"average", 0, RC_OPT_CHOICE, AT(average), 0, 0, "none ema swa", "KIND", "Optimization",
      "average of the weights, used to validate, sample and save"},
     {"average-decay", 0, RC_OPT_REAL, AT(average_decay), 0, 0.9999999, NULL, "X", "Optimization",
