@@ -45,6 +45,11 @@ rc_status rc_lm_grow(rc_lm **m, uint64_t seed, rc_error *e);
 rc_var *rc_lm_loss(rc_tape *t, const rc_lm *m, const int32_t *ids, const int32_t *targets, size_t seq_len, size_t batch,
                    rc_state *state, double *nll_sum, size_t *count);
 
+/* Trains a large softmax on a part of the vocabulary: from now on rc_lm_loss, while the tape is training, runs over the
+ * batch's targets and `samples` words drawn by the counts of ids (n tokens of this vocabulary), corrected so that the full sum
+ * is what is expected (Jean et al. 2015). Evaluation is not changed. samples 0 ends it. Call before gradients are there. */
+rc_status rc_lm_sample_softmax(rc_lm *m, size_t samples, const int32_t *ids, size_t n, rc_error *e);
+
 /* One step for each row of the state: ids (batch) -> logits (batch, V). Nothing is allocated after the first call on a
  * state; m is only read, so that different states may step at once. RC_EINVAL: an id outside the vocabulary. */
 rc_status rc_lm_step(const rc_lm *m, rc_state *s, const int32_t *ids, rc_real *logits, rc_error *e);

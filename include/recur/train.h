@@ -41,6 +41,7 @@ typedef struct rc_train_options {
     const char *average;      /* none | ema | swa */
     double average_decay;
     int64_t batch, seq_len, accumulate;
+    int64_t softmax_samples;  /* 0 = the whole vocabulary */
     bool full_bptt;           /* each row is one document (line); no truncation */
     bool no_carry;            /* state is reset for each segment */
     /* budget */

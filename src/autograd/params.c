@@ -228,6 +228,18 @@ size_t rc_params_freeze(rc_params *ps, const char *pattern) {
     return n;
 }
 
+rc_status rc_param_set_sparse(rc_param *p, bool sparse, rc_error *e) {
+    if (sparse && p->ndim != 2) return rc_fail(e, RC_EINVAL, "parameter %s: only a matrix can be row-sparse", p->name);
+    p->sparse = sparse;
+    if (sparse && !p->rows && !make_rows(p)) {
+        drop_rows(p);
+        p->sparse = false;
+        return rc_fail(e, RC_ENOMEM, "parameter %s: out of memory for %zu rows", p->name, p->dim[0]);
+    }
+    if (!sparse) drop_rows(p);
+    return RC_OK;
+}
+
 void rc_param_touch(rc_param *p, size_t row) {
     if (!p->rows || row >= p->dim[0] || p->row_used[row]) return;
     p->row_used[row] = 1;

@@ -140,6 +140,7 @@ void rc_lm_free(rc_lm *m) {
     rc_params_free(m->params);
     rc_vocab_free(m->vocab);
     rc__strfree(m->provenance);
+    rc__lm_sampling_free(m->sampling);
     rc__free(m, sizeof *m);
 }
 
@@ -190,6 +191,8 @@ rc_var *rc_lm_loss(rc_tape *t, const rc_lm *m, const int32_t *ids, const int32_t
     rc_var *h = layers(t, m, table, ids, seq_len, batch, state);
     if (m->adapter) h = rc_linear(t, h, rc_param_var(t, m->adapter), NULL);
     h = drop(t, m, h, m->opt.dropout_output);
+    if (m->sampling && rc_tape_get_mode(t).training)
+        return rc__lm_sampled_loss(t, m, h, targets, seq_len * batch, nll_sum, count);
     rc_var *w = m->opt.tied ? table : rc_param_var(t, m->head);
     return rc_linear_cross_entropy(t, h, w, rc_param_var(t, m->bias), targets, NULL, nll_sum, count);
 }

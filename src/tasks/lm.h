@@ -3,6 +3,8 @@
 #define RC_LM_INTERNAL_H
 #include "recur/lm.h"
 
+typedef struct rc__lm_sampling rc__lm_sampling;
+
 /* Letters in these files: T seq_len, B batch, V vocabulary, E embedding_size, W width of the softmax's input. */
 struct rc_lm {
     rc_lm_options opt; /* every default resolved; opt.rnn.cell is the static name of the cell table */
@@ -16,6 +18,7 @@ struct rc_lm {
     rc_param *head;      /* head.weight (V, W); the embedding itself when tied */
     rc_param *bias;      /* head.bias (V) */
     char *provenance;    /* JSON object, rc__strdup; NULL = "{}" */
+    rc__lm_sampling *sampling; /* of the softmax while training; NULL = the whole vocabulary */
 };
 
 /* The network for vocab_size entries with every parameter named and shaped, and none allocated: a file's shapes are
@@ -30,4 +33,8 @@ rc_status rc__lm_advance(const rc_lm *m, rc_tape *t, rc_state *state, const int3
 /* rc_lm_eval on n ids of this model's vocabulary; only nll, tokens and seconds of *out are set. n >= 2 (RC_EDATA). */
 rc_status rc__lm_eval_ids(rc_lm *m, const int32_t *ids, size_t n, const rc_lm_eval_options *opt, rc_lm_score *out,
                           rc_error *e);
+/* lm_sampled.c: the training loss over a part of the vocabulary; h (..., W), targets (n). */
+rc_var *rc__lm_sampled_loss(rc_tape *t, const rc_lm *m, rc_var *h, const int32_t *targets, size_t n, double *nll_sum,
+                            size_t *count);
+void rc__lm_sampling_free(rc__lm_sampling *s);
 #endif

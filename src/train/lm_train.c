@@ -274,6 +274,13 @@ static rc_status train_batches(rc__lm_task *t, const rc_train_options *o, const 
         rc__train_say(hooks, "the text is short: %zu rows at once instead of %lld", bo.batch, (long long)o->batch);
     if (unknown)
         rc__train_say(hooks, "training text: %zu of %zu tokens are not in the vocabulary", unknown, t->n_train);
+    if (o->softmax_samples) {
+        const int32_t *ids = o->full_bptt ? t->train_docs.ids : t->train_ids;
+        s = rc_lm_sample_softmax(t->m, (size_t)o->softmax_samples, ids, t->n_train, e);
+        if (s != RC_OK) return s;
+        rc__train_say(hooks, "softmax: trained on the batch's words and %lld drawn of %zu; its loss is an estimate",
+                      (long long)o->softmax_samples, rc_vocab_size(v));
+    }
     t->per_epoch = (double)rc__batches_per_epoch(t->train);
     if (rc_lm_get_options(t->m)->rnn.learn_initial_state && !o->no_carry && !o->full_bptt)
         rc__train_say(
