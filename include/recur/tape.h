@@ -93,7 +93,7 @@ rc_real *rc_params_grads(const rc_params *ps);
 void rc_params_zero_grad(rc_params *ps);
 /* Sets frozen on every parameter whose name matches the shell pattern (fnmatch); returns how many. */
 size_t rc_params_freeze(rc_params *ps, const char *pattern);
-/* Makes a matrix row-sparse after rc_params_build, or dense again; its gradient must be clear. */
+/* Makes a matrix row-sparse after rc_params_build, or dense again; clears its gradient. */
 rc_status rc_param_set_sparse(rc_param *p, bool sparse, rc_error *e);
 /* Notes that row r of a sparse parameter has a gradient. Not for concurrent use on one parameter. */
 void rc_param_touch(rc_param *p, size_t row);

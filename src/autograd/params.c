@@ -230,6 +230,7 @@ size_t rc_params_freeze(rc_params *ps, const char *pattern) {
 
 rc_status rc_param_set_sparse(rc_param *p, bool sparse, rc_error *e) {
     if (sparse && p->ndim != 2) return rc_fail(e, RC_EINVAL, "parameter %s: only a matrix can be row-sparse", p->name);
+    if (p->g) memset(p->g, 0, p->len * sizeof *p->g);
     p->sparse = sparse;
     if (sparse && !p->rows && !make_rows(p)) {
         drop_rows(p);

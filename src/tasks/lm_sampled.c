@@ -1,9 +1,10 @@
 /* lm_sampled.c - training a large softmax on a part of the vocabulary (Jean et al. 2015, arXiv:1412.2007, section 3).
  *
  * A step's softmax runs over a set S: the targets of the batch and `samples` draws from q, where q_j is proportional to
- * count_j^0.75 (Mikolov et al. 2013). Had every word the same chance of being in S, leaving words out would only scale the
- * sum; so each logit is corrected by -log P(j in S), with P(j in S) = 1 - (1 - u_j)^n (1 - q_j)^samples for n targets that
- * are taken as draws from the unigram u. Then sum_{j in S} exp(logit_j) / P(j in S) has the full sum as its expectation.
+ * count_j^0.75 (Mikolov et al. 2013). Given S, the target is j with probability proportional to p_j P(S | j), and since j
+ * is in S for sure when it is the target, P(S | j) is a constant over P(j in S). So cross-entropy over S of the logits
+ * minus log P(j in S) has its optimum where the full one has (its value is another). P(j in S) = 1 - (1 - u_j)^n
+ * (1 - q_j)^samples for n targets that are taken as draws from the unigram u.
  * Validation, evaluation and the model file know nothing of this.
  */
 #include <math.h>
