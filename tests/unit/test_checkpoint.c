@@ -113,6 +113,28 @@ static void test_resume_words(void **state) {
     compare_stopped(o, "words", r.steps / 2);
 }
 
+/* A table large enough that its gradient is kept by rows. */
+static void test_resume_sparse(void **state) {
+    (void)state;
+    static const char *const many[] = {"many.txt"};
+    rc_rng r = rc_rng_make(3, 0);
+    FILE *f = fopen("many.txt", "w");
+    for (int i = 0; i < 9000; i++)
+        fprintf(f, "w%d%c", (int)(rc_rng_below(&r, 50) * rc_rng_below(&r, 60)), i % 9 ? ' ' : '\n');
+    fclose(f);
+    rc_train_options o = small_options(NULL);
+    o.files = many;
+    o.vocab = "word";
+    o.dropout_embedding = 0.1;
+    o.average = "ema";
+    o.accumulate = 2;
+    compare_stopped(o, "sparse", 22);
+    rc_lm *m;
+    assert_int_equal(rc_lm_load(&m, "sparse-cut/model.safetensors", NULL), RC_OK);
+    assert_true(rc_params_find(rc_lm_params(m), "embedding.weight")->sparse);
+    rc_lm_free(m);
+}
+
 static void test_resume_source(void **state) {
     (void)state;
     static const char *const source[] = {"copy:T=5,n=3,k=4"};
@@ -219,11 +241,11 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resume_plain),    cmocka_unit_test(test_resume_everything),
-        cmocka_unit_test(test_resume_swa_gru),  cmocka_unit_test(test_resume_documents),
-        cmocka_unit_test(test_resume_words),    cmocka_unit_test(test_resume_source),
-        cmocka_unit_test(test_metrics_trimmed), cmocka_unit_test(test_longer_budget),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_resume_plain),   cmocka_unit_test(test_resume_everything),
+        cmocka_unit_test(test_resume_swa_gru), cmocka_unit_test(test_resume_documents),
+        cmocka_unit_test(test_resume_words),   cmocka_unit_test(test_resume_source),
+        cmocka_unit_test(test_resume_sparse),  cmocka_unit_test(test_metrics_trimmed),
+        cmocka_unit_test(test_longer_budget),  cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, leave_work);
 }
