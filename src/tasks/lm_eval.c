@@ -164,17 +164,24 @@ rc_status rc__lm_eval_ids(rc_lm *m, const int32_t *ids, size_t n, const rc_lm_ev
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
+/* Words are separated, so that the first one ends where its text does; of an unknown one only the shape is known. */
+static size_t first_word_bytes(const rc_vocab *v, int32_t id, const char *text, size_t len) {
+    size_t n = 0;
+    const char *word = rc_vocab_entry(v, id, &n);
+    const char *hit = id == rc_vocab_unk(v) ? NULL : memmem(text, len, word, n);
+    if (hit) return (size_t)(hit - text) + n;
+    for (n = 0; n < len && is_space(text[n]);) n++;
+    while (n < len && !is_space(text[n])) n++;
+    return n;
+}
+
 /* Bytes of text that the first token, which is not scored, covers. */
 static size_t first_token_bytes(const rc_vocab *v, int32_t id, const char *text, size_t len) {
     size_t n = 0;
     uint32_t cp;
     switch (rc_vocab_get_kind(v)) {
     case RC_VOCAB_CHAR: n = rc__utf8_decode(text, len, &cp); break;
-    case RC_VOCAB_WORD:
-        while (n < len && is_space(text[n]) && text[n] != '\n') n++;
-        if (id == rc_vocab_eos(v)) return n < len ? n + 1 : n;
-        while (n < len && !is_space(text[n])) n++;
-        break;
+    case RC_VOCAB_WORD: n = first_word_bytes(v, id, text, len); break;
     case RC_VOCAB_BYTE:
     case RC_VOCAB_BPE: (void)rc_vocab_entry(v, id, &n); break;
     }

@@ -1,5 +1,6 @@
 /* The language model: parameters, loss, single steps, growth. */
 #include "lm_helper.h"
+#include <pthread.h>
 
 static const char text[] = "the quick brown fox jumps over the lazy dog. pack my box with five dozen liquor jugs.";
 
@@ -209,6 +210,48 @@ static void steps_allocate_nothing(void **unused) {
     rc_lm_free(m);
 }
 
+/* Four streams on one model, each in a thread of its own, from the first step on. */
+typedef struct stream {
+    const rc_lm *m;
+    rc_state *s;
+    rc_real *logits;
+    int32_t first;
+    rc_status status;
+} stream;
+static void *run_stream(void *ctx) {
+    stream *x = ctx;
+    size_t V = rc_vocab_size(rc_lm_vocab(x->m));
+    for (int32_t i = 0; i < 50 && x->status == RC_OK; i++) {
+        int32_t id = (x->first + i * 3) % (int32_t)V;
+        x->status = rc_lm_step(x->m, x->s, &id, x->logits, NULL);
+    }
+    return NULL;
+}
+static void streams_run_at_once(void **unused) {
+    (void)unused;
+    rc_lm_options o = small_options("lstm");
+    rc_lm *m = model_of("char", text, &o);
+    size_t V = rc_vocab_size(rc_lm_vocab(m));
+    stream x[8] = {0};
+    pthread_t thread[4];
+    for (int i = 0; i < 8; i++) {
+        x[i] = (stream){.m = m, .first = i % 4, .logits = malloc(V * sizeof(rc_real))};
+        OK(rc_state_new(&x[i].s, rc_lm_rnn(m), 1, &E));
+    }
+    for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&thread[i], NULL, run_stream, &x[i]), 0);
+    for (int i = 0; i < 4; i++) pthread_join(thread[i], NULL);
+    for (int i = 4; i < 8; i++) run_stream(&x[i]);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(x[i].status, RC_OK);
+        assert_memory_equal(x[i].logits, x[i + 4].logits, V * sizeof(rc_real));
+    }
+    for (int i = 0; i < 8; i++) {
+        rc_state_free(x[i].s);
+        free(x[i].logits);
+    }
+    rc_lm_free(m);
+}
+
 static void growth(void **unused) {
     (void)unused;
     rc_lm_options o = small_options("lstm");
@@ -276,6 +319,7 @@ int main(void) {
         cmocka_unit_test(whole_chunks_steps),
         cmocka_unit_test(rows_of_a_step_are_independent),
         cmocka_unit_test(steps_allocate_nothing),
+        cmocka_unit_test(streams_run_at_once),
         cmocka_unit_test(growth),
         cmocka_unit_test(memory_runs_out),
     };

@@ -64,6 +64,9 @@ static void uniform_model(void **unused) {
     assert_int_equal(s.tokens, 3);
     assert_int_equal(s.bytes, 9); /* what the first newline's token covers is not scored */
     assert_close(s.word_perplexity, s.perplexity, 1e-12);
+    s = eval(m, " dog the cat\n", NULL); /* an unknown first word is not scored either */
+    assert_int_equal(s.unknown, 0);
+    assert_int_equal(s.bytes, 9);
     rc_lm_free(m);
 }
 
