@@ -2,7 +2,7 @@
  *
  *  text      one table: validation loss, parameters, tokens/s for each cell
  *  sources   each source is an experiment of its own; a table of who solves what
- *  --gradient, --gradient-svg: norm of dLoss/dh(T-k) against the distance k on the longest source, which shows whether
+ *  --gradient, --gradient-svg: norm of dLoss/dstate(T-k) against the distance k on the longest source, which shows whether
  *            an error signal reaches back that far
  */
 #include <math.h>
@@ -23,10 +23,10 @@ struct compare_options {
 #define AT(field) offsetof(struct compare_options, field)
 static const rc_option own[] = {
     {"cells", 0, RC_OPT_STRING, AT(cells), 0, 0, NULL, "LIST", "Compare", "cells with commas between, or all"},
-    {"gradient", 0, RC_OPT_CHOICE, AT(gradient), 0, 0, "none initial trained", "WHEN", "Compare",
-     "gradient norm against distance in time, of the untrained or the trained nets (sources only)"},
+    {"gradient", 0, RC_OPT_CHOICE, AT(gradient), 0, 0, "none initial trained both", "WHEN", "Compare",
+     "gradient norm against distance in time, of the nets before or after training (sources only)"},
     {"gradient-svg", 0, RC_OPT_PATH_OUT, AT(gradient_svg), 0, 0, NULL, "FILE", "Compare",
-     "draw it; --gradient initial unless given"},
+     "draw it; --gradient both unless given"},
 };
 
 /* The options of train that make sense for several models at once. */
@@ -67,15 +67,11 @@ static rc_status settle(cli_args *a, rc_error *e) {
     if (a->help || (s = cli_check_task(a, e))) return s;
     if (o->train.n_files == 0)
         return rc_fail(e, RC_EINVAL, "expected FILE... or sources such as adding:T=50 adding:T=100");
+    if ((s = cli_check_data(&o->train, e))) return s;
     size_t sources = 0;
-    for (size_t i = 0; i < o->train.n_files; i++) {
-        if (cli_is_source(o->train.files[i]))
-            sources++;
-        else if ((s = cli_check_input("data", o->train.files[i], e)))
-            return s;
-    }
+    for (size_t i = 0; i < o->train.n_files; i++) sources += cli_is_source(o->train.files[i]);
     if (sources && sources < o->train.n_files) return rc_fail(e, RC_EINVAL, "expected files or sources, found both");
-    if (o->gradient_svg && !cli_is_given(a, "gradient")) o->gradient = "initial";
+    if (o->gradient_svg && !cli_is_given(a, "gradient")) o->gradient = "both";
     if (!sources && strcmp(o->gradient, "none") != 0)
         return rc_fail(e, RC_EINVAL, "--gradient needs a source such as adding:T=200, found text");
     return RC_OK;
@@ -111,11 +107,12 @@ struct outcome {
     bool done, diverged;
 };
 
+/* Of one cell before (0) and after (1) training; norms NULL when not wanted. */
 struct flow {
-    const char *cell;
-    double *norms;
+    double *norms[2];
     size_t n;
 };
+static const char *const flow_when[2] = {"initial", "trained"};
 
 struct job {
     const struct compare_options *o;
@@ -132,7 +129,8 @@ struct job {
 
 static void on_message(void *ctx, const char *line) {
     struct job *j = ctx;
-    cli_progress_line(&j->progress, "%s: %s", j->label, line);
+    if (j->o->train.run || strncmp(line, "run folder:", 11) != 0) /* of a folder that will not stay */
+        cli_progress_line(&j->progress, "%s: %s", j->label, line);
 }
 
 static void on_step(void *ctx, const rc_train_progress *t) {
@@ -192,19 +190,24 @@ static const char *longest(const rc_train_options *o) {
     return best;
 }
 
+static bool wants_flow(const struct compare_options *o, int when) {
+    return strcmp(o->gradient, flow_when[when]) == 0 || strcmp(o->gradient, "both") == 0;
+}
+
 static rc_status measure_flow(struct job *j, rc_error *e) {
     j->flow_source = longest(&j->o->train);
-    for (size_t c = 0; c < j->n_cells; c++) {
-        rc_train_options o = j->o->train;
-        o.cell = j->cells[c];
-        o.files = &j->flow_source;
-        o.n_files = 1;
-        j->flow[c].cell = j->cells[c];
-        j->flow[c].norms = cli_alloc(MOST_DISTANCE * sizeof(double));
-        rc_status s = rc_gradient_flow(&o, strcmp(j->o->gradient, "trained") == 0, j->flow[c].norms, MOST_DISTANCE,
-                                       &j->flow[c].n, e);
-        if (s) return s;
-    }
+    for (int when = 0; when < 2; when++)
+        for (size_t c = 0; c < j->n_cells && wants_flow(j->o, when); c++) {
+            rc_train_options o = j->o->train;
+            o.cell = j->cells[c];
+            o.files = &j->flow_source;
+            o.n_files = 1;
+            j->flow[c].norms[when] = cli_alloc(MOST_DISTANCE * sizeof(double));
+            cli_progress_line(&j->progress, "%s %s: gradient %s training", o.cell, j->flow_source,
+                              when ? "after" : "before");
+            rc_status s = rc_gradient_flow(&o, when == 1, j->flow[c].norms[when], MOST_DISTANCE, &j->flow[c].n, e);
+            if (s) return s;
+        }
     return RC_OK;
 }
 
@@ -256,16 +259,17 @@ static void print_source_table(const struct job *j) {
             else if (o->r.solved)
                 cli_table_add(&t, "solved, %s", cli_time_text(text, sizeof text, o->r.seconds));
             else
-                cli_table_add(&t, "no, %.1f %%", 100 * o->r.accuracy);
+                cli_table_add(&t, "no, loss %.4f", o->r.best_valid_loss);
         }
     }
     cli_table_print(&t, stdout);
     cli_table_free(&t);
-    printf("solved: the time it took; no: the accuracy when the budget was used up\n");
+    printf("solved: the time it took; no: the loss when the budget was used up\n");
 }
 
 /* Distances 1, 2, 5, 10, 20, 50 ... and the last. */
-static void print_flow_table(const struct job *j) {
+static void print_flow_table(const struct job *j, int when) {
+    static const size_t digits[] = {1, 2, 5};
     char align[MOST_CELLS + 2] = "r";
     memset(align + 1, 'r', j->n_cells);
     align[j->n_cells + 1] = 0;
@@ -275,9 +279,8 @@ static void print_flow_table(const struct job *j) {
     for (size_t c = 0; c < j->n_cells; c++) cli_table_add(&t, "%s", j->cells[c]);
     for (size_t k = 0, step = 1, digit = 0; k < n;) {
         cli_table_add(&t, "%zu", k);
-        for (size_t c = 0; c < j->n_cells; c++) cli_table_add(&t, "%.2e", k < j->flow[c].n ? j->flow[c].norms[k] : 0.0);
+        for (size_t c = 0; c < j->n_cells; c++) cli_table_add(&t, "%.2e", j->flow[c].norms[when][k]);
         if (k + 1 == n) break;
-        static const size_t digits[] = {1, 2, 5};
         k = digits[digit] * step;
         if (++digit == 3) {
             digit = 0;
@@ -285,28 +288,36 @@ static void print_flow_table(const struct job *j) {
         }
         if (k >= n) k = n - 1;
     }
-    printf("\nnorm of dLoss/dh at a distance in time from the loss: %s, %s nets\n", j->flow_source,
-           strcmp(j->o->gradient, "trained") == 0 ? "trained" : "untrained");
+    printf("\nnorm of dLoss/dstate at a distance in time from the loss: %s, %s training\n", j->flow_source,
+           when ? "after" : "before");
     cli_table_print(&t, stdout);
     cli_table_free(&t);
 }
 
 static rc_status draw_flow(const struct job *j, rc_error *e) {
-    svg_series series[MOST_CELLS];
+    svg_series series[2 * MOST_CELLS];
+    char names[2 * MOST_CELLS][80], subtitle[256];
+    size_t n = 0;
+    bool both = strcmp(j->o->gradient, "both") == 0;
     double *x = cli_alloc(MOST_DISTANCE * sizeof *x);
-    char subtitle[256];
     for (size_t i = 0; i < MOST_DISTANCE; i++) x[i] = (double)i;
-    for (size_t c = 0; c < j->n_cells; c++) series[c] = (svg_series){j->cells[c], x, j->flow[c].norms, j->flow[c].n};
-    snprintf(subtitle, sizeof subtitle, "%s, %lld x %lld, %s", j->flow_source, (long long)j->o->train.layers,
+    for (int when = 1; when >= 0; when--)
+        for (size_t c = 0; c < j->n_cells && wants_flow(j->o, when); c++, n++) {
+            snprintf(names[n], sizeof names[n], "%s%s", j->cells[c], !both ? "" : when ? ", trained" : ", untrained");
+            series[n] = (svg_series){names[n], x, j->flow[c].norms[when], j->flow[c].n, c, both ? !when : c};
+        }
+    snprintf(subtitle, sizeof subtitle, "%s, %lld x %lld%s", j->flow_source, (long long)j->o->train.layers,
              (long long)j->o->train.hidden,
-             strcmp(j->o->gradient, "trained") == 0 ? "after training" : "before training");
+             both                  ? ""
+             : wants_flow(j->o, 1) ? ", after training"
+                                   : ", before training");
     svg_chart chart = {.title = "How far back the gradient reaches",
                        .subtitle = subtitle,
                        .x_label = "distance from the loss, time steps",
                        .y_label = "norm of the gradient of the state",
                        .log_y = true,
                        .series = series,
-                       .n_series = j->n_cells};
+                       .n_series = n};
     rc_status s = svg_write(j->o->gradient_svg, &chart, e);
     free(x);
     return s;
@@ -336,15 +347,18 @@ static void print_json(const struct job *j) {
     json_object_set_new(root, "threads", json_integer(rc_threads()));
     json_object_set_new(root, "results", results);
     if (j->flow_source) {
-        json_t *flow = json_object(), *cells = json_object();
-        for (size_t c = 0; c < j->n_cells; c++) {
-            json_t *norms = json_array();
-            for (size_t k = 0; k < j->flow[c].n; k++) json_array_append_new(norms, cli_json_real(j->flow[c].norms[k]));
-            json_object_set_new(cells, j->cells[c], norms);
+        json_t *flow = json_pack("{s:s}", "source", j->flow_source);
+        for (int when = 0; when < 2; when++) {
+            json_t *cells = json_object();
+            for (size_t c = 0; c < j->n_cells && wants_flow(j->o, when); c++) {
+                json_t *norms = json_array();
+                for (size_t k = 0; k < j->flow[c].n; k++)
+                    json_array_append_new(norms, cli_json_real(j->flow[c].norms[when][k]));
+                json_object_set_new(cells, j->cells[c], norms);
+            }
+            if (wants_flow(j->o, when)) json_object_set(flow, flow_when[when], cells);
+            json_decref(cells);
         }
-        json_object_set_new(flow, "source", json_string(j->flow_source));
-        json_object_set_new(flow, "when", json_string(j->o->gradient));
-        json_object_set_new(flow, "norms", cells);
         json_object_set_new(root, "gradient", flow);
     }
     cli_print_json(root);
@@ -388,11 +402,17 @@ static int run(cli_args *a) {
         print_json(&j);
     } else if (some) {
         sources ? print_source_table(&j) : print_text_table(&j);
-        if (!s && j.flow_source) print_flow_table(&j);
+        for (int when = 0; when < 2 && !s && j.flow_source; when++)
+            if (wants_flow(j.o, when)) print_flow_table(&j, when);
     }
-    for (size_t c = 0; c < j.n_cells; c++) free(j.flow[c].norms);
+    for (size_t c = 0; c < j.n_cells; c++) {
+        free(j.flow[c].norms[0]);
+        free(j.flow[c].norms[1]);
+    }
     free(j.outcome);
     if (!t->run) rmdir(j.folder);
+    if (s == RC_EINTERRUPTED) /* its own message names a run that is not kept */
+        rc_fail(&e, s, "interrupted; %s", some ? "what was finished is above" : "nothing was finished");
     return s ? cli_fail(a->command, &e) : CLI_DONE;
 }
 
@@ -406,7 +426,8 @@ const cli_command cmd_compare = {
             "each; 60 seconds unless given), and prints what each reached.\n\n"
             "With sources such as adding:T=100 each source is an experiment; the table tells which cell solves which. "
             "--gradient adds the norm of the loss's gradient at the state against the distance in time, on the longest "
-            "source: where it vanishes, a cell cannot learn.",
+            "source, before and after training (for which each cell is trained once more): where it vanishes, a cell "
+            "cannot learn.",
     .examples = "compare lm book.txt --cells rnn,lstm,gru --time 60s\n"
                 "compare lm adding:T=50 adding:T=100 --cells rnn,lstm,gru --hidden 64 --layers 1 --time 60s\n"
                 "compare lm adding:T=200 --cells rnn,lstm,gru --steps 100 --gradient-svg gradient.svg",

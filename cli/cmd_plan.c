@@ -43,24 +43,23 @@ static rc_status settle(cli_args *a, rc_error *e) {
     rc_status s = cli_settle_training(a, &o->train, e);
     if (s || a->help || (s = cli_check_task(a, e))) return s;
     if (o->train.n_files == 0) return rc_fail(e, RC_EINVAL, "expected FILE...: the text that training would read");
-    for (size_t i = 0; i < o->train.n_files; i++)
-        if (!cli_is_source(o->train.files[i]) && (s = cli_check_input("data", o->train.files[i], e))) return s;
-    return RC_OK;
+    return cli_check_data(&o->train, e);
 }
 
 static void print_plan(const rc_plan *p, const rc_train_options *o) {
     char text[32], other[32];
-    printf("vocabulary   %zu entries\n", p->vocab_size);
-    printf("data         %zu tokens to train on, %zu to validate\n", p->train_tokens, p->valid_tokens);
+    if (p->vocab_size) printf("vocabulary   %zu entries\n", p->vocab_size);
+    if (p->train_tokens)
+        printf("data         %zu tokens to train on, %zu to validate\n", p->train_tokens, p->valid_tokens);
     printf("model        %s, %lld x %lld: %zu parameters\n", o->cell, (long long)o->layers, (long long)o->hidden,
            p->parameters);
     printf("memory       %s:", cli_bytes_text(text, sizeof text, (double)p->bytes_total));
-    printf(" parameters %s,", cli_bytes_text(text, sizeof text, (double)p->bytes_parameters));
-    printf(" optimizer and gradients %s,", cli_bytes_text(text, sizeof text, (double)p->bytes_optimizer));
+    printf(" parameters and gradients %s,", cli_bytes_text(text, sizeof text, (double)p->bytes_parameters));
+    printf(" optimizer and averages %s,", cli_bytes_text(text, sizeof text, (double)p->bytes_optimizer));
     printf(" activations %s\n", cli_bytes_text(text, sizeof text, (double)p->bytes_activations));
     printf("speed        %s tokens/s, measured\n", cli_count_text(text, sizeof text, p->tokens_per_second));
+    if (p->seconds_per_epoch <= 0 || p->steps_per_epoch == 0) return; /* a source has no end */
     printf("epoch        %zu steps, %s\n", p->steps_per_epoch, cli_time_text(text, sizeof text, p->seconds_per_epoch));
-    if (p->seconds_per_epoch <= 0 || p->steps_per_epoch == 0) return;
     if (o->time > 0)
         printf("--time %s: %.2f epochs, about %s steps\n", cli_time_text(text, sizeof text, o->time),
                o->time / p->seconds_per_epoch,

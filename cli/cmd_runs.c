@@ -159,7 +159,7 @@ static void add_differences(cli_table *t, json_t **config, size_t n) {
     json_t *v;
     json_object_foreach(keys, key, v) {
         json_t *first = json_object_get(config[0], key);
-        bool same = true, own_name = strcmp(key, "run") == 0 || strcmp(key, "out") == 0;
+        bool same = true, own_name = strstr(" run out quiet json ", key) != NULL;
         for (size_t i = 1; i < n && same; i++) {
             json_t *other = json_object_get(config[i], key);
             same = first == other || (first && other && json_equal(first, other));

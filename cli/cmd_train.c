@@ -2,17 +2,40 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "training.h"
 
+static const char *const sources[] = {"adding", "copy", "temporal-order", "count"};
+enum { SOURCES = sizeof sources / sizeof *sources };
+
 /* Sources that need no file, such as adding:T=200. */
 bool cli_is_source(const char *word) {
-    static const char *const sources[] = {"adding", "copy", "temporal-order", "count"};
-    for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+    for (size_t i = 0; i < SOURCES; i++) {
         size_t n = strlen(sources[i]);
         if (strncmp(word, sources[i], n) == 0 && (word[n] == ':' || word[n] == 0)) return true;
     }
     return false;
+}
+
+/* Files of text that can be read, or sources. */
+rc_status cli_check_data(const rc_train_options *o, rc_error *e) {
+    for (size_t i = 0; i < o->n_files; i++) {
+        const char *word = o->files[i], *colon = strchr(word, ':');
+        if (cli_is_source(word)) continue;
+        rc_status s = cli_check_input("data", word, e);
+        if (s && colon && access(word, F_OK) != 0) { /* meant as a source? */
+            char name[32];
+            snprintf(name, sizeof name, "%.*s", (int)(colon - word < 31 ? colon - word : 31), word);
+            const char *near = cli_suggest(sources, SOURCES, name);
+            return rc_fail(e, RC_EIO,
+                           near ? "data: %s: no such file; did you mean the source %s%s?"
+                                : "data: %s: no such file, and no such source (adding, copy, temporal-order, count)",
+                           word, near, colon);
+        }
+        if (s) return s;
+    }
+    return RC_OK;
 }
 
 /* The first word of `train`, `plan` and `compare` is a task. Fails with what exists. */
@@ -46,8 +69,7 @@ static rc_status settle(cli_args *a, rc_error *e) {
     if (o->n_files == 0 && !o->resume)
         return rc_fail(e, RC_EINVAL,
                        "expected FILE...: text to learn from (- is standard input), or a source such as adding:T=100");
-    for (size_t i = 0; i < o->n_files; i++)
-        if (!cli_is_source(o->files[i]) && (s = cli_check_input("data", o->files[i], e))) return s;
+    if ((s = cli_check_data(o, e))) return s;
     if (!o->out && !o->resume && !(o->n_files && cli_is_source(o->files[0])))
         return rc_fail(e, RC_EINVAL, "expected -o MODEL: the file that the trained model is written to");
     return RC_OK;
@@ -84,7 +106,8 @@ static void print_resume(const rc_train_result *r) {
 static void print_result(const rc_train_result *r) {
     char count[24], time[24], rate[24];
     if (isfinite(r->accuracy))
-        printf("accuracy    %.2f %%: %s\n", 100 * r->accuracy, r->solved ? "solved" : "not solved");
+        printf("result      %s: loss %.4f, accuracy %.2f %%\n", r->solved ? "solved" : "not solved", r->best_valid_loss,
+               100 * r->accuracy);
     else if (isfinite(r->valid_loss))
         printf("validation  %.4f nats a token, perplexity %.3f: one pass of the model over the validation text\n",
                r->valid_loss, exp(r->valid_loss));

@@ -77,7 +77,7 @@ static int training_text(char *line, size_t cap, const char *label, const rc_tra
         snprintf(steps, sizeof steps, "%llu/%llu", (unsigned long long)t->step, (unsigned long long)t->steps);
     else
         snprintf(steps, sizeof steps, "%llu", (unsigned long long)t->step);
-    if (detail > 1) snprintf(epoch, sizeof epoch, "  epoch %.2f", t->epoch);
+    if (detail > 1 && t->epoch > 0) snprintf(epoch, sizeof epoch, "  epoch %.2f", t->epoch);
     if (detail > 0) snprintf(lr, sizeof lr, "  lr %.2g", t->lr);
     if (t->seconds_left >= 0) cli_time_text(left, sizeof left, t->seconds_left);
     return snprintf(line, cap, "%s%s%3.0f%%  step %s%s  loss %.4f%s  %s tokens/s  %s left", label ? label : "",
@@ -109,7 +109,7 @@ void cli_progress_training(cli_progress *p, const char *label, const rc_train_pr
 
 /* A few lines are enough to see it getting better; the run folder keeps the whole. */
 void cli_progress_sample(cli_progress *p, uint64_t step, const char *text, size_t len) {
-    enum { LINES = 6 };
+    enum { LINES = 4 };
     if (p->quiet) return;
     char *clean = cli_clean_text(text, len), *line = clean;
     cli_progress_line(p, "sample at step %llu:", (unsigned long long)step);

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { W = 760, H = 460, LEFT = 84, RIGHT = 150, TOP = 64, BOTTOM = 60 };
+enum { W = 800, H = 460, LEFT = 84, RIGHT = 190, TOP = 64, BOTTOM = 60 };
 
 static const char *const colors[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                      "#e69f00", "#56b4e9", "#000000", "#8c6d31"};
@@ -109,10 +109,11 @@ static void draw_y(FILE *f, const axis *y) {
 }
 
 /* A point below the axis (an underflown gradient) lies on its edge; a zero ends the line there. */
-static void draw_line(FILE *f, const svg_series *s, size_t k, const axis *x, const axis *y) {
+static void draw_line(FILE *f, const svg_series *s, const axis *x, const axis *y) {
     bool pen = false;
-    fprintf(f, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\" stroke-linejoin=\"round\"", colors[k % N_COLORS]);
-    if (*dashes[k % N_DASHES]) fprintf(f, " stroke-dasharray=\"%s\"", dashes[k % N_DASHES]);
+    fprintf(f, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\" stroke-linejoin=\"round\"",
+            colors[s->color % N_COLORS]);
+    if (*dashes[s->dash % N_DASHES]) fprintf(f, " stroke-dasharray=\"%s\"", dashes[s->dash % N_DASHES]);
     fputs(" d=\"", f);
     for (size_t i = 0; i < s->n; i++) {
         if (!usable(s->x[i], x->log) || !usable(s->y[i], y->log)) {
@@ -127,12 +128,13 @@ static void draw_line(FILE *f, const svg_series *s, size_t k, const axis *x, con
 
 static void draw_legend(FILE *f, const svg_chart *c) {
     for (size_t k = 0; k < c->n_series; k++) {
+        const svg_series *s = &c->series[k];
+        const char *dash = dashes[s->dash % N_DASHES];
         double y = TOP + 12 + 20 * (double)k, x = W - RIGHT + 16;
-        fprintf(f,
-                "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"2\" "
-                "stroke-dasharray=\"%s\"/>\n",
-                x, y - 4, x + 28, y - 4, colors[k % N_COLORS], *dashes[k % N_DASHES] ? dashes[k % N_DASHES] : "none");
-        text(f, x + 34, y, "", c->series[k].name);
+        fprintf(f, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-width=\"2\" ", x, y - 4,
+                x + 28, y - 4, colors[s->color % N_COLORS]);
+        fprintf(f, "stroke-dasharray=\"%s\"/>\n", *dash ? dash : "none");
+        text(f, x + 34, y, "", s->name);
     }
 }
 
@@ -154,7 +156,7 @@ static void draw(FILE *f, const svg_chart *c) {
     fprintf(f, "<g transform=\"translate(24 %.1f) rotate(-90)\">", (TOP + H - BOTTOM) / 2.0);
     text(f, 0, 0, "text-anchor=\"middle\"", c->y_label);
     fputs("</g>\n", f);
-    for (size_t k = 0; k < c->n_series; k++) draw_line(f, &c->series[k], k, &x, &y);
+    for (size_t k = 0; k < c->n_series; k++) draw_line(f, &c->series[k], &x, &y);
     draw_legend(f, c);
     fputs("</svg>\n", f);
 }

@@ -8,6 +8,7 @@ typedef struct svg_series {
     const char *name;
     const double *x, *y; /* n points; a point that is not finite (or not positive on a log axis) is a gap */
     size_t n;
+    size_t color, dash; /* dash 0 is a solid line */
 } svg_series;
 
 typedef struct svg_chart {

@@ -5,6 +5,8 @@
 #include "cli.h"
 
 bool cli_is_source(const char *word); /* "adding:T=200" and the like: needs no file */
+/* Every file can be read; a misspelt source is told as such. */
+rc_status cli_check_data(const rc_train_options *o, rc_error *e);
 rc_status cli_check_task(const cli_args *a, rc_error *e);
 /* Applies the preset and points o->files at the words after the task. */
 rc_status cli_settle_training(cli_args *a, rc_train_options *o, rc_error *e);
