@@ -217,6 +217,18 @@ static void roff_option(FILE *f, const rc_option *o, const char *value) {
     free(text);
 }
 
+/* plan and compare take train's options too: the page says so once instead of listing them three times. */
+static void man_drop_train(cli_args *a) {
+    static rc_option own[16];
+    size_t n_train, n = 0;
+    const rc_option *train = rc_train_option_table(&n_train);
+    if (a->table == train || !a->command->tasks) return;
+    for (size_t i = 0; i < a->n_table && n < sizeof own / sizeof *own; i++)
+        if (!rc_option_find(train, n_train, a->table[i].name)) own[n++] = a->table[i];
+    a->table = own;
+    a->n_table = n;
+}
+
 void cli_print_man(FILE *f) {
     fprintf(f, ".TH RECUR 1 \"\" \"recur %s\" \"User Commands\"\n", RC_VERSION);
     fputs(".SH NAME\nrecur \\- train, evaluate, run and explain recurrent sequence models\n.SH SYNOPSIS\n", f);
@@ -241,6 +253,7 @@ void cli_print_man(FILE *f) {
             fputc('\n', f);
             p += n + (end ? 2 : 0);
         }
+        man_drop_train(&a);
         for (size_t i = 0; i < a.n_table; i++) {
             if (!first_of_group(a.table, i)) continue;
             fprintf(f, ".SS \"%s\"\n", a.table[i].group);
