@@ -4,10 +4,10 @@
  * We read those pipelines that one of our vocabularies does exactly, and refuse any other by the name of the field. */
 #include <string.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "data/utf8.h"
 #include "data/vocab_json.h"
-#include "formats/json.h"
 
 /* The splits that only we write: they say exactly what our char and word vocabularies do. */
 static const char each_character[] = "[\\s\\S]";

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "data/utf8.h"
-#include "formats/json.h"
 
 rc_status rc__at(rc_status s, const char *where, rc_error *e) {
     if (s == RC_OK || !e) return s;

@@ -10,8 +10,8 @@
 #include "formats/safetensors.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
-#include "formats/json.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

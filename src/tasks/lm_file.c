@@ -6,8 +6,8 @@
  * Reading believes nothing before it is checked: the document's keys and ranges, then every tensor's name and shape
  * against the network those options describe, and only then is memory for the weights allocated.
  */
+#include "base/json.h"
 #include "base/mem.h"
-#include "formats/json.h"
 #include "formats/params_file.h"
 #include "tasks/lm.h"
 #include <assert.h>

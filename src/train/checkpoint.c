@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/mem.h"
-#include "formats/json.h"
 #include "formats/params_file.h"
 #include "train/loop.h"
 

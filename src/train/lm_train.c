@@ -7,8 +7,8 @@
 #include "autograd/tape_internal.h"
 #include "base/file.h"
 
+#include "base/json.h"
 #include "base/mem.h"
-#include "formats/json.h"
 #include "train/lm_task.h"
 
 #define VALID_ROWS    64  /* parallel rows of a validation while training */

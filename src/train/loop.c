@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
-#include "formats/json.h"
 #include "train/options.h"
 
 #define LOSS_MEMORY      0.98 /* smoothed training loss: about 50 steps */

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
-#include "formats/json.h"
 #include "recur/train.h"
 #include "train/options.h"
 

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
-#include "formats/json.h"
 
 double rc__wall_time(void) {
     struct timespec t;

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
-#include "formats/json.h"
 #include "train/runfolder.h"
 
 static bool join(char *out, size_t cap, const char *dir, const char *name) {

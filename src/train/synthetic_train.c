@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/mem.h"
-#include "formats/json.h"
 #include "formats/params_file.h"
 #include "train/experiment.h"
 #include "train/lm_task.h"

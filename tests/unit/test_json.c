@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
-#include "formats/json.h"
 
 static json_t *parse(const char *text) {
     json_t *v = NULL;

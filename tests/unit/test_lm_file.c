@@ -1,6 +1,6 @@
 /* The file of a language model: what is saved comes back bit for bit; what is wrong is refused by name. */
+#include "base/json.h"
 #include "base/mem.h"
-#include "formats/json.h"
 #include "formats/params_file.h"
 #include "lm_helper.h"
 

@@ -1,4 +1,4 @@
-/* version.c - what is built in. The one file of this room that looks down into another: it only asks for names. */
+/* version.c - what is built in. It stands beside the kernels because it asks which of them are in use. */
 #include <jansson.h>
 #include <pthread.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* json.c - see json.h. */
-#include "formats/json.h"
+#include "base/json.h"
 
 #include "base/file.h"
 #include "base/mem.h"
