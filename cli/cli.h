@@ -21,11 +21,12 @@ typedef struct cli_args cli_args;
 typedef struct cli_command {
     const char *name;                              /* "train"                                                      */
     const char *tasks;                             /* space separated words that must come first: "lm"; or NULL    */
+    const char *actions;                           /* the same, but optional: "rnn step"; or NULL                 */
     const char *usage;                             /* lines, without "recur "                                      */
     const char *summary;                           /* one line                                                     */
     const char *text;                              /* paragraphs for --help and the manual, or NULL                */
     const char *examples;                          /* lines "command" or "command  # remark"; '\n' between         */
-    const char *words;                             /* what words complete to: "file", "model file", "run", or ""   */
+    const char *words;                             /* what words complete to: "file", "folder", "command" or ""    */
     const rc_option *(*table)(size_t *n);          /* NULL: no options but the common ones                          */
     size_t options_size;                           /* of the struct that table describes                           */
     void (*defaults)(void *options);               /* fills that struct                                            */

@@ -344,6 +344,7 @@ static int run(cli_args *a) {
 
 const cli_command cmd_bench = {
     .name = "bench",
+    .actions = "rnn step",
     .usage = "bench\nbench rnn [OPTIONS]\nbench step [OPTIONS]",
     .summary = "speed of the recurrent layers on this machine",
     .text = "rnn runs whole sequences, forward or forward and backward; step runs one time step at a time, as a stream "

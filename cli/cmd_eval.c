@@ -154,7 +154,7 @@ const cli_command cmd_eval = {
     .examples = "eval book.safetensors chapter.txt\n"
                 "eval book.safetensors chapter.txt --dynamic\n"
                 "eval book.safetensors - --json < chapter.txt",
-    .words = "model file",
+    .words = "file",
     .table = table,
     .options_size = sizeof(struct eval_options),
     .defaults = defaults,

@@ -153,7 +153,7 @@ const cli_command cmd_explain = {
         "Prints the model's settings and, per layer, the kernel, precision and threads that would run it at a batch "
         "and length, and why those.",
     .examples = "explain book.safetensors\nexplain book.safetensors --batch 1 --seq-len 1000 --tensors",
-    .words = "model",
+    .words = "file",
     .table = table,
     .options_size = sizeof(struct explain_options),
     .defaults = defaults,

@@ -211,7 +211,7 @@ const cli_command cmd_predict = {
                 "predict book.safetensors --prompt \"Once \" --length 200 --temperature 0.7 --seed 3\n"
                 "predict book.safetensors --prompt \"Q: \" --stop \"\\n\" --samples 4 --json\n"
                 "echo -n \"It was \" | recur predict book.safetensors -",
-    .words = "model file",
+    .words = "file",
     .table = table,
     .options_size = sizeof(struct predict_options),
     .defaults = defaults,

@@ -263,13 +263,14 @@ static int run(cli_args *a) {
 
 const cli_command cmd_runs = {
     .name = "runs",
+    .actions = "list compare delete",
     .usage = "runs [list] [--dir DIR]\nruns compare RUN RUN...\nruns delete RUN...",
     .summary = "list, compare and delete run folders",
     .text = "Every training run leaves a folder. list shows those of a folder, newest first; compare sets runs side by "
             "side with the settings in which they differ; delete removes run folders, and refuses what does not look "
             "like one or is running. RUN is a path, or a name inside --dir.",
     .examples = "runs\nruns compare runs/a runs/b\nruns delete runs/a",
-    .words = "run",
+    .words = "folder",
     .table = table,
     .options_size = sizeof(struct runs_options),
     .defaults = defaults,

@@ -361,13 +361,15 @@ void cli_print_bash(FILE *f) {
         fputs("--config --help\" ;;\n", f);
     }
     for (const cli_command *const *c = cli_commands; *c; c++) {
-        if ((*c)->tasks)
-            fprintf(f, "    %s:*) ((COMP_CWORD == 2)) && _recur_words \"%s\" || _recur_files ;;\n", (*c)->name,
-                    (*c)->tasks);
-        else if (strcmp((*c)->words, "command") == 0)
+        const char *first = (*c)->tasks ? (*c)->tasks : (*c)->actions, *words = (*c)->words;
+        const char *rest = strcmp(words, "folder") == 0 ? "_recur_dirs" : "_recur_files";
+        if (strcmp(words, "command") == 0)
             fprintf(f, "    %s:*) _recur_words \"${recur_commands[*]}\" ;;\n", (*c)->name);
-        else if (*(*c)->words)
-            fprintf(f, "    %s:*) _recur_files ;;\n", (*c)->name);
+        else if (first)
+            fprintf(f, "    %s:*) if ((COMP_CWORD == 2)); then _recur_words \"%s\"; else %s; fi ;;\n", (*c)->name,
+                    first, *words ? rest : ":");
+        else if (*words)
+            fprintf(f, "    %s:*) %s ;;\n", (*c)->name, rest);
     }
     fputs("    esac\n"
           "}\n"

@@ -50,6 +50,9 @@ check 'lists of cells' test "$(complete_words recur compare lm x --cells rnn,lst
 check 'files' test "$(complete_words recur train lm te)" = text.txt
 check 'files of an option' test "$(complete_words recur train lm --valid te)" = text.txt
 check 'folders of an option' test "$(complete_words recur train lm --resume fo)" = folder
+check 'actions' test "$(complete_words recur runs com)" = compare
+check 'folders' test "$(complete_words recur runs delete fo)" = folder
+check 'benchmarks' test "$(complete_words recur bench st)" = step
 check 'commands of help' test "$(complete_words recur help expl)" = explain
 
 t 'recur help --options-json | jq -r "keys_unsorted | join(\" \")"'

@@ -1,5 +1,6 @@
 # Standard output that cannot be written, readers that leave, places that cannot be written.
 . "$(dirname "$0")/lib.sh"
+mask 's/header of [0-9]+/header of N/'
 make_text 200 >text.txt
 recur train lm text.txt -o m.safetensors --steps 5 --run r --hidden 8 --layers 1 --batch 4 --seq-len 16 --quiet
 t 'recur --version >/dev/full'
