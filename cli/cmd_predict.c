@@ -71,6 +71,8 @@ static rc_status settle(cli_args *a, rc_error *e) {
                        "expected --prompt or INPUT, found both (\"%s\"); a prompt of several words needs quotes",
                        a->words[1]);
     if ((s = cli_check_input("model", a->words[0], e))) return s;
+    if (a->n_words == 2 && strcmp(a->words[1], "-") != 0 && access(a->words[1], F_OK) != 0)
+        return rc_fail(e, RC_EIO, "input: %s: no such file; a prompt is given as --prompt TEXT", a->words[1]);
     return a->n_words == 2 ? cli_check_input("input", a->words[1], e) : RC_OK;
 }
 
@@ -183,6 +185,18 @@ static rc_status generate(const cli_args *a, const rc_lm *m, const char *prompt,
     return s == RC_ESTOP ? RC_OK : s;
 }
 
+/* What the model cannot read in a prompt becomes <unk>: better said than wondered about. */
+static rc_status note_unknown(const rc_lm *m, const char *prompt, size_t len, rc_error *e) {
+    int32_t *ids = NULL;
+    size_t n = 0, unknown = 0;
+    rc_status s = len ? rc_vocab_encode(rc_lm_vocab(m), prompt, len, &ids, &n, &unknown, e) : RC_OK;
+    if (!s && unknown)
+        fprintf(stderr, "recur predict: %zu of %zu %ss of the prompt are unknown to the model\n", unknown, n,
+                rc_vocab_get_kind(rc_lm_vocab(m)) == RC_VOCAB_WORD ? "word" : "character");
+    rc_ids_free(ids, n);
+    return s;
+}
+
 static int run(cli_args *a) {
     const struct predict_options *o = a->options;
     rc_error e = {RC_OK, ""};
@@ -193,7 +207,9 @@ static int run(cli_args *a) {
     if (!s) s = rc_lm_load(&m, a->words[0], &e);
     if (!s && a->n_words == 2) s = rc_text_read(a->words[1], &text, &len, &e);
     const char *prompt = text ? text : o->prompt ? o->prompt : "";
-    if (!s) s = generate(a, m, prompt, text ? len : strlen(prompt), &e);
+    size_t prompt_len = text ? len : strlen(prompt);
+    if (!s) s = note_unknown(m, prompt, prompt_len, &e);
+    if (!s) s = generate(a, m, prompt, prompt_len, &e);
     rc_text_free(text, len);
     rc_lm_free(m);
     return s ? cli_fail(a->command, &e) : CLI_DONE;

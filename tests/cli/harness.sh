@@ -17,4 +17,8 @@ printf '. "%s/lib.sh"\ncheck no false\nfinish\n' "$here" >wrong.sh
 : >expect/wrong.txt
 env -u RECUR_ACCEPT RECUR_EXPECT="$PWD/expect" bash wrong.sh >out
 check 'a condition that does not hold fails' test $? = 1
+
+# The command line is a user of the library like any other: public headers alone.
+private=$(grep -hE '^ *# *include "' "$here"/../../cli/*.[ch] | grep -vE '"(recur/[a-z]+|[a-z]+)\.h"')
+check "the command line includes public headers alone: $private" test -z "$private"
 finish

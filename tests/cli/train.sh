@@ -58,6 +58,9 @@ check 'a sample is the same alone' test "$(recur predict m.safetensors --prompt 
     "$(recur predict m.safetensors --prompt 'the ' --json | jq .samples[0])"
 check 'stop' test "$(recur predict m.safetensors --prompt 'the ' --stop '\n' --stop ' ' --json | jq -r '.samples[0] | test("[ \n]")')" = false
 t 'recur predict m.safetensors --prompt "the " --length 0'
+t 'recur predict m.safetensors --prompt "日本" --length 0'
+t 'recur predict m.safetensors "the cat"'
+t 'recur train lm text.txt -o nan.safetensors --cell rnn-relu --optimizer sgd --lr 1000 --clip 0 --steps 200 --run nan --hidden 16 --layers 1 --quiet 2>&1 | sed "s/step [0-9]*: .*/step N/"; echo "${PIPESTATUS[0]}"'
 t 'recur predict byte.safetensors --length 20 --json | jq ".samples | length"'
 check 'greedy has no chance in it' cmp -s <(recur predict m.safetensors --temperature 0 --seed 1) <(recur predict m.safetensors --temperature 0 --seed 2)
 
