@@ -38,6 +38,8 @@ for group in "$@"; do
     test)
         need build-essential command_there c++
         need libcmocka-dev module_there cmocka
+        need jq command_there jq
+        need groff-base command_there groff
         ;;
     demo) need bible-kjv command_there bible ;;
     check)
