@@ -226,7 +226,7 @@ const cli_command cmd_predict = {
     .examples = "predict book.safetensors --prompt \"Once \"\n"
                 "predict book.safetensors --prompt \"Once \" --length 200 --temperature 0.7 --seed 3\n"
                 "predict book.safetensors --prompt \"Q: \" --stop \"\\n\" --samples 4 --json\n"
-                "echo -n \"It was \" | recur predict book.safetensors -",
+                "predict book.safetensors - < start.txt",
     .words = "file",
     .table = table,
     .options_size = sizeof(struct predict_options),

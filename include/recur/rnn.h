@@ -1,6 +1,6 @@
 /* recur/rnn.h - recurrent layers: every cell, stacked, bidirectional, with lengths; and their state.
  *
- * Equations, gate orders and sources of each cell are at the top of its file, src/kernels/cell_*.h; names of tensors
+ * Equations, gate orders and sources of each cell are at the top of its file, src/kernels/cell_*.inc; names of tensors
  * are PyTorch's (docs/format.md).
  */
 #ifndef RECUR_RNN_H
