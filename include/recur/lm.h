@@ -46,7 +46,7 @@ rc_var *rc_lm_loss(rc_tape *t, const rc_lm *m, const int32_t *ids, const int32_t
                    rc_state *state, double *nll_sum, size_t *count);
 
 /* Trains a large softmax on a part of the vocabulary: from now on rc_lm_loss, while the tape is training, runs over the
- * batch's targets and `samples` words drawn by the counts of ids (n tokens of this vocabulary), corrected so that the optimum
+ * batch's targets and words drawn by the counts of ids (n tokens of this vocabulary), `samples` in all, corrected so that the optimum
  * is that of the whole softmax (Jean et al. 2015); the loss is another number. Evaluation is not changed. samples 0 ends it. Clears the gradient of the softmax's matrix. */
 rc_status rc_lm_sample_softmax(rc_lm *m, size_t samples, const int32_t *ids, size_t n, rc_error *e);
 

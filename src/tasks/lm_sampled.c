@@ -1,10 +1,11 @@
 /* lm_sampled.c - training a large softmax on a part of the vocabulary (Jean et al. 2015, arXiv:1412.2007, section 3).
  *
- * A step's softmax runs over a set S: the targets of the batch and `samples` draws from q, where q_j is proportional to
+ * A step's softmax runs over a set S: the targets of the batch and draws from q until it has `samples` members (a fixed size:
+ * products of ever new shapes would each be compiled anew), where q_j is proportional to
  * count_j^0.75 (Mikolov et al. 2013). Given S, the target is j with probability proportional to p_j P(S | j), and since j
  * is in S for sure when it is the target, P(S | j) is a constant over P(j in S). So cross-entropy over S of the logits
  * minus log P(j in S) has its optimum where the full one has (its value is another). P(j in S) = 1 - (1 - u_j)^n
- * (1 - q_j)^samples for n targets that are taken as draws from the unigram u.
+ * (1 - q_j)^d after d draws, for n targets that are taken as draws from the unigram u.
  * Validation, evaluation and the model file know nothing of this.
  */
 #include <math.h>
@@ -82,7 +83,7 @@ static size_t draw(const rc__lm_sampling *s, rc_rng *rng) {
 rc_var *rc__lm_sampled_loss(rc_tape *t, const rc_lm *m, rc_var *h, const int32_t *targets, size_t n, double *nll_sum,
                             size_t *count) {
     const rc__lm_sampling *s = m->sampling;
-    size_t most = n + s->samples < s->V ? n + s->samples : s->V, members = 0, scored = 0;
+    size_t most = s->V, members = 0, scored = 0, draws = 0;
     int32_t *slot = rc__tape_alloc(t, s->V * sizeof *slot), *set = rc__tape_alloc(t, most * sizeof *set);
     int32_t *mapped = rc__tape_alloc(t, n * sizeof *mapped);
     rc_real *correction = rc__tape_alloc(t, most * sizeof *correction);
@@ -100,16 +101,27 @@ rc_var *rc__lm_sampled_loss(rc_tape *t, const rc_lm *m, rc_var *h, const int32_t
         mapped[i] = slot[targets[i]];
         scored++;
     }
+    size_t size = s->samples;
+    while (size < members + s->samples / 4) size += s->samples; /* many targets: still some that are none */
     rc_rng rng = rc__tape_rng(t);
-    for (size_t i = 0; i < s->samples; i++) {
-        size_t j = draw(s, &rng);
-        if (slot[j] >= 0) continue;
-        slot[j] = (int32_t)members;
-        set[members++] = (int32_t)j;
-    }
-    for (size_t k = 0; k < members; k++) {
-        double miss = (double)scored * (double)s->log_miss_u[set[k]] + (double)s->samples * (double)s->log_miss_q[set[k]];
-        correction[k] = (rc_real)-log(-expm1(miss));
+    if (size > s->V / 2) { /* the rest would take long to draw: the whole vocabulary */
+        for (size_t j = 0; j < s->V; j++)
+            if (slot[j] < 0) {
+                slot[j] = (int32_t)members;
+                set[members++] = (int32_t)j;
+            }
+        memset(correction, 0, members * sizeof *correction);
+    } else {
+        for (; members < size; draws++) {
+            size_t j = draw(s, &rng);
+            if (slot[j] >= 0) continue;
+            slot[j] = (int32_t)members;
+            set[members++] = (int32_t)j;
+        }
+        for (size_t k = 0; k < members; k++) {
+            double miss = (double)scored * (double)s->log_miss_u[set[k]] + (double)draws * (double)s->log_miss_q[set[k]];
+            correction[k] = (rc_real)-log(-expm1(miss));
+        }
     }
     size_t one = members, rows[2] = {s->V, 1};
     rc_var *w = rc_embedding(t, set, 1, &one, rc_param_var(t, m->head));

@@ -125,7 +125,7 @@ static const rc_option table[] = {
      "steps of back-propagation through time"},
     {"accumulate", 0, RC_OPT_INT, AT(accumulate), 1, 1000000, NULL, "N", "Optimization", "batches per update"},
     {"softmax-samples", 0, RC_OPT_INT, AT(softmax_samples), 0, 1e8, NULL, "N", "Optimization",
-     "large vocabularies: train the softmax on the batch's words and N drawn ones; 0 = on all"},
+     "large vocabularies: train the softmax on N words, the batch's and drawn ones; 0 = on all"},
     {"full-bptt", 0, RC_OPT_BOOL, AT(full_bptt), 0, 0, NULL, NULL, "Optimization",
      "each line is one document, its gradient is not truncated"},
     {"no-carry", 0, RC_OPT_BOOL, AT(no_carry), 0, 0, NULL, NULL, "Optimization",
