@@ -1,13 +1,33 @@
-/* parallel.c - OpenMP threads over tiles. */
+/* parallel.c - a pool of threads over tiles.
+ *
+ * Tasks are taken one by one from a counter, by the caller and by whichever helpers are there; the caller waits for tasks that
+ * were begun, never for helpers that did not come. An OpenMP region waits for its whole team at each end, and on a machine
+ * with another busy process that costs a time slice of the scheduler per region: measured on 2 cores with one such process,
+ * training fell from 65 to 13 thousand tokens/s with libgomp.
+ *
+ * The counter is one word, generation | helpers allowed | tasks | next, so that a helper that slept through a job cannot take a
+ * task of another by what it remembers: its compare-and-swap fails. Helpers spin for a short while after a job, then sleep.
+ */
 #include "base/parallel.h"
 #include <errno.h>
 #include <omp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include "base/cpu.h"
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#define relax() _mm_pause()
+#else
+#define relax() ((void)0)
+#endif
 
 /* Two threads break even at 5e5 operations of the fastest kind (134 GFLOP/s a thread, a region of two tiles costs 1.2 us:
- * AMD EPYC with AVX-512, libgomp of GCC 12), and at 3e4 of a kind ten times slower. */
+ * AMD EPYC with AVX-512, measured with libgomp), and at 3e4 of a kind ten times slower. */
 double rc__parallel_threshold = 3e5;
 
 static atomic_int threads; /* 0 = not asked for yet */
@@ -43,34 +63,132 @@ rc_status rc_set_threads(int n, rc_error *e) {
     return RC_OK;
 }
 
-int rc__workers(void) { return omp_in_parallel() ? 1 : rc_threads(); }
+#define TASK_BITS 15 /* of next, and of tasks: longer jobs go in batches */
+#define TASK_MASK (((uint64_t)1 << TASK_BITS) - 1)
+#define ALLOWED_BITS 11
+#define ALLOWED(ticket) ((int)((ticket) >> 2 * TASK_BITS & (((uint64_t)1 << ALLOWED_BITS) - 1)))
+#define GENERATION(ticket) ((ticket) >> (2 * TASK_BITS + ALLOWED_BITS))
+#define TICKET(generation, allowed, tasks)                                                                            \
+    ((uint64_t)(generation) << (2 * TASK_BITS + ALLOWED_BITS) | (uint64_t)(allowed) << 2 * TASK_BITS |                  \
+     (uint64_t)(tasks) << TASK_BITS)
+#define SPINS 20000 /* of relax(), some 200 us: longer than the serial parts between the jobs of a training step */
+
+static struct {
+    _Atomic uint64_t ticket;
+    atomic_size_t done;         /* tasks finished */
+    void (*fn)(void *ctx, size_t task, int worker);
+    void *ctx;
+    size_t first;               /* of this batch of tasks */
+    atomic_int sleepers;
+    int started;                /* helpers that exist; under busy */
+    pthread_mutex_t busy;       /* held by the caller whose job is running */
+    pthread_mutex_t lock;       /* of wake */
+    pthread_cond_t wake;
+} pool = {.busy = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+
+static _Thread_local bool in_job;
+
+int rc__workers(void) { return in_job || omp_in_parallel() ? 1 : rc_threads(); }
+
+/* Runs tasks of the job that is open, while there are any. */
+static void take_tasks(int worker) {
+    uint64_t t = atomic_load_explicit(&pool.ticket, memory_order_acquire);
+    while ((t & TASK_MASK) < (t >> TASK_BITS & TASK_MASK) && worker < ALLOWED(t)) {
+        if (!atomic_compare_exchange_weak_explicit(&pool.ticket, &t, t + 1, memory_order_acq_rel, memory_order_acquire))
+            continue;
+        /* The task is ours, so its job cannot end before we count it as done: fn and ctx hold still. */
+        pool.fn(pool.ctx, pool.first + (size_t)(t & TASK_MASK), worker);
+        atomic_fetch_add_explicit(&pool.done, 1, memory_order_release);
+        t = atomic_load_explicit(&pool.ticket, memory_order_acquire);
+    }
+}
+
+static void *helper(void *number) {
+    int me = (int)(intptr_t)number;
+    in_job = true;
+    omp_set_num_threads(1); /* for libraries called from tasks (oneDNN): their bits depend on that number */
+    uint64_t seen = 0;
+    for (;;) {
+        take_tasks(me);
+        int spins = 0;
+        while (spins < SPINS && GENERATION(atomic_load_explicit(&pool.ticket, memory_order_acquire)) == seen) {
+            relax();
+            spins++;
+        }
+        if (spins < SPINS) {
+            seen = GENERATION(atomic_load(&pool.ticket));
+            continue;
+        }
+        pthread_mutex_lock(&pool.lock);
+        atomic_fetch_add(&pool.sleepers, 1);
+        while (GENERATION(atomic_load(&pool.ticket)) == seen) pthread_cond_wait(&pool.wake, &pool.lock);
+        atomic_fetch_sub(&pool.sleepers, 1);
+        pthread_mutex_unlock(&pool.lock);
+        seen = GENERATION(atomic_load(&pool.ticket));
+    }
+    return NULL;
+}
+
+/* The child of a fork has no helpers. */
+static void after_fork(void) {
+    pool.started = 0;
+    atomic_store(&pool.sleepers, 0);
+    pthread_mutex_init(&pool.busy, NULL);
+    pthread_mutex_init(&pool.lock, NULL);
+    pthread_cond_init(&pool.wake, NULL);
+}
+
+static void start_helpers(int n) {
+    static bool registered;
+    if (!registered) registered = pthread_atfork(NULL, NULL, after_fork) == 0;
+    pthread_attr_t attr;
+    if (pthread_attr_init(&attr) != 0) return;
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    sigset_t all, old; /* signals belong to the program's own threads */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    pthread_t thread;
+    while (pool.started < n - 1) {
+        if (pthread_create(&thread, &attr, helper, (void *)(intptr_t)(pool.started + 1)) != 0) break; /* fewer will do */
+        pool.started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+}
+
+static void run_batch(size_t tasks, int workers) {
+    atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
+    uint64_t generation = GENERATION(atomic_load_explicit(&pool.ticket, memory_order_relaxed)) + 1;
+    atomic_store(&pool.ticket, TICKET(generation, workers, tasks));
+    if (atomic_load(&pool.sleepers) > 0) {
+        pthread_mutex_lock(&pool.lock);
+        pthread_cond_broadcast(&pool.wake);
+        pthread_mutex_unlock(&pool.lock);
+    }
+    take_tasks(0);
+    for (int spins = 0; atomic_load_explicit(&pool.done, memory_order_acquire) < tasks; spins++)
+        if (spins < SPINS) relax();
+        else sched_yield(); /* a helper was put aside in the middle of a task: let it run */
+}
 
 void rc__parallel(size_t tasks, double work, void (*fn)(void *ctx, size_t task, int worker), void *ctx) {
     int n = rc__workers();
-    /* A library called from fn that uses OpenMP itself (oneDNN) must see one thread: its own choice of blocks depends on
-     * that number, and with it the bits of the result. */
-    if (n == 1 || tasks < 2 || work < rc__parallel_threshold) {
-        int saved = omp_get_max_threads();
-        if (saved != 1) omp_set_num_threads(1);
+    bool alone = n == 1 || tasks < 2 || work < rc__parallel_threshold;
+    /* A job of another thread of the program holds the pool: do not wait for it. */
+    if (!alone && pthread_mutex_trylock(&pool.busy) != 0) alone = true;
+    int saved = omp_get_max_threads();
+    if (saved != 1) omp_set_num_threads(1);
+    if (alone) {
         for (size_t t = 0; t < tasks; t++) fn(ctx, t, 0);
-        if (saved != 1) omp_set_num_threads(saved);
-        return;
-    }
-    /* Always the full team, even for few tasks: a runtime that sees another size ends and starts threads, which costs more
-     * than idle ones and throws away what they keep (primitives of products, warm caches). */
-    if (tasks <= (size_t)n) {
-#pragma omp parallel num_threads(n) default(none) shared(tasks, fn, ctx)
-        {
-            omp_set_num_threads(1);
-#pragma omp for schedule(static, 1) nowait
-            for (size_t t = 0; t < tasks; t++) fn(ctx, t, omp_get_thread_num());
-        }
     } else {
-#pragma omp parallel num_threads(n) default(none) shared(tasks, fn, ctx)
-        {
-            omp_set_num_threads(1);
-#pragma omp for schedule(dynamic, 1) nowait
-            for (size_t t = 0; t < tasks; t++) fn(ctx, t, omp_get_thread_num());
-        }
+        if (pool.started < n - 1) start_helpers(n);
+        pool.fn = fn;
+        pool.ctx = ctx;
+        in_job = true;
+        for (pool.first = 0; pool.first < tasks; pool.first += TASK_MASK)
+            run_batch(tasks - pool.first < TASK_MASK ? tasks - pool.first : TASK_MASK, n);
+        in_job = false;
+        pthread_mutex_unlock(&pool.busy);
     }
+    if (saved != 1) omp_set_num_threads(saved);
 }

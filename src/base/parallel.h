@@ -1,4 +1,4 @@
-/* parallel.h - OpenMP threads over tiles. The tiles of a job never depend on the number of threads: only who does which
+/* parallel.h - threads over tiles. The tiles of a job never depend on the number of threads: only who does which
  * does. */
 #ifndef RC_PARALLEL_H
 #define RC_PARALLEL_H
