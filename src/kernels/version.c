@@ -41,7 +41,8 @@ add(const char *format, ...) {
 static void build(void) {
     add("compiler:  %s\n", COMPILER);
     add("matrices:  %s\n", rc__gemm_backend());
-    add("threads:   OpenMP %s (%s), %d cores to use\n", _OPENMP >= 201811 ? "5" : "4.5", RUNTIME, rc__cpu_cores());
+    add("threads:   own pool, %d cores to use; products on one thread each (OpenMP %s, %s)\n", rc__cpu_cores(),
+        _OPENMP >= 201811 ? "5" : "4.5", RUNTIME);
     add("kernels:   %s in use; built in: %s\n", rc__k->isa, RC_ISA_BUILT);
     if (rc__kernels_note()[0]) add("           %s\n", rc__kernels_note());
     if (rc__cpu_name()[0] || rc__cpu_features()[0]) add("processor: %s (%s)\n", rc__cpu_name(), rc__cpu_features());
