@@ -377,12 +377,25 @@ static rc_status make_folder(struct job *j, rc_error *e) {
                : rc_fail(e, RC_EIO, "%s: a temporary folder cannot be made (TMPDIR sets its place)", j->folder);
 }
 
+/* What one cell would refuse is told before another has spent its time. */
+static rc_status check_all(const struct job *j, rc_error *e) {
+    for (size_t i = 0; i < j->n_cells; i++) {
+        rc_train_options o = j->o->train;
+        rc_error why = {RC_OK, ""};
+        o.cell = j->cells[i];
+        rc_status s = rc_train_check(&o, &why);
+        if (s) return rc_fail(e, s, "--cells: %s: %s", j->cells[i], why.text);
+    }
+    return RC_OK;
+}
+
 static int run(cli_args *a) {
     struct job j = {.o = a->options, .args = a};
     rc_error e = {RC_OK, ""};
     const rc_train_options *t = &j.o->train;
     bool sources = cli_is_source(t->files[0]);
     if (split_cells(j.o->cells, j.cells, &j.n_cells, &e)) return cli_fail(a->command, &e);
+    if (check_all(&j, &e)) return cli_fail(a->command, &e);
     if (make_folder(&j, &e)) return cli_fail(a->command, &e);
     j.n_data = sources ? t->n_files : 1;
     j.outcome = cli_alloc(j.n_data * j.n_cells * sizeof *j.outcome);

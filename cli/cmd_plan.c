@@ -12,11 +12,11 @@ static const rc_option probe_option = {
     "probe", 0,      RC_OPT_TIME, offsetof(struct plan_options, probe),        0.1, 600,
     NULL,    "TIME", "Plan",      "how long the probe trains to measure speed"};
 
-/* The options of train but those of its outputs: plan writes nothing and has no progress to silence. */
+/* The options of train but those of its outputs: plan writes nothing. */
 static const rc_option *table(size_t *n) {
     static rc_option entries[160];
     static size_t count;
-    static const char *const not_here[] = {"out", "run", "resume", "quiet", "keep"};
+    static const char *const not_here[] = {"out", "run", "resume", "keep"};
     size_t n_train;
     const rc_option *train = rc_train_option_table(&n_train);
     if (count == 0) {
@@ -25,7 +25,10 @@ static const rc_option *table(size_t *n) {
             bool skip = false;
             for (size_t k = 0; k < sizeof not_here / sizeof *not_here; k++)
                 skip |= strcmp(train[i].name, not_here[k]) == 0;
-            if (!skip) entries[count++] = train[i];
+            if (skip) continue;
+            entries[count] = train[i];
+            if (strcmp(train[i].name, "quiet") == 0) entries[count].help = "as for train; plan prints its answer alone";
+            count++;
         }
     }
     *n = count;

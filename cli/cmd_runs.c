@@ -62,6 +62,7 @@ static char *run_path(const struct runs_options *o, const char *name) {
 static const char *date_text(char *buf, size_t cap, double created) {
     time_t t = (time_t)created;
     struct tm tm;
+    if (created <= 0) return "-"; /* no status.json told it */
     if (!localtime_r(&t, &tm) || strftime(buf, cap, "%Y-%m-%d %H:%M", &tm) == 0) snprintf(buf, cap, "?");
     return buf;
 }
@@ -70,7 +71,7 @@ static json_t *run_json(const rc_run_info *r) {
     return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:I, s:I}", "path", r->path, "name", r->name,
                      "cell", r->cell, "state", r->state, "steps", (json_int_t)r->steps, "seconds",
                      cli_json_real(r->seconds), "best_valid_loss", cli_json_real(r->best_valid_loss),
-                     "tokens_per_second", cli_json_real(r->tokens_per_second), "created", cli_json_real(r->created),
+                     "tokens_per_second", cli_json_real(r->tokens_per_second), "created", cli_json_real(r->created > 0 ? r->created : NAN),
                      "parameters", (json_int_t)r->parameters, "bytes", (json_int_t)r->bytes);
 }
 
@@ -85,7 +86,7 @@ static void print_runs(const rc_run_info *runs, size_t n) {
         cli_table_add(&t, "%s", r->path);
         cli_table_add(&t, "%s", r->state);
         cli_table_add(&t, "%s", r->cell);
-        cli_table_add(&t, "%s", cli_count_text(buf, sizeof buf, (double)r->parameters));
+        cli_table_add(&t, "%s", r->parameters ? cli_count_text(buf, sizeof buf, (double)r->parameters) : "-");
         cli_table_add(&t, "%llu", (unsigned long long)r->steps);
         if (isfinite(r->best_valid_loss))
             cli_table_add(&t, "%.4f", r->best_valid_loss);
@@ -193,7 +194,7 @@ static void print_comparison(const rc_run_info *r, size_t n, json_t **config) {
                                        : cli_table_add(&t, "-");
     cli_table_add(&t, "parameters");
     for (size_t i = 0; i < n; i++) cli_table_add(&t, "%s", cli_count_text(buf, sizeof buf, (double)r[i].parameters));
-    cli_table_add(&t, "steps");
+    cli_table_add(&t, "steps done"); /* "steps" is the setting */
     for (size_t i = 0; i < n; i++) cli_table_add(&t, "%llu", (unsigned long long)r[i].steps);
     cli_table_add(&t, "tokens/s");
     for (size_t i = 0; i < n; i++) cli_table_add(&t, "%s", cli_count_text(buf, sizeof buf, r[i].tokens_per_second));

@@ -69,10 +69,7 @@ static rc_status settle(cli_args *a, rc_error *e) {
     if (o->n_files == 0 && !o->resume)
         return rc_fail(e, RC_EINVAL,
                        "expected FILE...: text to learn from (- is standard input), or a source such as adding:T=100");
-    if ((s = cli_check_data(o, e))) return s;
-    if (!o->out && !o->resume && !(o->n_files && cli_is_source(o->files[0])))
-        return rc_fail(e, RC_EINVAL, "expected -o MODEL: the file that the trained model is written to");
-    return RC_OK;
+    return cli_check_data(o, e);
 }
 
 /* ---- while it runs ----------------------------------------------------------------------------------------------------- */
@@ -186,7 +183,7 @@ static int run(cli_args *a) {
 const cli_command cmd_train = {
     .name = "train",
     .tasks = "lm",
-    .usage = "train lm FILE... -o MODEL [OPTIONS]\ntrain lm --resume RUN [OPTIONS]",
+    .usage = "train lm FILE... [-o MODEL] [OPTIONS]\ntrain lm --resume RUN [OPTIONS]",
     .summary = "learn a model from data: train lm FILE... -o MODEL",
     .text = "Trains a language model on text and writes one file that holds all of it: weights, vocabulary, settings. "
             "FILE is text or gzip, - is standard input; several files are one text. The last tenth is kept for "

@@ -123,6 +123,10 @@ typedef struct rc_train_result {
     char run[512], model[512];
 } rc_train_result;
 
+/* What can be refused without reading data: values outside their limits, options that contradict each other, options that
+ * the cell does not have. RC_EINVAL names the option. rc_train_lm begins with it. */
+rc_status rc_train_check(const rc_train_options *o, rc_error *e);
+
 /* Trains a language model (or, for a source, the sequence model of that experiment). RC_EINTERRUPTED after
  * rc_train_interrupt: the step was finished and a checkpoint saved. RC_EDIVERGED: the message names tensor and batch.
  * result (may be NULL) is filled as far as the run came, result->run before anything can fail for hours.

@@ -5,6 +5,7 @@
  * complete. Gradient memory comes from the arena when the first user adds to it: what the loss does not depend on costs
  * nothing. Parameters' gradients are windows of the parameter block and are always added to.
  */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -273,6 +274,17 @@ rc_var *rc_zeros(rc_tape *t, int ndim, const size_t *dim) {
     if (!n) return rc__dead(t);
     memset(n->out.x, 0, n->out.len * sizeof(rc_real));
     return &n->out;
+}
+
+const rc__node *rc__tape_first_bad(const rc_tape *t) {
+    const rc__node *first = NULL;
+    for (const rc__node *n = t->last; n; n = n->prev) /* latest first: the one found last is the earliest */
+        for (size_t i = 0; n->out.x && i < n->out.len; i++)
+            if (!isfinite(n->out.x[i])) {
+                first = n;
+                break;
+            }
+    return first;
 }
 
 /* ---- the walk back ------------------------------------------------------------------------------------------------- */

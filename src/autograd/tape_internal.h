@@ -62,6 +62,9 @@ rc_real *rc__grad_rows(rc_tape *t, rc_var *v);
 rc_param *rc__var_param(const rc_var *v);
 /* Random stream of this op: a function of (seed, step, number of random ops so far). Advances. */
 rc_rng rc__tape_rng(rc_tape *t);
+/* The earliest node of those that keep a gradient whose value holds a NaN or an infinity, or NULL: where a loss that is
+ * not finite came from. */
+const rc__node *rc__tape_first_bad(const rc_tape *t);
 /* "(3, 4, 5)" into a static ring of buffers, for messages. */
 const char *rc__shape_text(int ndim, const size_t *dim);
 /* A packed copy of a parameter-like matrix, kept by the tape (autograd/packed.c) so that several products of a step share

@@ -543,6 +543,7 @@ rc_status rc__train_lm_run(const rc_train_options *o, const rc_train_hooks *hook
     rc_status s = RC_OK;
     if (resume) s = rc__run_file(run, "checkpoints/initial.safetensors", initial, sizeof initial, e);
     if (s == RC_OK) s = rc__lm_task_new(&t, o, resume ? initial : NULL, hooks, e);
+    if (s == RC_OK) s = rc__train_check_task(&t->base, o, e); /* a folder of a run that cannot be helps nobody */
     if (s == RC_OK && !resume) {
         s = rc__run_create(run, o, e);
         if (s == RC_OK) snprintf(r->run, sizeof r->run, "%s", run->path);

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "autograd/tape_internal.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -56,6 +57,34 @@ rc_status rc__train_optim_options(const rc_train_options *o, rc_optim_options *o
     out->clip_norm = o->clip;
     out->clip_value = o->clip_value;
     return RC_OK;
+}
+
+rc_status rc__train_schedule(const rc_train_options *o, rc_schedule *out, rc_error *e) {
+    rc_schedule_kind kind;
+    if (!rc_schedule_from_name(o->schedule, &kind))
+        return rc_fail(
+            e, RC_EINVAL,
+            "schedule: expected constant, step, exponential, cosine, one-cycle, inverse-sqrt or plateau, found \"%s\"",
+            o->schedule);
+    *out = rc_schedule_default(kind);
+    out->warmup = (uint64_t)o->warmup;
+    return RC_OK;
+}
+
+rc_status rc__train_average_kind(const rc_train_options *o, rc_average_kind *out, rc_error *e) {
+    static const char *const names[] = {"none", "ema", "swa"};
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(o->average, names[i])) return *out = (rc_average_kind)i, RC_OK;
+    return rc_fail(e, RC_EINVAL, "average: expected none, ema or swa, found \"%s\"", o->average);
+}
+
+rc_status rc__train_check_task(rc__task *task, const rc_train_options *o, rc_error *e) {
+    rc_schedule schedule;
+    rc_status s = rc__train_schedule(o, &schedule, e);
+    if (s == RC_OK && !task->validates && (o->patience > 0 || schedule.kind == RC_SCHEDULE_PLATEAU))
+        s = rc_fail(e, RC_EINVAL, "%s needs validation data: give --valid FILE or a --valid-fraction above 0",
+                    o->patience > 0 ? "--patience" : "--schedule plateau");
+    return s == RC_OK ? rc__train_param_groups(o, task->ops->params(task), e) : s;
 }
 
 /* The next entry of a comma separated list, without blanks around it; false at the end. */
@@ -395,17 +424,30 @@ static rc_status diverged(rc__trainer *t, const char *what, rc_error *e) {
                    (unsigned long long)t->at.step + 1, what, where, last);
 }
 
+static const char *not_finite(double v) { return isnan(v) ? "nan" : "inf"; } /* a sign says nothing, and printf gives one */
+
 static rc_status bad_loss(rc__trainer *t, double loss, rc_error *e) {
     char what[400];
+    const rc_param *largest = NULL;
+    double most = -1;
     for (size_t i = 0; i < rc_params_count(t->ps); i++) {
         const rc_param *p = rc_params_at(t->ps, i);
         for (size_t k = 0; k < p->len; k++) {
-            if (isfinite(p->w[k])) continue;
-            snprintf(what, sizeof what, "the loss is %g because \"%s\" holds %g", loss, p->name, (double)p->w[k]);
-            return diverged(t, what, e);
+            double w = fabs((double)p->w[k]);
+            if (!isfinite(w)) {
+                snprintf(what, sizeof what, "the loss is %s because \"%s\" holds %s", not_finite(loss), p->name,
+                         not_finite(w));
+                return diverged(t, what, e);
+            }
+            if (w > most) most = w, largest = p;
         }
     }
-    snprintf(what, sizeof what, "the loss is %g", loss);
+    const rc__node *bad = rc__tape_first_bad(t->tape);
+    snprintf(what, sizeof what,
+             "the loss is %s with finite weights: the first tensor that is not finite is the output of %s %s; the "
+             "largest weight is %.3g, in \"%s\"",
+             not_finite(loss), bad ? bad->op : "the loss", bad ? rc__shape_text(bad->out.ndim, bad->out.dim) : "",
+             most, largest ? largest->name : "?");
     return diverged(t, what, e);
 }
 
@@ -517,30 +559,16 @@ static rc_status run_steps(rc__trainer *t, rc_error *e) {
 static rc_status set_up(rc__trainer *t, rc_error *e) {
     const rc_train_options *o = t->o;
     rc_optim_options oo;
-    rc_schedule_kind kind;
-    rc_status s = rc__train_optim_options(o, &oo, e);
-    if (s != RC_OK) return s;
-    if (!rc_schedule_from_name(o->schedule, &kind))
-        return rc_fail(
-            e, RC_EINVAL,
-            "schedule: expected constant, step, exponential, cosine, one-cycle, inverse-sqrt or plateau, found \"%s\"",
-            o->schedule);
-    if (!t->task->validates && (o->patience > 0 || kind == RC_SCHEDULE_PLATEAU))
-        return rc_fail(e, RC_EINVAL, "%s needs validation data: give --valid FILE or a --valid-fraction above 0",
-                       o->patience > 0 ? "--patience" : "--schedule plateau");
-    t->schedule = rc_schedule_default(kind);
-    t->schedule.warmup = (uint64_t)o->warmup;
-    t->lr = o->lr > 0 ? o->lr : rc_train_default_lr(o->optimizer);
-    s = rc__train_param_groups(o, t->ps, e);
+    rc_average_kind average = RC_AVERAGE_NONE;
+    rc_status s = rc__train_check_task(t->task, o, e);
+    if (s == RC_OK) s = rc__train_optim_options(o, &oo, e);
+    if (s == RC_OK) s = rc__train_schedule(o, &t->schedule, e);
+    if (s == RC_OK) s = rc__train_average_kind(o, &average, e);
     if (s == RC_OK) s = rc_tape_new(&t->tape, e);
     if (s == RC_OK) s = rc_optim_new(&t->optim, t->ps, &oo, e);
-    if (s == RC_OK && strcmp(o->average, "none") != 0) {
-        bool ema = !strcmp(o->average, "ema");
-        if (!ema && strcmp(o->average, "swa") != 0)
-            return rc_fail(e, RC_EINVAL, "average: expected none, ema or swa, found \"%s\"", o->average);
-        s = rc_average_new(&t->average, t->ps, ema ? RC_AVERAGE_EMA : RC_AVERAGE_SWA, o->average_decay, e);
-    }
+    if (s == RC_OK) s = rc_average_new(&t->average, t->ps, average, o->average_decay, e);
     if (s != RC_OK) return s;
+    t->lr = o->lr > 0 ? o->lr : rc_train_default_lr(o->optimizer);
     size_t n = rc_params_block_len(t->ps);
     t->param_norms = rc__calloc(rc_params_count(t->ps), sizeof *t->param_norms);
     if (t->task->validates) t->best_values = rc__calloc(n, sizeof *t->best_values);

@@ -98,6 +98,10 @@ rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_tra
                          bool resume, rc_train_result *result, rc_error *e);
 /* Optimizer, schedule and averaging options as the loop understands them. */
 rc_status rc__train_optim_options(const rc_train_options *o, rc_optim_options *out, rc_error *e);
+rc_status rc__train_schedule(const rc_train_options *o, rc_schedule *out, rc_error *e);
+rc_status rc__train_average_kind(const rc_train_options *o, rc_average_kind *out, rc_error *e);
+/* What the loop would refuse, for before a run folder is made: options, --freeze, --lr-groups, missing validation. */
+rc_status rc__train_check_task(rc__task *task, const rc_train_options *o, rc_error *e);
 /* --freeze and --lr-groups. */
 rc_status rc__train_param_groups(const rc_train_options *o, rc_params *ps, rc_error *e);
 void rc__train_say(const rc_train_hooks *hooks, const char *format, ...)

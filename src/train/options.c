@@ -67,7 +67,7 @@ static const rc_option table[] = {
     {"hidden", 0, RC_OPT_INT, AT(hidden), 1, 65536, NULL, "N", "Model", "width of each layer"},
     {"embedding", 0, RC_OPT_INT, AT(embedding), 0, 65536, NULL, "N", "Model", "width of the embedding; 0 = as hidden"},
     {"proj", 0, RC_OPT_INT, AT(proj), 0, 65536, NULL, "N", "Model", "lstm-projection: width of h; 0 = half of hidden"},
-    {"depth", 0, RC_OPT_INT, AT(depth), 1, 64, NULL, "N", "Model", "rhn: micro-steps per time step"},
+    {"depth", 0, RC_OPT_INT, AT(depth), 1, 8, NULL, "N", "Model", "rhn: micro-steps per time step"},
     {"tied", 0, RC_OPT_BOOL, AT(tied), 0, 0, NULL, NULL, "Model", "the softmax shares the embedding's matrix"},
     {"skip", 0, RC_OPT_CHOICE, AT(skip), 0, 0, "none residual highway", "KIND", "Model", "connections around layers"},
     {"learn-initial-state", 0, RC_OPT_BOOL, AT(learn_initial_state), 0, 0, NULL, NULL, "Model",

@@ -168,6 +168,7 @@ rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e) {
         return rc_fail(e, RC_EINVAL, "%.100s...: the path of a run folder has at most %zu bytes", path,
                        sizeof r->path - 1);
     for (size_t n = strlen(r->path); n > 1 && r->path[n - 1] == '/'; n--) r->path[n - 1] = 0;
+    if (!rc__exists(r->path)) return rc_fail(e, RC_EIO, "%s: no such run folder", path);
     char config[600];
     rc_status s = rc__run_file(r, "config.json", config, sizeof config, e);
     if (s == RC_OK && !rc__exists(config))

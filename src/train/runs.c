@@ -86,6 +86,7 @@ rc_status rc_run_read(const char *path, rc_run_info *out, rc_error *e) {
         return rc_fail(e, RC_EINVAL, "%.100s...: the path of a run folder has at most %zu bytes", path,
                        sizeof r.path - 1);
     for (size_t n = strlen(r.path); n > 1 && r.path[n - 1] == '/'; n--) r.path[n - 1] = 0;
+    if (!rc__exists(r.path)) return rc_fail(e, RC_EIO, "%s: no such run folder", path);
     if (!looks_like_run(r.path))
         return rc_fail(e, RC_EINVAL, "%s: no run folder (expected config.json and checkpoints/ in it)", path);
     const char *slash = strrchr(r.path, '/');

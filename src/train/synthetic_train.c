@@ -241,7 +241,8 @@ rc_status rc__experiment_run(const rc_train_options *o, const rc_train_hooks *ho
                   "source: %s, %zu steps; without memory the loss is %.4f; model: %s, %lld x %lld, %zu parameters",
                   x->spec, x->source.seq_len, x->source.baseline, o->cell, (long long)o->layers, (long long)o->hidden,
                   rc_params_len(x->params));
-    if (run && !resume) {
+    s = rc__train_check_task(&x->base, o, e);
+    if (s == RC_OK && run && !resume) {
         s = rc__run_create(run, o, e);
         if (s == RC_OK) snprintf(r->run, sizeof r->run, "%s", run->path);
     }

@@ -42,6 +42,32 @@ static rc_status check_options(const rc_train_options *o, rc_error *e) {
     return RC_OK;
 }
 
+/* The layers that the options describe, named and shaped but not built: what the cell does not have is refused here. */
+static rc_status check_layers(const rc_train_options *o, rc_error *e) {
+    rc_rnn_options r;
+    rc_params *ps = NULL;
+    rc_rnn *rnn = NULL;
+    rc_status s = rc__train_rnn_options(o, &r, e);
+    r.input_size = (size_t)(o->embedding > 0 ? o->embedding : o->hidden);
+    if (s == RC_OK) s = rc_params_new(&ps, e);
+    if (s == RC_OK) s = rc_rnn_new(&rnn, ps, "rnn.", &r, e);
+    rc_rnn_free(rnn);
+    rc_params_free(ps);
+    return s;
+}
+
+rc_status rc_train_check(const rc_train_options *o, rc_error *e) {
+    rc_optim_options oo;
+    rc_schedule schedule;
+    rc_average_kind average;
+    rc_status s = check_options(o, e);
+    if (s == RC_OK) s = rc__train_optim_options(o, &oo, e);
+    if (s == RC_OK) s = rc__train_schedule(o, &schedule, e);
+    if (s == RC_OK) s = rc__train_average_kind(o, &average, e);
+    if (s == RC_OK && !(o->from && *o->from)) s = check_layers(o, e); /* fine-tuning keeps the model's layers */
+    return s;
+}
+
 /* Everything that can be refused is refused before data is read and hours are spent. */
 static rc_status check_outputs(const rc_train_options *o, rc_error *e) {
     if (o->out) {
@@ -66,7 +92,7 @@ static rc_status check_outputs(const rc_train_options *o, rc_error *e) {
 static rc_status run_it(rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume, rc_train_result *r,
                         rc_error *e) {
     bool source = is_source(o);
-    rc_status s = check_options(o, e);
+    rc_status s = rc_train_check(o, e);
     if (s == RC_OK) s = check_outputs(o, e);
     if (s == RC_OK && o->threads > 0) s = rc_set_threads((int)o->threads, e);
     if (s != RC_OK) return s;

@@ -24,6 +24,13 @@ check 'a file of options, and the command line wins' test "$(jq -c '[.hidden, .l
 recur train lm --config run4/config.json -o c.safetensors --run run5
 check "a run's config.json is a file of options" jq -e '.layers == 2' run5/config.json
 
+check 'without -o the model is in the run folder' test "$(recur train lm text.txt --steps 2 --run own $small --quiet --json | jq -r .model)" = own/model.safetensors
+check 'and it is there' test -s own/model.safetensors
+
+# the net of an experiment is no language model, and says so
+recur train lm adding:T=5 -o net.safetensors --steps 2 --run net $small --quiet
+t 'recur explain net.safetensors'
+
 # inputs
 gzip -k text.txt
 cat text.txt | recur train lm - -o s.safetensors --steps 5 --run run6 $small --quiet
@@ -70,6 +77,7 @@ check 'explain names each layer' test "$(recur explain b.safetensors --json | jq
 check 'explain tells what is built in' grep -q 'kernels: ' <(recur explain m.safetensors)
 t "recur plan lm text.txt --probe 0.1 --json $small | jq -c '[keys_unsorted, .parameters > 100, .tokens_per_second > 0]'"
 check 'plan for people' grep -q 'tokens/s' <(recur plan lm text.txt --probe 0.1 $small)
+check 'plan is quiet' test -z "$(recur plan lm text.txt --quiet --probe 0.1 $small 2>&1 >out)"
 check 'plan writes nothing' test ! -e runs
 
 # compare
@@ -86,6 +94,9 @@ check 'a picture' grep -q '</svg>' g.svg
 # runs
 t 'recur runs --dir . --json | jq -c ".runs | length > 5"'
 check 'runs lists them' grep -qE '^(\./)?run1 +done +lstm' <(recur runs --dir .)
+mkdir -p bare/old/checkpoints
+echo '{}' >bare/old/config.json
+t 'recur runs --dir bare'
 recur runs compare run3 run4 >out
 check 'comparison shows what differs' grep -qE '^layers +1 +2$' out
 t 'recur runs delete run1 run2'

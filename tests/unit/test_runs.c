@@ -102,7 +102,7 @@ static void test_delete(void **state) {
     FILE *f = fopen("precious/thesis.txt", "w");
     fclose(f);
     assert_int_equal(rc_run_delete("precious", &e), RC_EINVAL);
-    assert_int_equal(rc_run_delete("nothing-here", &e), RC_EINVAL);
+    assert_int_equal(rc_run_delete("nothing-here", &e), RC_EIO);
     rc_train_options o = small_options("precious"); /* a run in a folder with other things */
     o.steps = 10;
     o.sample_length = 5;

@@ -190,6 +190,13 @@ static void test_refused_options(void **state) {
     refuse(&o, RC_EINVAL, "--patience needs validation");
     o = plain, o.from = "text.txt";
     refuse(&o, RC_EMODEL, "text.txt");
+    o = plain, o.cell = "mingru", o.weight_drop = 0.2;
+    refuse(&o, RC_EINVAL, "weight_drop");
+    assert_int_equal(access("refused", F_OK), -1); /* none of them left a folder */
+    rc_error e;
+    assert_int_equal(rc_train_check(&o, &e), RC_EINVAL);
+    assert_non_null(strstr(e.text, "mingru"));
+    assert_int_equal(rc_train_check(&plain, &e), RC_OK);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
@@ -408,6 +415,25 @@ static void test_divergence(void **state) {
     char *path = strstr(e.text, "diverged/checkpoints/step-");
     path[strcspn(path, ";")] = 0;
     assert_int_equal(access(path, F_OK), 0);
+}
+
+/* Weights that are finite and a product of them that is not: the message names the tensor that it came from. */
+static void test_overflow_is_named(void **state) {
+    (void)state;
+    rc_train_options o = small_options("overflow");
+    o.optimizer = "sgd";
+    o.lr = 1000;
+    o.clip = 1e9;
+    o.schedule = "constant";
+    o.warmup = 0;
+    o.cell = "rnn-relu";
+    o.steps = 200;
+    rc_error e = {0};
+    assert_int_equal(rc_train_lm(&o, NULL, NULL, &e), RC_EDIVERGED);
+    assert_null(strstr(e.text, "-nan"));
+    if (!strstr(e.text, "\"rnn.") && !strstr(e.text, "\"head.") && !strstr(e.text, "\"embedding."))
+        fail_msg("no tensor is named: %s", e.text);
+    assert_non_null(strstr(e.text, "in the batch at epoch 1"));
 }
 
 static void test_time_budget(void **state) {
@@ -661,6 +687,7 @@ int main(void) {
         cmocka_unit_test(test_accumulation_is_a_larger_batch),
         cmocka_unit_test(test_early_stopping_restores_the_best),
         cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_overflow_is_named),
         cmocka_unit_test(test_time_budget),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_out_of_memory),
