@@ -123,6 +123,9 @@ static int run(cli_args *a) {
     rc_status s = o->threads ? rc_set_threads((int)o->threads, &e) : RC_OK;
     if (!s) s = rc_lm_load(&m, a->words[0], &e);
     if (!s) s = rc_text_read(a->words[1], &text, &len, &e);
+    if (!s &&
+        (rc_vocab_get_kind(rc_lm_vocab(m)) == RC_VOCAB_CHAR || rc_vocab_get_kind(rc_lm_vocab(m)) == RC_VOCAB_WORD))
+        s = rc_text_check_utf8(a->words[1], text, len, &e);
     if (!s && len > 100000 && isatty(STDERR_FILENO)) fprintf(stderr, "scoring %zu bytes ...\n", len);
     if (!s) s = rc_lm_eval(m, text, len, &eo, &plain, &e);
     if (!s && o->dynamic) {

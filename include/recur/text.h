@@ -14,6 +14,9 @@ extern "C" {
  * freed with rc_text_free. A directory, an unreadable or an empty file, a truncated gzip: RC_EIO / RC_EDATA by name. */
 rc_status rc_text_read(const char *path, char **data, size_t *len, rc_error *e);
 void rc_text_free(char *data, size_t len);
+/* RC_EDATA when text is not UTF-8: begins with the file's name ("-" is called standard input) and tells line, byte of
+ * the line and offset of the first bad sequence. Byte and bpe vocabularies encode other bytes too. */
+rc_status rc_text_check_utf8(const char *path, const char *text, size_t len, rc_error *e);
 
 /* ---- tokenizers -------------------------------------------------------------------------------------------------- */
 typedef enum rc_vocab_kind { RC_VOCAB_BYTE, RC_VOCAB_CHAR, RC_VOCAB_WORD, RC_VOCAB_BPE } rc_vocab_kind;

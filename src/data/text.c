@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/utf8.h"
 
 rc_status rc_text_read(const char *path, char **data, size_t *len, rc_error *e) {
     *data = NULL;
@@ -25,4 +26,11 @@ rc_status rc_text_read(const char *path, char **data, size_t *len, rc_error *e) 
 
 void rc_text_free(char *data, size_t len) {
     if (data) rc__free(data, len + 1);
+}
+
+rc_status rc_text_check_utf8(const char *path, const char *text, size_t len, rc_error *e) {
+    rc_error why;
+    rc_status s = rc__utf8_check(text, len, &why);
+    if (s == RC_OK) return s;
+    return rc_fail(e, s, "%s: %s", strcmp(path, "-") == 0 ? "standard input" : path, why.text);
 }

@@ -32,8 +32,9 @@ void rc__lm_task_free(rc__lm_task *t);
 /* Where the validation part begins: at the given share of the bytes, moved forward to a whole character, or for word
  * models to the start of a line. */
 size_t rc__lm_split(const char *text, size_t len, double valid_fraction, bool whole_lines);
-/* All files one after the other, with a newline where one does not end in it. Freed with rc_text_free. */
-rc_status rc__lm_read_files(const char *const *files, size_t n, char **text, size_t *len, rc_error *e);
+/* All files one after the other, with a newline where one does not end in it. Freed with rc_text_free. utf8: RC_EDATA
+ * for one that is not, with its name and the place in it. */
+rc_status rc__lm_read_files(const char *const *files, size_t n, bool utf8, char **text, size_t *len, rc_error *e);
 
 /* The whole of a run after the options are settled; creates the folder, or goes on with one (run is open then). */
 rc_status rc__train_lm_run(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,

@@ -32,14 +32,25 @@ static rc_status append(char **text, size_t *len, char *more, size_t n, rc_error
     return RC_OK;
 }
 
-rc_status rc__lm_read_files(const char *const *files, size_t n, char **text, size_t *len, rc_error *e) {
+/* One file; checked here where its name, lines and offsets are known: later it is part of a joined text. */
+static rc_status read_file(const char *path, bool utf8, char **data, size_t *size, rc_error *e) {
+    rc_status s = rc_text_read(path, data, size, e);
+    if (s == RC_OK && utf8 && (s = rc_text_check_utf8(path, *data, *size, e)) != RC_OK) {
+        rc_text_free(*data, *size);
+        *data = NULL;
+        *size = 0;
+    }
+    return s;
+}
+
+rc_status rc__lm_read_files(const char *const *files, size_t n, bool utf8, char **text, size_t *len, rc_error *e) {
     *text = NULL;
     *len = 0;
     rc_status s = RC_OK;
     for (size_t i = 0; s == RC_OK && i < n; i++) {
         char *data;
         size_t size;
-        s = rc_text_read(files[i], &data, &size, e);
+        s = read_file(files[i], utf8, &data, &size, e);
         if (s != RC_OK) break;
         if (i == 0 && n == 1) { /* one file is taken as it is */
             *text = data;
@@ -69,16 +80,16 @@ size_t rc__lm_split(const char *text, size_t len, double valid_fraction, bool wh
 
 /* Training and validation text; *valid is NULL when there is none. Both are freed with rc_text_free. */
 static rc_status read_data(const char *const *files, size_t n, const char *valid_path, double fraction,
-                           bool whole_lines, char **train, size_t *n_train, char **valid, size_t *n_valid,
+                           bool whole_lines, bool utf8, char **train, size_t *n_train, char **valid, size_t *n_valid,
                            rc_error *e) {
     char *text;
     size_t len;
     *train = *valid = NULL;
     *n_train = *n_valid = 0;
-    rc_status s = rc__lm_read_files(files, n, &text, &len, e);
+    rc_status s = rc__lm_read_files(files, n, utf8, &text, &len, e);
     if (s != RC_OK) return s;
     size_t at = valid_path || fraction <= 0 ? len : rc__lm_split(text, len, fraction, whole_lines);
-    if (valid_path) s = rc_text_read(valid_path, valid, n_valid, e);
+    if (valid_path) s = read_file(valid_path, utf8, valid, n_valid, e);
     if (s == RC_OK && at > 0 && at < len) {
         *valid = rc__alloc(len - at + 1);
         char *head = rc__alloc(at + 1);
@@ -128,9 +139,25 @@ static rc_status vocab_from_file(rc_vocab **out, const char *path, rc_error *e) 
     return s;
 }
 
-static rc_status make_vocab(rc_vocab **out, const char *spec, const char *text, size_t len, rc_error *e) {
-    if (is_kind(spec)) return rc_vocab_train(out, spec, text, len, e);
-    if (strchr(spec, '.') || strchr(spec, '/')) return vocab_from_file(out, spec, e);
+/* Vocabularies that refuse what is not UTF-8; a finished bpe one encodes any bytes. */
+static bool needs_utf8(const rc_vocab *v) {
+    rc_vocab_kind kind = rc_vocab_get_kind(v);
+    return kind == RC_VOCAB_CHAR || kind == RC_VOCAB_WORD;
+}
+
+/* Before data is read: a vocabulary that comes from a file (else *out is NULL: it is trained), and whether the texts
+ * must be UTF-8. */
+static rc_status ready_vocab(rc_vocab **out, const char *spec, bool *utf8, rc_error *e) {
+    *out = NULL;
+    if (is_kind(spec)) {
+        *utf8 = strcmp(spec, "byte") != 0;
+        return RC_OK;
+    }
+    if (strchr(spec, '.') || strchr(spec, '/')) {
+        rc_status s = vocab_from_file(out, spec, e);
+        if (s == RC_OK) *utf8 = needs_utf8(*out);
+        return s;
+    }
     return rc_fail(e, RC_EINVAL, "vocab: expected char, byte, word, word:N, bpe:N or a tokenizer.json, found \"%s\"",
                    spec);
 }
@@ -178,7 +205,9 @@ rc_status rc__train_rnn_options(const rc_train_options *o, rc_rnn_options *r, rc
     return RC_OK;
 }
 
-static rc_status new_model(rc__lm_task *t, const rc_train_options *o, const char *text, size_t len, rc_error *e) {
+/* Takes over a vocabulary that was ready, else trains one. */
+static rc_status new_model(rc__lm_task *t, const rc_train_options *o, rc_vocab *vocab, const char *text, size_t len,
+                           rc_error *e) {
     rc_lm_options lo = rc_lm_options_default();
     rc_status s = rc__train_rnn_options(o, &lo.rnn, e);
     lo.embedding_size = (size_t)o->embedding;
@@ -187,8 +216,7 @@ static rc_status new_model(rc__lm_task *t, const rc_train_options *o, const char
     lo.dropout_output = o->dropout_output < 0 ? o->dropout : o->dropout_output;
     lo.dropout_embedding = o->dropout_embedding;
     lo.dropout_sequence = o->dropout_sequence;
-    rc_vocab *vocab = NULL;
-    if (s == RC_OK) s = make_vocab(&vocab, o->vocab, text, len, e);
+    if (s == RC_OK && !vocab) s = rc_vocab_train(&vocab, o->vocab, text, len, e);
     if (s == RC_OK) s = rc_lm_new(&t->m, vocab, &lo, (uint64_t)o->seed, e);
     if (s != RC_OK) rc_vocab_free(vocab);
     return s;
@@ -215,9 +243,11 @@ static void read_old_text(rc__lm_task *t, const rc_train_options *o, const rc_tr
     char *train = NULL;
     if (usable && !same) {
         bool words = rc_vocab_get_kind(rc_lm_vocab(t->m)) == RC_VOCAB_WORD;
+        bool utf8 = needs_utf8(rc_lm_vocab(t->m));
         rc_error why;
-        rc_status s = valid ? rc_text_read(valid, &t->old_text, &t->old_len, &why)
-                            : read_data(paths, n, NULL, fraction, words, &train, &len, &t->old_text, &t->old_len, &why);
+        rc_status s =
+            valid ? read_file(valid, utf8, &t->old_text, &t->old_len, &why)
+                  : read_data(paths, n, NULL, fraction, words, utf8, &train, &len, &t->old_text, &t->old_len, &why);
         if (s != RC_OK) rc__train_say(hooks, "old validation text: not compared (%s)", why.text);
         rc_text_free(train, len);
     }
@@ -289,14 +319,19 @@ static rc_status train_batches(rc__lm_task *t, const rc_train_options *o, const 
     return s;
 }
 
+static const char *valid_name(const rc_train_options *o) {
+    return !o->valid ? "validation part" : strcmp(o->valid, "-") == 0 ? "standard input" : o->valid;
+}
+
 static rc_status valid_batches(rc__lm_task *t, const rc_train_options *o, const rc_train_hooks *hooks, rc_error *e) {
     if (!t->valid_text) return RC_OK;
     const rc_vocab *v = rc_lm_vocab(t->m);
     rc__batches_options bo = {.seq_len = VALID_SEQ_LEN, .seed = 1, .no_shuffle = true};
     rc_status s;
     if (o->full_bptt) {
-        s = rc__documents_encode(&t->valid_docs, v, t->valid_text, t->valid_len, 0, e);
-        if (s != RC_OK) return s;
+        rc_error why;
+        s = rc__documents_encode(&t->valid_docs, v, t->valid_text, t->valid_len, 0, &why);
+        if (s != RC_OK) return rc_fail(e, s, "%s: %s", valid_name(o), why.text);
         t->n_valid = t->valid_docs.n;
         t->unknown = t->valid_docs.unknown;
         size_t docs = t->valid_docs.count;
@@ -313,6 +348,9 @@ static rc_status valid_batches(rc__lm_task *t, const rc_train_options *o, const 
         if (s == RC_OK && n >= 2 && !o->no_carry) s = rc_state_new(&t->valid_state, rc_lm_rnn(t->m), bo.batch, e);
     }
     t->base.validates = s == RC_OK && t->valid;
+    if (s == RC_OK && !t->valid && o->valid)
+        return rc_fail(e, RC_EDATA, "%s: too short to validate on: %zu tokens, expected at least 2", valid_name(o),
+                       t->n_valid);
     if (s == RC_OK && !t->valid) rc__train_say(hooks, "the validation text is too short: there will be no validation");
     if (t->unknown)
         rc__train_say(hooks, "validation text: %zu of %zu tokens are not in the vocabulary", t->unknown, t->n_valid);
@@ -492,23 +530,29 @@ rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const ch
     t->base.ops = &lm_ops;
     char *text = NULL;
     size_t len = 0;
-    bool words = !strncmp(o->vocab, "word", 4);
+    bool words = !strncmp(o->vocab, "word", 4), utf8 = false;
+    rc_vocab *vocab = NULL;
     rc_status s = RC_OK;
-    if (o->from) { /* the model's vocabulary decides where a text may be cut; a bad model is told before data is read */
+    if (initial || o->from) { /* its vocabulary decides how texts are read; a bad model is told before data is read */
         rc_lm *m;
         s = rc_lm_load(&m, initial ? initial : o->from, e);
-        if (s == RC_OK) words = rc_vocab_get_kind(rc_lm_vocab(m)) == RC_VOCAB_WORD;
+        if (s == RC_OK && o->from) words = rc_vocab_get_kind(rc_lm_vocab(m)) == RC_VOCAB_WORD;
+        if (s == RC_OK) utf8 = needs_utf8(rc_lm_vocab(m));
         if (s == RC_OK) rc_lm_free(m);
+    } else {
+        s = ready_vocab(&vocab, o->vocab, &utf8, e);
     }
     if (s == RC_OK)
-        s = read_data(o->files, o->n_files, o->valid, o->valid_fraction, words, &text, &len, &t->valid_text,
+        s = read_data(o->files, o->n_files, o->valid, o->valid_fraction, words, utf8, &text, &len, &t->valid_text,
                       &t->valid_len, e);
     if (s == RC_OK && initial)
         s = loaded_model(t, o, initial, false, text, len, hooks, e);
     else if (s == RC_OK && o->from)
         s = loaded_model(t, o, o->from, o->grow_vocab, text, len, hooks, e);
     else if (s == RC_OK)
-        s = new_model(t, o, text, len, e);
+        s = new_model(t, o, vocab, text, len, e);
+    else
+        rc_vocab_free(vocab);
     if (s == RC_OK) s = train_batches(t, o, text, len, hooks, e);
     if (s == RC_OK) s = valid_batches(t, o, hooks, e);
     rc_text_free(text, len);

@@ -22,6 +22,7 @@ t 'recur train lm empty -o e --hidden 8'
 t 'recur eval m.safetensors empty'
 printf 'good line\nbad \377 line\n' >latin
 t 'recur train lm latin -o e --hidden 8'
+t 'recur eval m.safetensors latin'
 head -c 60 <(gzip -c text.txt) >cut.gz
 t 'recur train lm cut.gz -o e --hidden 8'
 finish

@@ -224,13 +224,71 @@ static void test_files_are_joined(void **state) {
     char *text;
     size_t len;
     rc_error e = {0};
-    assert_int_equal(rc__lm_read_files(files, 3, &text, &len, &e), RC_OK);
+    assert_int_equal(rc__lm_read_files(files, 3, true, &text, &len, &e), RC_OK);
     assert_string_equal(text, "one\ntwo\none");
     assert_int_equal(len, 11);
     rc_text_free(text, len);
     files[1] = "absent.txt";
-    assert_int_equal(rc__lm_read_files(files, 3, &text, &len, &e), RC_EIO);
+    assert_int_equal(rc__lm_read_files(files, 3, true, &text, &len, &e), RC_EIO);
     assert_null(text);
+}
+
+static void write_lines(const char *path, int lines, int bad_line, const char *bad) {
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    for (int i = 1; i <= lines; i++) fputs(i == bad_line ? bad : "a line of text that is good\n", f);
+    fclose(f);
+}
+
+/* Lines and offsets are the file's own, whichever part of the data the file becomes. */
+static void test_not_utf8(void **state) {
+    (void)state;
+    static const char *const one[] = {"late.txt"}, *const two[] = {"good.txt", "late.txt"},
+                             *const good[] = {"good.txt"};
+    write_lines("good.txt", 300, 0, NULL);
+    write_lines("late.txt", 201, 201, "abc \xff\n"); /* offset 200 * 28 + 4, in the validation part */
+    static const char place[] = "late.txt: line 201, byte 5 (offset 5604): not UTF-8: FF 0A";
+    static const char *const vocabs[] = {"char", "word", "bpe:300"};
+    for (size_t i = 0; i < 3; i++) {
+        rc_train_options o = small_options("latin");
+        o.vocab = vocabs[i];
+        o.files = one, o.n_files = 1;
+        refuse(&o, RC_EDATA, place);
+        o.files = two, o.n_files = 2;
+        refuse(&o, RC_EDATA, place);
+        o.files = good, o.n_files = 1, o.valid = "late.txt";
+        refuse(&o, RC_EDATA, place);
+    }
+    assert_int_not_equal(access("latin", F_OK), 0);
+    rc_train_options o = small_options("bytes");
+    o.vocab = "byte";
+    o.files = two, o.n_files = 2;
+    o.steps = 2;
+    rc_error e = {0};
+    if (rc_train_lm(&o, NULL, NULL, &e)) fail_msg("%s", e.text);
+    /* a model's vocabulary asks the same of its texts as a new one */
+    o = small_options("letters");
+    o.steps = 2;
+    o.out = "letters.safetensors";
+    if (rc_train_lm(&o, NULL, NULL, &e)) fail_msg("%s", e.text);
+    o = small_options("letters2");
+    o.from = "letters.safetensors";
+    o.files = one, o.n_files = 1;
+    refuse(&o, RC_EDATA, place);
+}
+
+/* A file that was asked for and cannot be used is an error, not a run without validation. */
+static void test_short_validation_file(void **state) {
+    (void)state;
+    FILE *f = fopen("short.txt", "w");
+    fputs("\n", f); /* one token, and no document */
+    fclose(f);
+    rc_train_options o = small_options("short");
+    o.valid = "short.txt";
+    refuse(&o, RC_EDATA, "short.txt: too short to validate on: 1 tokens, expected at least 2");
+    assert_int_not_equal(access("short", F_OK), 0);
+    o.full_bptt = true;
+    refuse(&o, RC_EDATA, "short.txt: the text has no line");
 }
 
 /* ---- training ---------------------------------------------------------------------------------------------------- */
@@ -692,6 +750,8 @@ int main(void) {
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_no_validation),
+        cmocka_unit_test(test_not_utf8),
+        cmocka_unit_test(test_short_validation_file),
         cmocka_unit_test(test_tiny_texts),
         cmocka_unit_test(test_fine_tuning),
         cmocka_unit_test(test_source_is_solved),
