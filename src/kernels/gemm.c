@@ -51,11 +51,20 @@ typedef struct entry {
     dnnl_memory_t src, wei, dst, bias, scratch;
 } entry;
 
+typedef struct packer { /* a reorder of a plain matrix into its packed layout */
+    size_t K, N, ldb;
+    bool trans;
+    dnnl_primitive_t prim;
+    dnnl_memory_t from, to;
+} packer;
+
 #define CACHE_BITS 10
 #define CACHE_SIZE ((size_t)1 << CACHE_BITS)
 typedef struct cache { /* one per thread; cleared when three quarters full */
     entry slot[CACHE_SIZE];
     size_t used;
+    packer pack[64];
+    size_t packers;
     void *scratch;
     size_t scratch_bytes;
     float *dense; /* copies of strided operands */
@@ -67,6 +76,18 @@ static dnnl_engine_t engine;
 static pthread_once_t engine_once = PTHREAD_ONCE_INIT;
 static pthread_key_t cache_key;
 static _Thread_local cache *my_cache;
+
+static void packer_free(packer *p) {
+    if (p->from) dnnl_memory_destroy(p->from);
+    if (p->to) dnnl_memory_destroy(p->to);
+    if (p->prim) dnnl_primitive_destroy(p->prim);
+    memset(p, 0, sizeof *p);
+}
+
+static void packers_clear(cache *c) {
+    for (size_t i = 0; i < c->packers; i++) packer_free(&c->pack[i]);
+    c->packers = 0;
+}
 
 static void cache_clear(cache *c) {
     for (size_t i = 0; i < CACHE_SIZE; i++) {
@@ -86,6 +107,7 @@ static void cache_clear(cache *c) {
 static void cache_free(void *p) {
     cache *c = p;
     cache_clear(c);
+    packers_clear(c);
     dnnl_stream_destroy(c->stream);
     free(c->scratch);
     free(c->dense);
@@ -257,29 +279,47 @@ void rc__packed_free(rc__packed *p) {
     *p = (rc__packed){0};
 }
 
-void rc__packed_set(rc__packed *p, const rc_real *B, size_t ldb, bool trans) {
-    layout *l = p->impl;
+static packer *packer_find(cache *c, const rc__packed *p, size_t ldb, bool trans) {
+    for (size_t i = 0; i < c->packers; i++) {
+        packer *k = &c->pack[i];
+        if (k->K == p->K && k->N == p->N && k->ldb == ldb && k->trans == trans) return k;
+    }
+    if (c->packers == sizeof c->pack / sizeof *c->pack) packers_clear(c);
+    packer *k = &c->pack[c->packers];
+    const layout *l = p->impl;
     dnnl_memory_desc_t plain;
-    plain_md(&plain, p->K, p->N, trans ? 1 : ldb, trans ? ldb : 1);
-    int saved = one_thread();
     dnnl_primitive_attr_t attr;
     dnnl_primitive_desc_t pd = NULL;
-    dnnl_primitive_t prim = NULL;
-    dnnl_memory_t from = NULL, to = NULL;
-    dnnl_primitive_attr_create(&attr);
-    cache *c = cache_get();
-    if (c && dnnl_reorder_primitive_desc_create(&pd, &plain, engine, &l->md, engine, attr) == dnnl_success &&
-        dnnl_primitive_create(&prim, pd) == dnnl_success &&
-        dnnl_memory_create(&from, &plain, engine, (void *)(uintptr_t)B) == dnnl_success &&
-        dnnl_memory_create(&to, &l->md, engine, packed_data(p)) == dnnl_success) {
-        dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
-        dnnl_primitive_execute(prim, c->stream, 2, args);
-    }
-    if (from) dnnl_memory_destroy(from);
-    if (to) dnnl_memory_destroy(to);
-    if (prim) dnnl_primitive_destroy(prim);
+    plain_md(&plain, p->K, p->N, trans ? 1 : ldb, trans ? ldb : 1);
+    if (dnnl_primitive_attr_create(&attr) != dnnl_success) return NULL;
+    bool ok = dnnl_reorder_primitive_desc_create(&pd, &plain, engine, &l->md, engine, attr) == dnnl_success &&
+              dnnl_primitive_create(&k->prim, pd) == dnnl_success &&
+              dnnl_memory_create(&k->from, &plain, engine, DNNL_MEMORY_NONE) == dnnl_success &&
+              dnnl_memory_create(&k->to, &l->md, engine, DNNL_MEMORY_NONE) == dnnl_success;
     if (pd) dnnl_primitive_desc_destroy(pd);
     dnnl_primitive_attr_destroy(attr);
+    if (!ok) {
+        packer_free(k);
+        return NULL;
+    }
+    k->K = p->K;
+    k->N = p->N;
+    k->ldb = ldb;
+    k->trans = trans;
+    c->packers++;
+    return k;
+}
+
+void rc__packed_set(rc__packed *p, const rc_real *B, size_t ldb, bool trans) {
+    int saved = one_thread();
+    cache *c = cache_get();
+    packer *k = c ? packer_find(c, p, ldb, trans) : NULL;
+    if (k) {
+        dnnl_memory_set_data_handle_v2(k->from, (void *)(uintptr_t)B, c->stream);
+        dnnl_memory_set_data_handle_v2(k->to, packed_data(p), c->stream);
+        dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, k->from}, {DNNL_ARG_TO, k->to}};
+        dnnl_primitive_execute(k->prim, c->stream, 2, args);
+    }
     restore_threads(saved);
 }
 
