@@ -37,6 +37,8 @@ typedef struct run {
     rc_real *a[RC_MAX_STAGES];  /* (R, K_s) operands; a[0] only when masked */
     rc_real *h0, *c0;     /* (B, P), (B, H) sorted */
     rc_real *mask;        /* (B, P or H) recurrent dropout, sorted; NULL without */
+    const rc_real *drop_mask, *drop_masked; /* weight drop, as in rc__layer_io; NULL without */
+    const rc_real *vec;   /* the vector parameters, dropped or not */
     rc_real *zone_h, *zone_c; /* (R, P), (R, H) zoneout masks; NULL without or at inference */
     /* backward */
     const rc_real *dy;    /* (R, P), stride lddy; NULL when no output gradient */
@@ -56,7 +58,7 @@ typedef struct layer_node {
     size_t first, layer, tile, tiles, part_len, worker_len;
     double zone_h, zone_c;
     rc_var *hn, *cn;      /* their nodes write nothing: we read their dx */
-    const rc_real *drop_mask[2];
+    uint64_t drop_id;
     run run[2];
     /* of the job now running */
     rc_real *worker_scratch;
@@ -124,9 +126,15 @@ static size_t active(const order *o, size_t s, size_t first, size_t rows) {
     return o->n[s] <= first ? 0 : o->n[s] - first < rows ? o->n[s] - first : rows;
 }
 
-/* Rows of a tile: 16 keeps the products near their peak (kernels measure 270 of 285 GFLOP/s at 16 rows) and leaves tiles for
- * several threads; small batches are cut in two. Depends on B alone. */
-static size_t tile_rows(size_t B) { return B >= 32 ? 16 : B >= 4 ? (B + 1) / 2 : B; }
+/* 16 rows keep the products near their peak (kernels measure 270 of 285 GFLOP/s at 16 rows) and leave tiles for several
+ * threads; small batches are cut in two. */
+size_t rc__layer_tile_rows(size_t B) { return B >= 32 ? 16 : B >= 4 ? (B + 1) / 2 : B; }
+
+double rc__layer_work(const rc_rnn *rnn, const rc__dir *d, size_t rows) {
+    double per_row = 40.0 * (double)rnn->H;
+    for (size_t s = 0; s < rnn->stages; s++) per_row += 2.0 * (double)(d->N[s] * d->K[s]);
+    return (double)rows * per_row;
+}
 
 /* ---- one step: the stages of a cell ----------------------------------------------------------------------------------- */
 
@@ -187,7 +195,7 @@ static void tile_forward(const layer_node *ln, const run *r, size_t first, size_
         st.h = r->fresh_h ? r->fresh_h + p * P : r->h + p * r->ldh;
         st.ldh = r->fresh_h ? P : r->ldh;
         if (rnn->save_width) st.save = r->save + p * rnn->save_width;
-        st.vec = d->vecs;
+        st.vec = r->vec;
         if (d->sees_x) {
             st.x = r->x + p * d->I;
             st.ldx = d->I;
@@ -296,7 +304,7 @@ static void tile_backward(const layer_node *ln, const run *r, size_t first, size
             cg.f.ldhp = P;
         }
         if (rnn->save_width) cg.f.save = r->save + p * rnn->save_width;
-        cg.f.vec = d->vecs;
+        cg.f.vec = r->vec;
         if (d->sees_x) {
             cg.f.x = r->x + p * d->I;
             cg.f.ldx = d->I;
@@ -410,9 +418,10 @@ static bool stage_weight_gradient(rc_tape *t, const rc_rnn *rnn, const run *r, s
     return true;
 }
 
-static bool weight_gradients(rc_tape *t, layer_node *ln, run *r, const rc_real *drop) {
+static bool weight_gradients(rc_tape *t, const layer_node *ln, const run *r) {
     const rc_rnn *rnn = ln->rnn;
     const rc__dir *d = r->d;
+    const rc_real *drop = r->drop_mask;
     size_t H = rnn->H, GH = d->G * H, tiles = ln->tiles;
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
     bool ok = true;
@@ -492,6 +501,12 @@ static void layer_backward(rc_tape *t, rc__node *self) {
         run *r = &ln->run[i];
         const rc__dir *d = r->d;
         size_t R = r->ord.R, GH = d->G * H;
+        rc_error why = {0};
+        rc__dir *copies = rc__rnn_dir(rnn, ln->layer, i);
+        if (rc__rnn_prepare_back(rnn, copies, d->w_hh ? ln->drop_id : 0, d->w_hh ? r->drop_masked : NULL, &why)) {
+            rc__op_fail(t, why.code, "rnn", "%s", why.text);
+            return;
+        }
         r->dy = self->out.dx + i * P;
         r->lddy = D * P;
         if (!r->ord.direct) {
@@ -515,18 +530,15 @@ static void layer_backward(rc_tape *t, rc__node *self) {
         if (ln->h0 && ln->h0->needs_grad && !(r->dh0 = rc__tape_alloc(t, B * P * sizeof(rc_real)))) return;
         if (ln->c0 && ln->c0->needs_grad && !(r->dc0 = rc__tape_alloc(t, B * H * sizeof(rc_real)))) return;
     }
-    double work = 0;
-    for (size_t s = 0; s < rnn->stages; s++)
-        work += 2.0 * (double)ln->run[0].ord.R * (double)(ln->run[0].d->N[s] * ln->run[0].d->K[s]);
-    work += 40.0 * (double)(ln->run[0].ord.R * H);
+    double work = rc__layer_work(rnn, ln->run[0].d, ln->run[0].ord.R) * (double)D;
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
     ln->worker_scratch = rc__tape_alloc(t, (size_t)rc_threads() * ln->worker_len * sizeof(rc_real));
     if (!ln->worker_scratch) return;
-    rc__parallel(ln->tiles * D, work * (double)D, backward_task, ln);
+    rc__parallel(ln->tiles * D, work, backward_task, ln);
     rc__arena_rewind(rc__tape_arena(t), mark);
     for (size_t i = 0; i < D; i++) {
         run *r = &ln->run[i];
-        if (!weight_gradients(t, ln, r, ln->drop_mask[i])) return;
+        if (!weight_gradients(t, ln, r)) return;
         if (want_dx && !input_gradient(t, ln, r, i)) return;
         if (r->dh0) state_gradient(t, ln, ln->h0, r->dh0, &r->ord, i, P);
         if (r->dc0) state_gradient(t, ln, ln->c0, r->dc0, &r->ord, i, H);
@@ -583,13 +595,24 @@ static bool zone_mask(rc_tape *t, size_t n, double p, rc_real **out) {
     return true;
 }
 
+/* Whether some parameter of the layer is being trained; any of them may be frozen alone. */
+static bool trains(const rc_rnn *rnn, size_t layer) {
+    for (size_t i = 0; i < rnn->D; i++) {
+        const rc__dir *d = rc__rnn_dir(rnn, layer, i);
+        const rc_param *all[] = {d->w_ih, d->w_hh, d->b_ih, d->b_hh, d->w_hr};
+        for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+            if (all[k] && !all[k]->frozen) return true;
+        for (size_t v = 0; v < RC_MAX_VECS && d->vec[v]; v++)
+            if (!d->vec[v]->frozen) return true;
+    }
+    return false;
+}
+
 rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc__layer_io io) {
     size_t T = x->dim[0], B = x->dim[1], H = rnn->H, P = rnn->P, D = rnn->D;
     size_t dims[3] = {T, B, D * P};
     rc_tape_mode mode = rc_tape_get_mode(t);
-    bool weights = false;
-    for (size_t i = 0; i < D; i++) weights = weights || !rc__rnn_dir(rnn, layer, i)->w_ih->frozen;
-    bool needs = weights || x->needs_grad || (io.h0 && io.h0->needs_grad) || (io.c0 && io.c0->needs_grad);
+    bool needs = trains(rnn, layer) || x->needs_grad || (io.h0 && io.h0->needs_grad) || (io.c0 && io.c0->needs_grad);
     layer_node *ln = rc__node_new(t, sizeof *ln, "rnn", 3, dims, needs, layer_backward);
     if (!ln) return rc__dead(t);
     ln->rnn = rnn;
@@ -598,7 +621,8 @@ rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc
     ln->h0 = io.h0;
     ln->c0 = io.c0;
     ln->first = io.first;
-    ln->tile = tile_rows(B);
+    ln->drop_id = io.drop_id;
+    ln->tile = rc__layer_tile_rows(B);
     ln->tiles = (B + ln->tile - 1) / ln->tile;
     ln->worker_len = worker_len(rnn, layer, ln->tile);
     ln->zone_h = rnn->opt.zoneout_h;
@@ -607,14 +631,14 @@ rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc
     for (size_t i = 0; i < D; i++) {
         run *r = &ln->run[i];
         const rc__dir *d = r->d = rc__rnn_dir(rnn, layer, i);
-        ln->drop_mask[i] = io.drop_mask[i];
+        r->drop_mask = io.drop_mask[i];
+        r->drop_masked = io.drop_masked[i];
+        r->vec = r->drop_masked && !d->w_hh ? r->drop_masked : d->vecs;
         if (!order_make(t, &r->ord, T, B, io.lengths, rnn->opt.reverse != (i == 1))) return rc__dead(t);
         size_t R = r->ord.R, GH = d->G * H, apart = 0;
-        for (size_t s = 0; s < rnn->stages; s++) {
+        for (size_t s = 0; s < rnn->stages; s++)
             if (d->kind[s] == RC_STAGE_APART) apart += d->N[s];
-            work += 2.0 * (double)R * (double)(d->N[s] * d->K[s]);
-        }
-        work += 40.0 * (double)(R * H);
+        work += rc__layer_work(rnn, d, R);
         size_t part_len = (GH + d->vecs_len + apart + 15) / 16 * 16;
         if (part_len > ln->part_len) ln->part_len = part_len;
         r->x = r->ord.direct ? x->x : gather(t, &r->ord, x->x, d->I, d->I);

@@ -272,14 +272,14 @@ static rc_status dir_pack(const rc_rnn *r, rc__dir *d, bool backward, const rc_r
     return s;
 }
 
-static void dir_vectors(const rc_rnn *r, rc__dir *d, const rc_real *vecs) {
+static void dir_vectors(const rc_rnn *r, rc__dir *d) {
     size_t H = r->H;
     if (d->bias) memcpy(d->bias, d->b_ih->w, d->G * H * sizeof *d->bias);
     for (size_t i = 0; d->b_hh && i < r->stages; i++)
         if (d->kind[i] == RC_STAGE_ADD) rc__k->pw.axpy(d->N[i], 1, d->b_hh->w + d->row[i], d->bias + d->col[i] * H);
     rc_real *to = d->vecs;
     for (size_t v = 0; v < RC_MAX_VECS && d->vec[v]; v++) {
-        memcpy(to, vecs ? vecs + (to - d->vecs) : d->vec[v]->w, d->vec[v]->len * sizeof *to);
+        memcpy(to, d->vec[v]->w, d->vec[v]->len * sizeof *to);
         to += d->vec[v]->len;
     }
 }
@@ -306,34 +306,49 @@ static bool current(const rc_rnn *r, bool backward, uint64_t version) {
     return true;
 }
 
-rc_status rc__rnn_prepare(const rc_rnn *rnn, bool backward, const rc_real *const *drop, rc_real *const *masked, rc_error *e) {
+rc_status rc__rnn_prepare(const rc_rnn *rnn, bool backward, rc__drop *drop, rc_error *e) {
     rc_rnn *r = (rc_rnn *)(uintptr_t)rnn; /* the copies are a cache: what the model means does not change */
     uint64_t version = rc_params_version(r->ps);
     if (!drop && current(r, backward, version)) return RC_OK;
     pthread_mutex_lock(&r->lock);
     rc_status s = RC_OK;
     pack_list list = {.n = 0};
+    if (drop) drop->id = ++r->drops;
     for (size_t i = 0; !s && i < r->L * r->D; i++) {
         rc__dir *d = &r->dirs[i];
-        const rc_real *mask = drop ? drop[i] : NULL, *w_hh = d->w_hh ? d->w_hh->w : NULL, *vecs = NULL;
-        if (mask) {
-            apply_drop(d, mask, masked[i]);
-            if (d->w_hh) w_hh = masked[i];
-            else vecs = masked[i];
-        }
-        if (mask || d->version != version) {
+        const rc_real *w_hh = d->w_hh ? d->w_hh->w : NULL;
+        bool dropped = drop && d->w_hh; /* vectors are read from drop->masked itself */
+        if (drop) apply_drop(d, drop->mask[i], drop->masked[i]);
+        if (dropped) w_hh = drop->masked[i];
+        if (dropped || d->version != version) {
             s = dir_pack(r, d, false, w_hh, &list, e);
-            dir_vectors(r, d, vecs);
+            dir_vectors(r, d);
         }
-        if (!s && backward && (mask || d->version_back != version)) s = dir_pack(r, d, true, w_hh, &list, e);
+        if (!s && backward && (dropped || d->version_back != version)) {
+            s = dir_pack(r, d, true, w_hh, &list, e);
+            d->drop_back = dropped ? drop->id : 0;
+        }
     }
     pack_flush(&list);
     for (size_t i = 0; i < r->L * r->D; i++) {
         rc__dir *d = &r->dirs[i];
-        bool dropped = s || (drop && drop[i]); /* good for this forward alone */
+        bool dropped = s || (drop && d->w_hh); /* good for this forward alone */
         if (backward) __atomic_store_n(&d->version_back, dropped ? 0 : version, __ATOMIC_RELEASE);
         __atomic_store_n(&d->version, dropped ? 0 : version, __ATOMIC_RELEASE);
     }
+    pthread_mutex_unlock(&r->lock);
+    return s;
+}
+
+rc_status rc__rnn_prepare_back(const rc_rnn *rnn, rc__dir *d, uint64_t id, const rc_real *masked, rc_error *e) {
+    if (d->drop_back == id) return RC_OK;
+    rc_rnn *r = (rc_rnn *)(uintptr_t)rnn;
+    pthread_mutex_lock(&r->lock);
+    pack_list list = {.n = 0};
+    rc_status s = dir_pack(r, d, true, masked ? masked : d->w_hh ? d->w_hh->w : NULL, &list, e);
+    pack_flush(&list);
+    d->drop_back = id;
+    __atomic_store_n(&d->version_back, 0, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&r->lock);
     return s;
 }
@@ -378,19 +393,19 @@ static rc_var *check_forward(rc_tape *t, const rc_rnn *r, rc_var *x, const int32
     return x;
 }
 
-static bool draw_weight_drop(rc_tape *t, const rc_rnn *r, const rc_real ***masks, rc_real ***masked) {
+static bool draw_weight_drop(rc_tape *t, const rc_rnn *r, rc__drop *drop) {
     size_t n = r->L * r->D;
-    *masks = rc__tape_alloc(t, n * sizeof **masks);
-    *masked = rc__tape_alloc(t, n * sizeof **masked);
-    if (!*masks || !*masked) return false;
+    drop->mask = rc__tape_alloc(t, n * sizeof *drop->mask);
+    drop->masked = rc__tape_alloc(t, n * sizeof *drop->masked);
+    if (!drop->mask || !drop->masked) return false;
     for (size_t i = 0; i < n; i++) {
         size_t len = rc__dir_drop_len(&r->dirs[i]);
         rc_rng rng = rc__tape_rng(t);
         rc_real *m = rc__tape_alloc(t, len * sizeof *m);
-        (*masked)[i] = rc__tape_alloc(t, len * sizeof *m);
-        if (!m || !(*masked)[i]) return false;
+        drop->masked[i] = rc__tape_alloc(t, len * sizeof *m);
+        if (!m || !drop->masked[i]) return false;
         rc__k->pw.dropout_mask(len, rng, 0, r->opt.weight_drop, m);
-        (*masks)[i] = m;
+        drop->mask[i] = m;
     }
     return true;
 }
@@ -400,11 +415,11 @@ static rc_var *forward(rc_tape *t, const rc_rnn *r, rc_var *x, const int32_t *le
     if (!check_forward(t, r, x, lengths, &a)->len) return rc__dead(t);
     rc_tape_mode mode = rc_tape_get_mode(t);
     size_t B = x->dim[1], width = r->D * B * r->P, c_width = r->D * B * r->H;
-    const rc_real **masks = NULL;
-    rc_real **masked = NULL;
-    if (mode.training && r->opt.weight_drop > 0 && !draw_weight_drop(t, r, &masks, &masked)) return rc__dead(t);
+    rc__drop drop = {0};
+    bool drops = mode.training && r->opt.weight_drop > 0;
+    if (drops && !draw_weight_drop(t, r, &drop)) return rc__dead(t);
     rc_error why = {0};
-    rc_status s = rc__rnn_prepare(r, mode.grad, masks, masked, &why);
+    rc_status s = rc__rnn_prepare(r, mode.grad, drops ? &drop : NULL, &why);
     if (s) return rc__op_fail(t, s, "rnn", "%s", why.text);
     if (!a.state && !a.h0 && r->h0) a.h0 = broadcast_state(t, r->h0, B);
     if (!a.state && !a.c0 && r->c0) a.c0 = broadcast_state(t, r->c0, B);
@@ -420,7 +435,11 @@ static rc_var *forward(rc_tape *t, const rc_rnn *r, rc_var *x, const int32_t *le
         }
         if (hns) io.hn = &hns[l];
         if (cns) io.cn = &cns[l];
-        for (size_t d = 0; masks && d < r->D; d++) io.drop_mask[d] = masks[l * r->D + d];
+        io.drop_id = drop.id;
+        for (size_t d = 0; drops && d < r->D; d++) {
+            io.drop_mask[d] = drop.mask[l * r->D + d];
+            io.drop_masked[d] = drop.masked[l * r->D + d];
+        }
         rc_var *in = y;
         if (l && r->opt.dropout > 0)
             in = r->opt.dropout_sequence ? rc_dropout_sequence(t, y, r->opt.dropout) : rc_dropout(t, y, r->opt.dropout);
@@ -477,7 +496,7 @@ rc_status rc_rnn_step(const rc_rnn *r, rc_state *s, const rc_real *x, rc_real *y
         return rc_fail(e, RC_EINVAL, "rnn step: layers that read backwards cannot go step by step");
     if (s->rows != r->L || s->P != r->P || s->H != r->H || !s->c != !r->cell->has_c)
         return rc_fail(e, RC_EINVAL, "rnn step: the state is of %zu x %zu, expected %zu x %zu", s->rows, s->P, r->L, r->P);
-    rc_status status = rc__rnn_prepare(r, false, NULL, NULL, e);
+    rc_status status = rc__rnn_prepare(r, false, NULL, e);
     if (status) return status;
     size_t B = s->batch, P = r->P;
     rc_real *buf, *scratch;
@@ -502,23 +521,24 @@ rc_status rc_rnn_step(const rc_rnn *r, rc_state *s, const rc_real *x, rc_real *y
 }
 
 size_t rc_rnn_explain(const rc_rnn *r, size_t batch, size_t seq_len, char *out, size_t cap) {
-    size_t at = 0, tile = batch >= 32 ? 16 : batch >= 4 ? (batch + 1) / 2 : batch, tiles = tile ? (batch + tile - 1) / tile : 0;
+    size_t at = 0, tile = rc__layer_tile_rows(batch), tiles = tile ? (batch + tile - 1) / tile : 0;
+    size_t most = (size_t)rc_threads();
     if (cap) out[0] = 0;
     for (size_t l = 0; l < r->L; l++)
         for (size_t i = 0; i < r->D; i++) {
             const rc__dir *d = rc__rnn_dir(r, l, i);
-            double flops = 0;
-            for (size_t s = 0; s < r->stages; s++) flops += 2.0 * (double)batch * (double)(d->N[s] * d->K[s]);
-            int threads = rc_threads() < (int)(tiles * r->D) ? rc_threads() : (int)(tiles * r->D);
+            size_t threads = most < tiles * r->D ? most : tiles * r->D;
             const char *why = d->kind[0] == RC_STAGE_NONE ? "no recurrent product: an element-wise scan"
                               : threads > 1               ? "rows are cut into tiles, no barrier between steps"
-                                                          : "one tile of rows: one thread runs the recurrence";
-            if (flops * (double)seq_len * (double)r->D < rc__parallel_threshold) {
+                              : most > 1                  ? "one tile of rows: one thread runs the recurrence"
+                                                          : "one thread is set";
+            if (rc__layer_work(r, d, batch) * (double)seq_len * (double)r->D < rc__parallel_threshold && most > 1) {
                 threads = 1;
                 why = "too little work for a second thread";
             }
             int n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0,
-                             "layer %zu%s: %s %zu -> %zu, fp32, %s, products by %s, pointwise %s, %zu tile%s of %zu row%s, %d thread%s: %s\n",
+                             "layer %zu%s: %s %zu -> %zu, fp32, %s, products by %s, pointwise %s, "
+                             "%zu tile%s of %zu row%s, %zu thread%s: %s\n",
                              l, i ? " reverse" : "", r->cell->name, d->I, r->P,
                              d->kind[0] == RC_STAGE_NONE ? "scan" : "fused sequence", rc__gemm_backend(), rc__k->isa, tiles,
                              tiles == 1 ? "" : "s", tile, tile == 1 ? "" : "s", threads, threads == 1 ? "" : "s", why);

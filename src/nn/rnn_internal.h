@@ -23,6 +23,7 @@ typedef struct rc__dir {
     rc_real *vecs;               /* the vector parameters one after the other */
     size_t vecs_len;
     uint64_t version, version_back; /* of the parameters that the copies were made of; 0 = none */
+    uint64_t drop_back;          /* the weight drop that hh_back was made under; 0 = none */
 } rc__dir;
 
 struct rc_rnn {
@@ -34,6 +35,7 @@ struct rc_rnn {
     rc_param **gate_w, **gate_b; /* highway skips: per layer, NULL where none */
     rc_param *h0, *c0;           /* learnt initial state (L*D, P), (L*D, H) */
     pthread_mutex_t lock;        /* over the making of copies */
+    uint64_t drops;              /* weight drops so far: numbers them */
 };
 
 struct rc_state {
@@ -48,10 +50,19 @@ struct rc_state {
 
 static inline rc__dir *rc__rnn_dir(const rc_rnn *r, size_t layer, size_t d) { return &r->dirs[layer * r->D + d]; }
 
-/* Makes the copies current: for forward alone, or for backward too. drop (may be NULL): per dir, the mask that weight_hh (or,
- * for cells without, their recurrent vectors) is multiplied by in these copies; NULL entries = none. scratch: room for the
- * largest masked weight_hh times L*D, needed with drop. */
-rc_status rc__rnn_prepare(const rc_rnn *rnn, bool backward, const rc_real *const *drop, rc_real *const *masked, rc_error *e);
+/* The weight drop of one forward. Per dir (L*D): the mask of weight_hh (or, for cells without, of their recurrent vectors),
+ * and their product, which lives as long as the forward's tape. */
+typedef struct rc__drop {
+    const rc_real **mask;
+    rc_real **masked;            /* room for the products; rc__rnn_prepare fills it */
+    uint64_t id;                 /* set by rc__rnn_prepare; 0 = no drop */
+} rc__drop;
+
+/* Makes the copies current: for forward alone, or for backward too; under a drop when it is not NULL. */
+rc_status rc__rnn_prepare(const rc_rnn *rnn, bool backward, rc__drop *drop, rc_error *e);
+/* Before a backward: another forward may have packed hh_back under another drop since. id and masked (NULL = none): of the
+ * forward whose backward it is. */
+rc_status rc__rnn_prepare_back(const rc_rnn *rnn, rc__dir *d, uint64_t id, const rc_real *masked, rc_error *e);
 /* Elements that weight drop masks of one dir: weight_hh, or the vectors of a scan cell; 0 when it has neither. */
 size_t rc__dir_drop_len(const rc__dir *d);
 
@@ -65,8 +76,14 @@ typedef struct rc__layer_io {
     const rc_real *init_h, *init_c;
     rc_real *end_h, *end_c;
     rc_var **hn, **cn;
-    const rc_real *drop_mask[2]; /* weight drop: the mask of each direction's weight_hh, or NULL */
+    /* weight drop (its id, 0 = none): of each direction the mask of weight_hh or of the vectors, and the product, or NULL */
+    uint64_t drop_id;
+    const rc_real *drop_mask[2], *drop_masked[2];
 } rc__layer_io;
+/* Rows of one tile for a batch of B: depends on B alone. */
+size_t rc__layer_tile_rows(size_t B);
+/* Operations of the recurrence of one direction over so many rows of all steps together, for rc__parallel. */
+double rc__layer_work(const rc_rnn *rnn, const rc__dir *d, size_t rows);
 rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc__layer_io io);
 
 /* One step of one layer and direction without a tape, at inference: h, c (rows, .) are advanced. scratch holds

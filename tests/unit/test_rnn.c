@@ -260,6 +260,125 @@ static void instruction_sets(void **state) {
     (void)state;
 }
 
+/* The gradient block after a backward; frozen: the parameter to freeze, rc_params_count or more for none. */
+static float *gradients(const char *cell, const float *x, size_t frozen, net *n) {
+    *n = make(options(cell, 1));
+    if (frozen < rc_params_count(n->ps)) rc_params_at(n->ps, frozen)->frozen = true;
+    size_t dims[3] = {T, B, I};
+    rc_error e = {0};
+    rc_tape_begin(n->tape, (rc_tape_mode){.grad = true});
+    rc_var *y = rc_rnn_forward(n->tape, n->rnn, rc_input(n->tape, 3, dims, x), lengths, NULL);
+    if (rc_backward(n->tape, rc_sum_all(n->tape, rc_mul(n->tape, y, y)), 1, &e)) fail_msg("%s: %s", cell, e.text);
+    return rc_params_grads(n->ps);
+}
+
+/* Freezing one parameter, whichever, takes its gradient away and leaves those of all others as they are. */
+static void one_frozen_parameter(void **state) {
+    float *x = numbers(T * B * I, 21);
+    for (size_t c = 0; c < rc_cell_count(); c++) {
+        const char *cell = rc_cell_at(c)->name;
+        net all, part;
+        gradients(cell, x, SIZE_MAX, &all);
+        for (size_t k = 0; rc_params_count(all.ps) > 1 && k < rc_params_count(all.ps); k++) {
+            gradients(cell, x, k, &part);
+            for (size_t i = 0; i < rc_params_count(all.ps); i++) {
+                const rc_param *p = rc_params_at(part.ps, i), *want = rc_params_at(all.ps, i);
+                for (size_t j = 0; j < p->len; j++)
+                    if (p->g[j] != (i == k ? 0 : want->g[j]))
+                        fail_msg("%s: %s frozen, gradient of %s", cell, rc_params_at(part.ps, k)->name, p->name);
+            }
+            drop(&part);
+        }
+        drop(&all);
+    }
+    free(x);
+    (void)state;
+}
+
+/* A model may run twice on one tape, under two masks of weight drop, with an inference between: each backward meets the
+ * weights of its own forward. So the gradient of x is that of a tape with this forward alone (and its place in the draws). */
+static void weight_drop_twice(void **state) {
+    static const char *const cells[] = {"lstm", "gru", "indrnn", "sru"};
+    float *x = numbers(T * B * I, 22), *want = malloc(2 * T * B * I * sizeof *want);
+    size_t dims[3] = {T, B, I};
+    for (size_t c = 0; c < sizeof cells / sizeof *cells; c++) {
+        rc_rnn_options o = options(cells[c], 2);
+        o.weight_drop = 0.5;
+        o.zoneout_h = 0;
+        net n = make(o);
+        rc_state *s;
+        rc_error e = {0};
+        float step[B * H];
+        assert_int_equal(rc_state_new(&s, n.rnn, B, &e), RC_OK);
+        for (int run = 0; run < 3; run++) { /* the loss of the first forward, of the second, of both */
+            rc_tape_begin(n.tape, (rc_tape_mode){.grad = true, .training = true, .seed = 4, .step = 2});
+            rc_var *in[2] = {rc_leaf(n.tape, 3, dims, x), rc_leaf(n.tape, 3, dims, x)}, *y[2], *loss[2];
+            for (int k = 0; k < 2; k++) {
+                y[k] = rc_rnn_forward(n.tape, n.rnn, in[k], NULL, NULL);
+                loss[k] = rc_sum_all(n.tape, rc_mul(n.tape, y[k], y[k]));
+                if (run == k) { /* its backward follows at once */
+                    assert_int_equal(rc_backward(n.tape, loss[k], 1, &e), RC_OK);
+                    memcpy(want + k * T * B * I, in[k]->dx, T * B * I * sizeof *want);
+                    break;
+                }
+            }
+            if (run < 2) continue;
+            assert_true(memcmp(y[0]->x, y[1]->x, y[0]->len * sizeof(float)) != 0);
+            assert_int_equal(rc_rnn_step(n.rnn, s, x, step, &e), RC_OK);
+            assert_int_equal(rc_backward(n.tape, rc_add(n.tape, loss[0], loss[1]), 1, &e), RC_OK);
+            for (int k = 0; k < 2; k++) near(cells[c], "dx under a mask", in[k]->dx, want + k * T * B * I, T * B * I);
+        }
+        rc_state_free(s);
+        drop(&n);
+    }
+    free(x), free(want);
+    (void)state;
+}
+
+/* Steps through a stack with skips and zoneout of c are the whole sequence too. */
+static void steps_through_stacks(void **state) {
+    static const rc_skip skips[] = {RC_SKIP_NONE, RC_SKIP_RESIDUAL, RC_SKIP_HIGHWAY};
+    float *x = numbers(T * B * I, 23), y[B * H];
+    for (size_t c = 0; c < rc_cell_count(); c++)
+        for (size_t k = 0; k < sizeof skips / sizeof *skips; k++) {
+            rc_rnn_options o = options(rc_cell_at(c)->name, 3);
+            o.skip = skips[k];
+            o.zoneout_c = rc_cell_at(c)->has_c ? 0.2 : 0;
+            net n = make(o);
+            rc_state *s;
+            assert_int_equal(rc_state_new(&s, n.rnn, B, NULL), RC_OK);
+            float *whole = forward(&n, x, T, B, NULL, NULL);
+            for (size_t t = 0; t < T; t++) {
+                assert_int_equal(rc_rnn_step(n.rnn, s, x + t * B * I, y, NULL), RC_OK);
+                near(o.cell, "step of a stack", y, whole + t * B * n.O, B * n.O);
+            }
+            rc_state_free(s);
+            free(whole);
+            drop(&n);
+        }
+    free(x);
+    (void)state;
+}
+
+/* What explain says of threads: a scan is no less work for having no product. */
+static void explain(void **state) {
+    (void)state;
+    char text[1024], part[16];
+    rc_set_threads(2, NULL);
+    for (size_t c = 0; c < rc_cell_count(); c++) {
+        net n = make(options(rc_cell_at(c)->name, 2));
+        size_t len = rc_rnn_explain(n.rnn, 64, 1000, text, sizeof text);
+        assert_int_equal(len, strlen(text));
+        assert_non_null(strstr(text, "4 tiles of 16 rows, 2 threads"));
+        assert_null(strstr(text, "too little work"));
+        assert_int_equal(rc_rnn_explain(n.rnn, 64, 1000, part, sizeof part), len);
+        assert_memory_equal(part, text, sizeof part - 1);
+        rc_rnn_explain(n.rnn, 1, 1, text, sizeof text);
+        assert_non_null(strstr(text, "1 tile of 1 row, 1 thread: too little work for a second thread"));
+        drop(&n);
+    }
+}
+
 static void states(void **state) {
     rc_rnn_options o = options("lstm", 2);
     o.learn_initial_state = true;
@@ -345,7 +464,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_and_steps), cmocka_unit_test(padding_and_rows), cmocka_unit_test(directions),
         cmocka_unit_test(threads),          cmocka_unit_test(instruction_sets), cmocka_unit_test(states),
-        cmocka_unit_test(messages),
+        cmocka_unit_test(messages),         cmocka_unit_test(one_frozen_parameter),
+        cmocka_unit_test(weight_drop_twice), cmocka_unit_test(steps_through_stacks), cmocka_unit_test(explain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
