@@ -6,7 +6,8 @@
  * training fell from 65 to 13 thousand tokens/s with libgomp.
  *
  * The counter is one word, generation | helpers allowed | tasks | next, so that a helper that slept through a job cannot take a
- * task of another by what it remembers: its compare-and-swap fails. Helpers spin for a short while after a job, then sleep.
+ * task of another by what it remembers: its compare-and-swap fails. (Should the generation come round to the same word, the
+ * swap takes the task that is open now: what a task is gets read after the swap.) Helpers spin for a short while after a job, then sleep.
  */
 #include "base/parallel.h"
 #include <errno.h>
@@ -129,8 +130,10 @@ static void *helper(void *number) {
     return NULL;
 }
 
-/* The child of a fork has no helpers. */
+/* The child of a fork has no helpers, and of a job that another thread was running then only the ticket: it is void. */
 static void after_fork(void) {
+    uint64_t generation = GENERATION(atomic_load(&pool.ticket)) + 1;
+    atomic_store(&pool.ticket, TICKET(generation, 0, 0));
     pool.started = 0;
     atomic_store(&pool.sleepers, 0);
     pthread_mutex_init(&pool.busy, NULL);

@@ -1,4 +1,5 @@
-/* Tiles over threads: every task once, the same bits for any number of threads, nesting, several callers at once. */
+/* Tiles over threads: every task once, the same bits for any number of threads, nesting, several callers at once,
+ * forks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +8,12 @@
 #include <math.h>
 #include <omp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "base/parallel.h"
 
 enum { TASKS = 100 };
@@ -115,6 +120,52 @@ static void several_threads_may_call(void **state) {
     for (int i = 1; i < 4; i++) assert_memory_equal(&out[i], &out[0], sizeof *out);
 }
 
+typedef struct held {
+    atomic_int begun, release, strays; /* strays: tasks that run in a process that did not ask for them */
+    pid_t owner;
+} held;
+
+static void held_task(void *ctx, size_t task, int worker) {
+    held *h = ctx;
+    (void)task, (void)worker;
+    if (getpid() != h->owner) {
+        atomic_fetch_add(&h->strays, 1);
+        return;
+    }
+    atomic_fetch_add(&h->begun, 1);
+    while (!atomic_load(&h->release)) sched_yield();
+}
+
+static void *hold(void *ctx) {
+    rc__parallel(TASKS, 1e9, held_task, ctx);
+    return NULL;
+}
+
+/* A fork amid another thread's job: the child's pool is empty, and works. */
+static void the_child_of_a_fork_starts_anew(void **state) {
+    (void)state;
+    rc_set_threads(8, NULL);
+    held h = {.owner = getpid()};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, hold, &h), 0);
+    while (!atomic_load(&h.begun)) sched_yield();
+    pid_t child = fork();
+    if (child == 0) {
+        rc_set_threads(100, NULL); /* long to start: the first of them are at work before the child's job is open */
+        job j = {.workers = 100};
+        for (int i = 0; i < 50; i++) rc__parallel(TASKS, 1e9, sum_task, &j);
+        bool ok = atomic_load(&h.strays) == 0 && atomic_load(&j.bad) == 0;
+        for (size_t t = 0; t < TASKS; t++) ok = ok && j.runs[t] == 50;
+        _exit(ok ? 0 : 1);
+    }
+    atomic_store(&h.release, 1);
+    pthread_join(thread, NULL);
+    assert_true(child > 0);
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 static void numbers_of_threads_are_checked(void **state) {
     (void)state;
     rc_set_threads(3, NULL);
@@ -139,6 +190,7 @@ int main(void) {
         cmocka_unit_test(little_work_stays_on_the_caller),
         cmocka_unit_test(a_nested_job_is_serial),
         cmocka_unit_test(several_threads_may_call),
+        cmocka_unit_test(the_child_of_a_fork_starts_anew),
         cmocka_unit_test(numbers_of_threads_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
