@@ -3,6 +3,7 @@
  * oneDNN. A primitive is made per (M, K, N, lda, ldc, bias, accumulate) and kept per thread, so that execution shares
  * nothing: memory objects and scratchpad are the thread's own. Primitives are made and run with one OpenMP thread; the
  * partition over threads is ours. The packed layout is asked for once per (K, N) at M = 16, and every M uses that one.
+ * What oneDNN refuses (it is out of memory) comes out as NaN.
  */
 #include "kernels/gemm.h"
 #include <string.h>
@@ -23,6 +24,7 @@
 
 #if USE_ONEDNN
 #include <dnnl.h>
+#include <math.h>
 #include <omp.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -89,18 +91,16 @@ static void packers_clear(cache *c) {
     c->packers = 0;
 }
 
+static void entry_free(entry *e) { /* of an entry filled in part too */
+    dnnl_memory_t all[] = {e->src, e->wei, e->dst, e->bias, e->scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]) dnnl_memory_destroy(all[i]);
+    if (e->prim) dnnl_primitive_destroy(e->prim);
+    memset(e, 0, sizeof *e);
+}
+
 static void cache_clear(cache *c) {
-    for (size_t i = 0; i < CACHE_SIZE; i++) {
-        entry *e = &c->slot[i];
-        if (!e->prim) continue;
-        dnnl_memory_destroy(e->src);
-        dnnl_memory_destroy(e->wei);
-        dnnl_memory_destroy(e->dst);
-        if (e->bias) dnnl_memory_destroy(e->bias);
-        if (e->scratch) dnnl_memory_destroy(e->scratch);
-        dnnl_primitive_destroy(e->prim);
-        memset(e, 0, sizeof *e);
-    }
+    for (size_t i = 0; i < CACHE_SIZE; i++) entry_free(&c->slot[i]);
     c->used = 0;
 }
 
@@ -232,8 +232,7 @@ static entry *cache_find(const key *k, const dnnl_memory_desc_t *wei) {
             return cache_find(k, wei);
         }
         if (!fill_entry(c, e, k, wei)) {
-            if (e->prim) dnnl_primitive_destroy(e->prim);
-            memset(e, 0, sizeof *e);
+            entry_free(e);
             return NULL;
         }
         c->used++;
@@ -279,6 +278,12 @@ void rc__packed_free(rc__packed *p) {
     *p = (rc__packed){0};
 }
 
+/* oneDNN is out of memory (its own, beside our allocator): a result that nobody can take for one. */
+static void fill_nan(float *x, size_t rows, size_t cols, size_t ld) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < cols; j++) x[i * ld + j] = NAN;
+}
+
 static packer *packer_find(cache *c, const rc__packed *p, size_t ldb, bool trans) {
     for (size_t i = 0; i < c->packers; i++) {
         packer *k = &c->pack[i];
@@ -314,12 +319,14 @@ void rc__packed_set(rc__packed *p, const rc_real *B, size_t ldb, bool trans) {
     int saved = one_thread();
     cache *c = cache_get();
     packer *k = c ? packer_find(c, p, ldb, trans) : NULL;
+    bool ok = k != NULL;
     if (k) {
         dnnl_memory_set_data_handle_v2(k->from, (void *)(uintptr_t)B, c->stream);
         dnnl_memory_set_data_handle_v2(k->to, packed_data(p), c->stream);
         dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, k->from}, {DNNL_ARG_TO, k->to}};
-        dnnl_primitive_execute(k->prim, c->stream, 2, args);
+        ok = dnnl_primitive_execute(k->prim, c->stream, 2, args) == dnnl_success;
     }
+    if (!ok) fill_nan(packed_data(p), 1, ((const layout *)p->impl)->bytes / sizeof(float), 0);
     restore_threads(saved);
 }
 
@@ -327,6 +334,7 @@ static void product(const key *k, const rc_real *A, const dnnl_memory_desc_t *we
                     rc_real *C) {
     int saved = one_thread();
     entry *e = cache_find(k, wei);
+    bool ok = e != NULL;
     if (e) {
         cache *c = my_cache;
         int n = 0;
@@ -345,8 +353,9 @@ static void product(const key *k, const rc_real *A, const dnnl_memory_desc_t *we
             dnnl_memory_set_data_handle_v2(e->scratch, c->scratch, c->stream);
             args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, e->scratch};
         }
-        dnnl_primitive_execute(e->prim, c->stream, n, args);
+        ok = dnnl_primitive_execute(e->prim, c->stream, n, args) == dnnl_success;
     }
+    if (!ok) fill_nan(C, k->M, k->N, k->ldc);
     restore_threads(saved);
 }
 
@@ -395,8 +404,9 @@ void rc__gemm(bool ta, bool tb, size_t M, size_t N, size_t K, rc_real alpha, con
               const rc_real *B, size_t ldb, rc_real beta, rc_real *C, size_t ldc) {
     if (M == 0 || N == 0) return;
     int saved = one_thread();
-    dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', (dnnl_dim_t)M, (dnnl_dim_t)N, (dnnl_dim_t)K, alpha, A, (dnnl_dim_t)lda, B,
-               (dnnl_dim_t)ldb, beta, C, (dnnl_dim_t)ldc);
+    dnnl_status_t s = dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', (dnnl_dim_t)M, (dnnl_dim_t)N, (dnnl_dim_t)K, alpha, A,
+                                 (dnnl_dim_t)lda, B, (dnnl_dim_t)ldb, beta, C, (dnnl_dim_t)ldc);
+    if (s != dnnl_success) fill_nan(C, M, N, ldc);
     restore_threads(saved);
 }
 
@@ -515,7 +525,7 @@ void rc__gemm_mt(bool ta, bool tb, size_t M, size_t N, size_t K, rc_real alpha, 
                  const rc_real *B, size_t ldb, rc_real beta, rc_real *C, size_t ldc) {
     if (M == 0 || N == 0) return;
     gemm_job j = {ta, tb, M, N, K, lda, ldb, ldc, 0, 0, 0, alpha, beta, A, B, C};
-    /* Whole output when small; else tiles of at most 256 x 512. */
+    /* Tiles of at most 256 x 512; of 65 to 256 rows, two halves. */
     j.tile_m = M <= 256 ? (M > 64 ? (M + 1) / 2 : M) : 256;
     j.tile_n = N < TILE_N ? N : TILE_N;
     j.tiles_n = (N + j.tile_n - 1) / j.tile_n;

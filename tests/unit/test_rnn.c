@@ -360,6 +360,25 @@ static void steps_through_stacks(void **state) {
     (void)state;
 }
 
+/* Rows without a step: outputs and gradients of the weights are 0, not what the memory held. */
+static void no_steps_at_all(void **state) {
+    static const int32_t none[B];
+    float *x = numbers(T * B * I, 24);
+    size_t dims[3] = {T, B, I};
+    for (size_t c = 0; c < rc_cell_count(); c++) {
+        net n = make(options(rc_cell_at(c)->name, 2));
+        rc_tape_begin(n.tape, (rc_tape_mode){.grad = true});
+        rc_var *in = rc_leaf(n.tape, 3, dims, x), *y = rc_rnn_forward(n.tape, n.rnn, in, none, NULL);
+        assert_int_equal(rc_backward(n.tape, rc_sum_all(n.tape, y), 1, NULL), RC_OK);
+        for (size_t i = 0; i < y->len; i++) assert_true(y->x[i] == 0);
+        for (size_t i = 0; i < in->len; i++) assert_true(in->dx[i] == 0);
+        for (size_t i = 0; i < rc_params_block_len(n.ps); i++) assert_true(rc_params_grads(n.ps)[i] == 0);
+        drop(&n);
+    }
+    free(x);
+    (void)state;
+}
+
 /* What explain says of threads: a scan is no less work for having no product. */
 static void explain(void **state) {
     (void)state;
@@ -466,6 +485,7 @@ int main(void) {
         cmocka_unit_test(threads),          cmocka_unit_test(instruction_sets), cmocka_unit_test(states),
         cmocka_unit_test(messages),         cmocka_unit_test(one_frozen_parameter),
         cmocka_unit_test(weight_drop_twice), cmocka_unit_test(steps_through_stacks), cmocka_unit_test(explain),
+        cmocka_unit_test(no_steps_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
