@@ -92,7 +92,7 @@ static bool order_make(rc_tape *t, order *o, size_t T, size_t B, const int32_t *
     o->perm = rc__tape_alloc(t, B * sizeof(int32_t));
     o->source = rc__tape_alloc(t, (o->R + 1) * sizeof(int32_t));
     if (!o->perm || !o->source) return false;
-    /* counting sort by length, longest first, stable; n[s] on the way */
+    /* stable sort by length, longest first; a look at every row per length costs no more than x has rows */
     size_t at = 0;
     for (size_t l = S + 1; l-- > 0;)
         for (size_t b = 0; b < B; b++)
@@ -111,9 +111,13 @@ static bool order_make(rc_tape *t, order *o, size_t T, size_t B, const int32_t *
     return true;
 }
 
+static bool reals(rc_tape *t, size_t n, rc_real **out) {
+    return (*out = rc__tape_alloc(t, (n + 1) * sizeof **out)) != NULL; /* n may be 0: no row has a step */
+}
+
 static size_t row_of(const order *o, size_t sorted) { return o->direct ? sorted : (size_t)o->perm[sorted]; }
 
-/* to (R, width) = rows of from, or the other way (adding when add). */
+/* A new (R, width): the rows of from in the order of the steps. */
 static rc_real *gather(rc_tape *t, const order *o, const rc_real *from, size_t ld, size_t width) {
     rc_real *to = rc__tape_alloc(t, (o->R * width + 1) * sizeof *to);
     for (size_t r = 0; to && r < o->R; r++)
@@ -160,68 +164,63 @@ static void step_forward(const rc_rnn *rnn, const rc__dir *d, rc__cell_step *s, 
     }
 }
 
-/* Scratch of a worker: u, and in backward what worker_layout says. */
-static size_t worker_len(const rc_rnn *rnn, size_t layer, size_t rows) {
-    size_t n = 0, H = rnn->H, P = rnn->P;
-    for (size_t i = 0; i < rnn->D; i++) {
-        const rc__dir *d = rc__rnn_dir(rnn, layer, i);
-        size_t fwd = rows * d->max_n;
-        size_t bwd = rows * (2 * d->max_k + 4 * P + 3 * H + 4 * H + d->max_n);
-        if (fwd > n) n = fwd;
-        if (bwd > n) n = bwd;
+/* A scan cell recurs by c when it has one: the recurrent dropout is then of c, else of h. */
+static bool masks_c(const rc_rnn *rnn, const rc__dir *d) { return d->kind[0] == RC_STAGE_NONE && rnn->cell->has_c; }
+
+/* What the cell reads at step s of a tile with n rows running, forward and backward alike; no mask met it yet. */
+static rc__cell_step step_of(const rc_rnn *rnn, const run *r, size_t first, size_t s, size_t n) {
+    const rc__dir *d = r->d;
+    size_t H = rnn->H, P = rnn->P, ldg = d->G * H;
+    size_t p = r->ord.off[s] + first, q = s ? r->ord.off[s - 1] + first : 0; /* rows of this step, of the one before */
+    rc__cell_step st = {.rows = n, .H = H, .P = P, .stages = (int)rnn->stages, .g = r->g + p * ldg, .ldg = ldg, .vec = r->vec};
+    st.h_prev = s ? r->h + q * r->ldh : r->h0 + first * P;
+    st.ldhp = s ? r->ldh : P;
+    if (r->c) {
+        st.c_prev = s ? r->c + q * H : r->c0 + first * H;
+        st.c = r->fresh_c + p * H;
     }
-    return (n + 127) / 64 * 64;
+    if (rnn->save_width) st.save = r->save + p * rnn->save_width;
+    if (d->sees_x) {
+        st.x = r->x + p * d->I;
+        st.ldx = d->I;
+    }
+    return st;
+}
+
+/* Under recurrent dropout a scan cell reads the masked state; of the other cells the driver's product does. */
+static void see_masked(const rc_rnn *rnn, const run *r, size_t p, rc__cell_step *st) {
+    if (masks_c(rnn, r->d)) {
+        st->c_prev = r->a[0] + p * rnn->H;
+    } else if (r->d->kind[0] == RC_STAGE_NONE) {
+        st->h_prev = r->a[0] + p * rnn->P;
+        st->ldhp = rnn->P;
+    }
 }
 
 static void tile_forward(const layer_node *ln, const run *r, size_t first, size_t rows, rc_real *scratch) {
     const rc_rnn *rnn = ln->rnn;
     const rc__dir *d = r->d;
-    const order *o = &r->ord;
-    size_t H = rnn->H, P = rnn->P, ldg = d->G * H;
-    bool scan = d->kind[0] == RC_STAGE_NONE;
-    for (size_t s = 0; s < o->S; s++) {
-        size_t n = active(o, s, first, rows);
+    size_t H = rnn->H, P = rnn->P;
+    for (size_t s = 0; s < r->ord.S; s++) {
+        size_t n = active(&r->ord, s, first, rows), p = r->ord.off[s] + first;
         if (!n) break;
-        size_t p = o->off[s] + first, q = s ? o->off[s - 1] + first : 0;
-        rc__cell_step st = {.rows = n, .H = H, .P = P, .stages = (int)rnn->stages};
-        st.g = r->g + p * ldg;
-        st.ldg = ldg;
-        st.h_prev = s ? r->h + q * r->ldh : r->h0 + first * P;
-        st.ldhp = s ? r->ldh : P;
-        if (r->c) {
-            st.c_prev = s ? r->c + q * H : r->c0 + first * H;
-            st.c = r->fresh_c + p * H;
-        }
+        rc__cell_step st = step_of(rnn, r, first, s, n);
         st.h = r->fresh_h ? r->fresh_h + p * P : r->h + p * r->ldh;
         st.ldh = r->fresh_h ? P : r->ldh;
-        if (rnn->save_width) st.save = r->save + p * rnn->save_width;
-        st.vec = r->vec;
-        if (d->sees_x) {
-            st.x = r->x + p * d->I;
-            st.ldx = d->I;
-        }
-        const rc_real *h_prev = st.h_prev, *c_prev = st.c_prev, *mask = r->mask;
-        size_t ldhp = st.ldhp;
+        const rc_real *h_prev = st.h_prev, *c_prev = st.c_prev, *mask = r->mask, *a0 = h_prev;
+        size_t ldhp = st.ldhp, lda0 = ldhp;
         rc_real *a[RC_MAX_STAGES] = {0};
         for (size_t i = 1; i < rnn->stages; i++) a[i] = r->a[i] + p * d->K[i];
-        const rc_real *a0 = h_prev;
-        size_t lda0 = ldhp;
-        if (mask) {
-            mask += first * (scan && r->c ? H : P);
-            if (scan && r->c) { /* the state that recurs is c */
-                rc__k->pw.mul(n * H, c_prev, mask, r->a[0] + p * H);
-                st.c_prev = r->a[0] + p * H;
-            } else {
-                for (size_t b = 0; b < n; b++)
-                    rc__k->pw.mul(P, h_prev + b * ldhp, mask + b * P, r->a[0] + (p + b) * P);
-                a0 = r->a[0] + p * P;
-                lda0 = P;
-                if (scan) {
-                    st.h_prev = a0;
-                    st.ldhp = P;
-                }
-            }
+        if (mask && masks_c(rnn, d)) {
+            mask += first * H;
+            rc__k->pw.mul(n * H, c_prev, mask, r->a[0] + p * H);
+        } else if (mask) {
+            mask += first * P;
+            for (size_t b = 0; b < n; b++) rc__k->pw.mul(P, h_prev + b * ldhp, mask + b * P, r->a[0] + (p + b) * P);
+            a0 = r->a[0] + p * P;
+            lda0 = P;
         }
+        if (mask) see_masked(rnn, r, p, &st);
         step_forward(rnn, d, &st, a, a0, lda0, scratch, mask);
         if (r->fresh_h)
             for (size_t b = 0; b < n; b++)
@@ -247,126 +246,138 @@ static void column_sums(size_t rows, size_t cols, const rc_real *x, size_t ld, r
     for (size_t b = 0; b < rows; b++) rc__k->pw.axpy(cols, 1, x + b * ld, sum);
 }
 
-static void tile_backward(const layer_node *ln, const run *r, size_t first, size_t rows, rc_real *scratch, rc_real *part) {
+/* Scratch of one tile's backward: rows of so many numbers each. */
+typedef struct back_room {
+    rc_real *dh;          /* P: gradient of h(t) */
+    rc_real *carry;       /* P: the part of it that comes from later steps */
+    rc_real *next;        /* P: the same for h(t-1), being made */
+    rc_real *fresh;       /* P: gradient of h before zoneout */
+    rc_real *dc;          /* H: gradient of c(t), then of c(t-1) */
+    rc_real *dc_zone;     /* H: under zoneout the part past the cell ... */
+    rc_real *dc_fresh;    /* H: ... and the part through it */
+    rc_real *cell;        /* 4H: rc__cell_grad's scratch */
+    rc_real *da, *da_too; /* max_k: gradients of the operands of two stages */
+} back_room;
+
+static size_t back_room_len(const rc_rnn *rnn, const rc__dir *d, size_t rows) {
+    return rows * (4 * rnn->P + 7 * rnn->H + 2 * d->max_k);
+}
+
+static back_room back_room_at(const rc_rnn *rnn, const rc__dir *d, size_t rows, rc_real *at) {
+    back_room m = {.dh = at};
+    m.carry = m.dh + rows * rnn->P;
+    m.next = m.carry + rows * rnn->P;
+    m.fresh = m.next + rows * rnn->P;
+    m.dc = m.fresh + rows * rnn->P;
+    m.dc_zone = m.dc + rows * rnn->H;
+    m.dc_fresh = m.dc_zone + rows * rnn->H;
+    m.cell = m.dc_fresh + rows * rnn->H;
+    m.da = m.cell + rows * 4 * rnn->H;
+    m.da_too = m.da + rows * d->max_k;
+    return m;
+}
+
+static void copy_or_clear(rc_real *to, const rc_real *from, size_t row, size_t width) {
+    if (from) memcpy(to, from + row * width, width * sizeof *to);
+    else memset(to, 0, width * sizeof *to);
+}
+
+/* The stages of a step in reverse: du and dg of all of them; next += gradient of h(t-1) by the products. */
+static void stages_backward(const rc_rnn *rnn, const run *r, rc__cell_grad *cg, size_t p, const rc_real *mask, back_room *m) {
+    const rc__cell_kernels *k = &rc__k->cell[rnn->cell->id];
+    const rc__dir *d = r->d;
+    size_t n = cg->f.rows, P = rnn->P;
+    for (size_t i = rnn->stages; i-- > 0;) {
+        bool add = d->kind[i] == RC_STAGE_ADD;
+        rc_real *du = add ? cg->dg + d->col[i] * rnn->H : r->du[i] ? r->du[i] + p * d->N[i] : NULL;
+        size_t ldu = add ? cg->lddg : d->N[i];
+        cg->f.stage = (int)i;
+        cg->du = du;
+        k->backward(cg);
+        if (d->kind[i] == RC_STAGE_NONE) break;
+        if (i == 0 && !mask) {
+            rc__gemm_packed(n, du, ldu, &d->hh_back[0], NULL, true, m->next, P);
+        } else {
+            rc_real *to = cg->da_next == m->da ? m->da_too : m->da;
+            rc__gemm_packed(n, du, ldu, &d->hh_back[i], NULL, false, to, d->K[i]);
+            if (mask && d->kind[i] != RC_STAGE_PROJECT) rc__k->pw.mul(n * d->K[i], to, mask, to);
+            if (i == 0) rc__k->pw.add(n * P, m->next, to, m->next);
+            cg->da_next = to;
+        }
+    }
+}
+
+/* One step of a tile: from m->carry and m->dc of step s to m->next and m->dc of step s - 1. */
+static void step_backward(const layer_node *ln, const run *r, size_t first, size_t s, size_t n, back_room *m, rc_real *part) {
     const rc_rnn *rnn = ln->rnn;
     const rc__dir *d = r->d;
+    size_t H = rnn->H, P = rnn->P, ldg = d->G * H, p = r->ord.off[s] + first;
+    bool has_c = r->c != NULL, masked_c = masks_c(rnn, d);
+    const rc_real *mask = r->mask ? r->mask + first * (masked_c ? H : P) : NULL;
+    if (r->dy)
+        for (size_t b = 0; b < n; b++) rc__k->pw.add(P, r->dy + (p + b) * r->lddy, m->carry + b * P, m->dh + b * P);
+    else
+        memcpy(m->dh, m->carry, n * P * sizeof *m->dh);
+    memset(m->next, 0, n * P * sizeof *m->next);
+    rc__cell_grad cg = {.f = step_of(rnn, r, first, s, n), .dh = m->dh, .lddh = P, .dg = r->dg + p * ldg, .lddg = ldg,
+                        .dh_prev = m->next, .dc = m->dc, .dvec = part + ldg, .scratch = m->cell};
+    if (mask) see_masked(rnn, r, p, &cg.f);
+    if (d->sees_x) {
+        cg.dx = r->dx ? r->dx + p * d->I : NULL;
+        cg.lddx = d->I;
+    }
+    if (r->fresh_h) {
+        rc__k->zone.backward(n * P, r->zone_h ? r->zone_h + p * P : NULL, (rc_real)ln->zone_h, m->dh, m->next, m->fresh);
+        cg.dh = m->fresh;
+    }
+    if (has_c && r->fresh_c != r->c) {
+        memset(m->dc_zone, 0, n * H * sizeof *m->dc_zone);
+        rc__k->zone.backward(n * H, r->zone_c ? r->zone_c + p * H : NULL, (rc_real)ln->zone_c, m->dc, m->dc_zone, m->dc_fresh);
+        cg.dc = m->dc_fresh;
+    }
+    /* a scan cell adds its path to h(t-1) apart, so that the mask meets it alone */
+    bool apart = mask && d->kind[0] == RC_STAGE_NONE && !masked_c;
+    if (apart) {
+        cg.dh_prev = m->da;
+        memset(m->da, 0, n * P * sizeof *m->da);
+    }
+    stages_backward(rnn, r, &cg, p, mask, m);
+    if (apart) rc__k->pw.mul_add(n * P, m->da, mask, m->next);
+    if (mask && masked_c) rc__k->pw.mul(n * H, cg.dc, mask, cg.dc);
+    if (cg.dc == m->dc_fresh) rc__k->pw.add(n * H, m->dc_zone, m->dc_fresh, m->dc);
+    column_sums(n, ldg, cg.dg, ldg, part);
+    rc_real *sum = part + ldg + d->vecs_len;
+    for (size_t i = 0; d->b_hh && i < rnn->stages; i++)
+        if (d->kind[i] == RC_STAGE_APART) {
+            column_sums(n, d->N[i], r->du[i] + p * d->N[i], d->N[i], sum);
+            sum += d->N[i];
+        }
+}
+
+/* part: sums of this tile over its rows and steps: of dg (G*H), of the vectors, of the du that stages keep apart. */
+static void tile_backward(const layer_node *ln, const run *r, size_t first, size_t rows, rc_real *scratch, rc_real *part) {
+    const rc_rnn *rnn = ln->rnn;
     const order *o = &r->ord;
-    const rc__cell_kernels *k = &rc__k->cell[rnn->cell->id];
-    size_t H = rnn->H, P = rnn->P, ldg = d->G * H;
-    bool scan = d->kind[0] == RC_STAGE_NONE, masked_c = scan && r->c != NULL;
-    rc_real *dh = scratch, *carry = dh + rows * P, *next = carry + rows * P, *fresh = next + rows * P;
-    rc_real *dc = fresh + rows * P, *dc_zone = dc + rows * H, *dc_fresh = dc_zone + rows * H, *cell_scratch = dc_fresh + rows * H;
-    rc_real *da = cell_scratch + rows * 4 * H, *da_other = da + rows * d->max_k, *du_tmp = da_other + rows * d->max_k;
-    rc_real *part_vec = part + d->G * H;
-    rc_real *part_apart = part_vec + d->vecs_len;
-    bool has_c = r->c != NULL;
-    size_t before = 0; /* rows that were running at step s + 1 */
+    size_t H = rnn->H, P = rnn->P, before = 0; /* rows that were running at step s + 1 */
+    back_room m = back_room_at(rnn, r->d, rows, scratch);
     for (size_t s = o->S; s-- > 0;) {
         size_t n = active(o, s, first, rows);
         if (!n) continue;
         for (size_t b = before; b < n; b++) { /* this is the last step of these rows */
-            size_t row = row_of(o, first + b);
-            if (r->dhn) memcpy(carry + b * P, r->dhn + row * P, P * sizeof *carry);
-            else memset(carry + b * P, 0, P * sizeof *carry);
-            if (has_c && r->dcn) memcpy(dc + b * H, r->dcn + row * H, H * sizeof *dc);
-            else if (has_c) memset(dc + b * H, 0, H * sizeof *dc);
+            copy_or_clear(m.carry + b * P, r->dhn, row_of(o, first + b), P);
+            if (r->c) copy_or_clear(m.dc + b * H, r->dcn, row_of(o, first + b), H);
         }
         before = n;
-        size_t p = o->off[s] + first, q = s ? o->off[s - 1] + first : 0;
-        if (r->dy)
-            for (size_t b = 0; b < n; b++) rc__k->pw.add(P, r->dy + (p + b) * r->lddy, carry + b * P, dh + b * P);
-        else
-            memcpy(dh, carry, n * P * sizeof *dh);
-        memset(next, 0, n * P * sizeof *next);
-        rc_real *dh_cell = dh, *dc_cell = dc;
-        if (r->fresh_h) {
-            rc__k->zone.backward(n * P, r->zone_h ? r->zone_h + p * P : NULL, (rc_real)ln->zone_h, dh, next, fresh);
-            dh_cell = fresh;
-        }
-        if (has_c && r->fresh_c != r->c) {
-            memset(dc_zone, 0, n * H * sizeof *dc_zone);
-            rc__k->zone.backward(n * H, r->zone_c ? r->zone_c + p * H : NULL, (rc_real)ln->zone_c, dc, dc_zone, dc_fresh);
-            dc_cell = dc_fresh;
-        }
-        rc__cell_grad cg = {.f = {.rows = n, .H = H, .P = P, .stages = (int)rnn->stages}};
-        cg.f.g = r->g + p * ldg;
-        cg.f.ldg = ldg;
-        cg.f.h_prev = s ? r->h + q * r->ldh : r->h0 + first * P;
-        cg.f.ldhp = s ? r->ldh : P;
-        if (has_c) {
-            cg.f.c_prev = s ? r->c + q * H : r->c0 + first * H;
-            cg.f.c = r->fresh_c + p * H;
-        }
-        const rc_real *mask = r->mask ? r->mask + first * (masked_c ? H : P) : NULL;
-        if (mask && masked_c) cg.f.c_prev = r->a[0] + p * H;
-        if (mask && scan && !masked_c) {
-            cg.f.h_prev = r->a[0] + p * P;
-            cg.f.ldhp = P;
-        }
-        if (rnn->save_width) cg.f.save = r->save + p * rnn->save_width;
-        cg.f.vec = r->vec;
-        if (d->sees_x) {
-            cg.f.x = r->x + p * d->I;
-            cg.f.ldx = d->I;
-            cg.dx = r->dx ? r->dx + p * d->I : NULL;
-            cg.lddx = d->I;
-        }
-        cg.dh = dh_cell;
-        cg.lddh = P;
-        cg.dg = r->dg + p * ldg;
-        cg.lddg = ldg;
-        /* a scan cell adds its path to h(t-1) apart, so that the mask meets it alone */
-        cg.dh_prev = mask && scan && !masked_c ? da : next;
-        if (cg.dh_prev == da) memset(da, 0, n * P * sizeof *da);
-        cg.dc = dc_cell;
-        cg.dvec = part_vec;
-        cg.scratch = cell_scratch;
-        for (size_t i = rnn->stages; i-- > 0;) {
-            cg.f.stage = (int)i;
-            rc_real *du = d->kind[i] == RC_STAGE_ADD ? cg.dg + d->col[i] * H : r->du[i] ? r->du[i] + p * d->N[i] : du_tmp;
-            size_t ldu = d->kind[i] == RC_STAGE_ADD ? ldg : d->N[i];
-            cg.du = du;
-            k->backward(&cg);
-            if (d->kind[i] == RC_STAGE_NONE) break;
-            if (i == 0 && !mask) {
-                rc__gemm_packed(n, du, ldu, &d->hh_back[0], NULL, true, next, P);
-            } else {
-                rc_real *to = cg.da_next == da ? da_other : da;
-                rc__gemm_packed(n, du, ldu, &d->hh_back[i], NULL, false, to, d->K[i]);
-                if (mask && d->kind[i] != RC_STAGE_PROJECT) rc__k->pw.mul(n * d->K[i], to, mask, to);
-                if (i == 0) rc__k->pw.add(n * P, next, to, next);
-                cg.da_next = to;
-            }
-        }
-        if (cg.dh_prev == da) rc__k->pw.mul_add(n * P, da, mask, next);
-        if (mask && masked_c) rc__k->pw.mul(n * H, dc_cell, mask, dc_cell);
-        if (dc_cell == dc_fresh) rc__k->pw.add(n * H, dc_zone, dc_fresh, dc);
-        column_sums(n, ldg, cg.dg, ldg, part);
-        rc_real *sum = part_apart;
-        for (size_t i = 0; i < rnn->stages; i++)
-            if (d->kind[i] == RC_STAGE_APART && d->b_hh) {
-                column_sums(n, d->N[i], r->du[i] + p * d->N[i], d->N[i], sum);
-                sum += d->N[i];
-            }
-        rc_real *swap = carry;
-        carry = next;
-        next = swap;
+        step_backward(ln, r, first, s, n, &m, part);
+        rc_real *swap = m.carry;
+        m.carry = m.next;
+        m.next = swap;
     }
-    for (size_t b = 0; b < rows; b++) {
+    for (size_t b = 0; b < rows; b++) { /* a row of length 0: its final state is the initial one */
+        bool ran = b < before;
         size_t row = row_of(o, first + b);
-        bool empty = b >= before; /* length 0: the final state is the initial one */
-        if (r->dh0) {
-            rc_real *to = r->dh0 + (first + b) * P;
-            if (!empty) memcpy(to, carry + b * P, P * sizeof *to);
-            else if (r->dhn) memcpy(to, r->dhn + row * P, P * sizeof *to);
-            else memset(to, 0, P * sizeof *to);
-        }
-        if (r->dc0) {
-            rc_real *to = r->dc0 + (first + b) * H;
-            if (!empty) memcpy(to, dc + b * H, H * sizeof *to);
-            else if (r->dcn) memcpy(to, r->dcn + row * H, H * sizeof *to);
-            else memset(to, 0, H * sizeof *to);
-        }
+        if (r->dh0) copy_or_clear(r->dh0 + (first + b) * P, ran ? m.carry : r->dhn, ran ? b : row, P);
+        if (r->dc0) copy_or_clear(r->dc0 + (first + b) * H, ran ? m.dc : r->dcn, ran ? b : row, H);
     }
 }
 
@@ -377,6 +388,18 @@ static void backward_task(void *ctx, size_t task, int worker) {
     size_t rows = B - first < ln->tile ? B - first : ln->tile;
     rc_real *part = r->part + task % ln->tiles * ln->part_len;
     tile_backward(ln, r, first, rows, ln->worker_scratch + (size_t)worker * ln->worker_len, part);
+}
+
+/* Scratch of a worker: u of a step forward, or the room of a tile's backward. */
+static size_t worker_len(const rc_rnn *rnn, size_t layer, size_t rows) {
+    size_t n = 0;
+    for (size_t i = 0; i < rnn->D; i++) {
+        const rc__dir *d = rc__rnn_dir(rnn, layer, i);
+        size_t forward = rows * d->max_n, backward = back_room_len(rnn, d, rows);
+        if (forward > n) n = forward;
+        if (backward > n) n = backward;
+    }
+    return (n + 127) / 64 * 64;
 }
 
 /* ---- weight gradients -------------------------------------------------------------------------------------------------- */
@@ -461,10 +484,10 @@ static bool weight_gradients(rc_tape *t, const layer_node *ln, const run *r) {
 
 /* ---- the node ------------------------------------------------------------------------------------------------------------ */
 
-static bool input_gradient(rc_tape *t, layer_node *ln, run *r, size_t first_dir) {
+/* dx = dg W, scattered when x was gathered. */
+static bool input_gradient(rc_tape *t, const layer_node *ln, const run *r) {
     const rc__dir *d = r->d;
     size_t I = d->I, GH = d->G * ln->rnn->H, R = r->ord.R;
-    (void)first_dir;
     if (r->ord.direct && !d->sees_x) {
         bool add;
         rc_real *dx = rc__grad_to(t, ln->x, &add);
@@ -482,54 +505,55 @@ static bool input_gradient(rc_tape *t, layer_node *ln, run *r, size_t first_dir)
     return true;
 }
 
-static bool state_gradient(rc_tape *t, const layer_node *ln, rc_var *v, const rc_real *from, const order *o, size_t dir,
-                           size_t width) {
-    (void)ln;
-    rc_real *dv = v ? rc__grad(t, v) : NULL;
-    if (!dv) return true;
-    for (size_t b = 0; b < o->B; b++)
-        rc__k->pw.axpy(width, 1, from + b * width, dv + ((ln->first + dir) * o->B + row_of(o, b)) * width);
-    return true;
+/* Adds from (B, width), sorted, to the gradient of v at row `first` of (rows, B, width). */
+static void state_gradient(rc_tape *t, rc_var *v, size_t first, const rc_real *from, const order *o, size_t width) {
+    rc_real *dv = rc__grad(t, v);
+    for (size_t b = 0; dv && b < o->B; b++)
+        rc__k->pw.axpy(width, 1, from + b * width, dv + (first * o->B + row_of(o, b)) * width);
 }
 
+/* The memory that a direction's backward fills. False: out of memory, or the weights cannot be packed. */
+static bool run_backward_make(rc_tape *t, const layer_node *ln, size_t i, run *r) {
+    const rc_rnn *rnn = ln->rnn;
+    const rc__dir *d = r->d;
+    size_t R = r->ord.R, B = r->ord.B, GH = d->G * rnn->H, P = rnn->P, D = rnn->D;
+    rc_error why = {0};
+    if (rc__rnn_prepare_back(rnn, rc__rnn_dir(rnn, ln->layer, i), d->w_hh ? ln->drop_id : 0,
+                             d->w_hh ? r->drop_masked : NULL, &why)) {
+        rc__op_fail(t, why.code, "rnn", "%s", why.text);
+        return false;
+    }
+    r->dy = ln->n.out.dx + i * P;
+    r->lddy = D * P;
+    if (!r->ord.direct) {
+        r->dy = gather(t, &r->ord, r->dy, D * P, P);
+        r->lddy = P;
+        if (!r->dy) return false;
+    }
+    r->dhn = ln->hn && ln->hn->dx ? ln->hn->dx + i * B * P : NULL;
+    r->dcn = ln->cn && ln->cn->dx ? ln->cn->dx + i * B * rnn->H : NULL;
+    r->dg = r->g;
+    if (rnn->cell->keep_g && !reals(t, R * GH, &r->dg)) return false;
+    if (!reals(t, ln->tiles * ln->part_len, &r->part)) return false;
+    memset(r->part, 0, ln->tiles * ln->part_len * sizeof *r->part);
+    for (size_t s = 0; s < rnn->stages; s++)
+        if (d->kind[s] == RC_STAGE_APART || d->kind[s] == RC_STAGE_PROJECT)
+            if (!reals(t, R * d->N[s], &r->du[s])) return false;
+    if (d->sees_x && ln->x->needs_grad) {
+        if (!reals(t, R * d->I, &r->dx)) return false;
+        memset(r->dx, 0, R * d->I * sizeof *r->dx);
+    }
+    if (ln->h0 && ln->h0->needs_grad && !reals(t, B * P, &r->dh0)) return false;
+    return !(ln->c0 && ln->c0->needs_grad) || reals(t, B * rnn->H, &r->dc0);
+}
+
+/* When memory is out the tape knows already: rc_backward says so. */
 static void layer_backward(rc_tape *t, rc__node *self) {
     layer_node *ln = (layer_node *)self;
     const rc_rnn *rnn = ln->rnn;
-    size_t H = rnn->H, P = rnn->P, D = rnn->D, B = self->out.dim[1];
-    bool want_dx = ln->x->needs_grad;
-    for (size_t i = 0; i < D; i++) {
-        run *r = &ln->run[i];
-        const rc__dir *d = r->d;
-        size_t R = r->ord.R, GH = d->G * H;
-        rc_error why = {0};
-        rc__dir *copies = rc__rnn_dir(rnn, ln->layer, i);
-        if (rc__rnn_prepare_back(rnn, copies, d->w_hh ? ln->drop_id : 0, d->w_hh ? r->drop_masked : NULL, &why)) {
-            rc__op_fail(t, why.code, "rnn", "%s", why.text);
-            return;
-        }
-        r->dy = self->out.dx + i * P;
-        r->lddy = D * P;
-        if (!r->ord.direct) {
-            r->dy = gather(t, &r->ord, r->dy, D * P, P);
-            r->lddy = P;
-            if (!r->dy) return;
-        }
-        r->dhn = ln->hn && ln->hn->dx ? ln->hn->dx + i * B * P : NULL;
-        r->dcn = ln->cn && ln->cn->dx ? ln->cn->dx + i * B * H : NULL;
-        r->dg = rnn->cell->keep_g ? rc__tape_alloc(t, (R * GH + 1) * sizeof(rc_real)) : r->g;
-        r->part = rc__tape_alloc(t, (ln->tiles * ln->part_len + 1) * sizeof(rc_real));
-        if (!r->dg || !r->part) return;
-        memset(r->part, 0, ln->tiles * ln->part_len * sizeof(rc_real));
-        for (size_t s = 0; s < rnn->stages; s++)
-            if (d->kind[s] == RC_STAGE_APART || d->kind[s] == RC_STAGE_PROJECT)
-                if (!(r->du[s] = rc__tape_alloc(t, (R * d->N[s] + 1) * sizeof(rc_real)))) return;
-        if (d->sees_x && want_dx) {
-            if (!(r->dx = rc__tape_alloc(t, (R * d->I + 1) * sizeof(rc_real)))) return;
-            memset(r->dx, 0, R * d->I * sizeof(rc_real));
-        }
-        if (ln->h0 && ln->h0->needs_grad && !(r->dh0 = rc__tape_alloc(t, B * P * sizeof(rc_real)))) return;
-        if (ln->c0 && ln->c0->needs_grad && !(r->dc0 = rc__tape_alloc(t, B * H * sizeof(rc_real)))) return;
-    }
+    size_t D = rnn->D;
+    for (size_t i = 0; i < D; i++)
+        if (!run_backward_make(t, ln, i, &ln->run[i])) return;
     double work = rc__layer_work(rnn, ln->run[0].d, ln->run[0].ord.R) * (double)D;
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
     ln->worker_scratch = rc__tape_alloc(t, (size_t)rc_threads() * ln->worker_len * sizeof(rc_real));
@@ -537,11 +561,11 @@ static void layer_backward(rc_tape *t, rc__node *self) {
     rc__parallel(ln->tiles * D, work, backward_task, ln);
     rc__arena_rewind(rc__tape_arena(t), mark);
     for (size_t i = 0; i < D; i++) {
-        run *r = &ln->run[i];
+        const run *r = &ln->run[i];
         if (!weight_gradients(t, ln, r)) return;
-        if (want_dx && !input_gradient(t, ln, r, i)) return;
-        if (r->dh0) state_gradient(t, ln, ln->h0, r->dh0, &r->ord, i, P);
-        if (r->dc0) state_gradient(t, ln, ln->c0, r->dc0, &r->ord, i, H);
+        if (ln->x->needs_grad && !input_gradient(t, ln, r)) return;
+        if (r->dh0) state_gradient(t, ln->h0, ln->first + i, r->dh0, &r->ord, rnn->P);
+        if (r->dc0) state_gradient(t, ln->c0, ln->first + i, r->dc0, &r->ord, rnn->H);
     }
 }
 
@@ -608,10 +632,85 @@ static bool trains(const rc_rnn *rnn, size_t layer) {
     return false;
 }
 
+/* The masks of recurrent dropout and zoneout, in training. */
+static bool run_masks(rc_tape *t, const layer_node *ln, run *r) {
+    const rc_rnn *rnn = ln->rnn;
+    size_t R = r->ord.R, B = r->ord.B, width = masks_c(rnn, r->d) ? rnn->H : rnn->P;
+    double p = rnn->opt.recurrent_dropout;
+    if (p > 0) {
+        rc_real *drawn; /* in batch order, so that a row's mask does not depend on the others' lengths */
+        if (!reals(t, B * width, &drawn) || !reals(t, B * width, &r->mask) || !reals(t, R * width, &r->a[0])) return false;
+        rc__k->pw.dropout_mask(B * width, rc__tape_rng(t), 0, p, drawn);
+        for (size_t b = 0; b < B; b++)
+            memcpy(r->mask + b * width, drawn + row_of(&r->ord, b) * width, width * sizeof *drawn);
+    }
+    if (ln->zone_h > 0 && !zone_mask(t, R * rnn->P, ln->zone_h, &r->zone_h)) return false;
+    return !(ln->zone_c > 0) || zone_mask(t, R * rnn->H, ln->zone_c, &r->zone_c);
+}
+
+/* One direction before its steps: order, memory, initial state, masks, and g of all steps. False: out of memory. */
+static bool run_make(rc_tape *t, layer_node *ln, size_t i, const rc__layer_io *io) {
+    const rc_rnn *rnn = ln->rnn;
+    run *r = &ln->run[i];
+    const rc__dir *d = r->d = rc__rnn_dir(rnn, ln->layer, i);
+    size_t H = rnn->H, P = rnn->P, D = rnn->D, GH = d->G * H, T = ln->x->dim[0], B = ln->x->dim[1];
+    r->drop_mask = io->drop_mask[i];
+    r->drop_masked = io->drop_masked[i];
+    r->vec = r->drop_masked && !d->w_hh ? r->drop_masked : d->vecs;
+    if (!order_make(t, &r->ord, T, B, io->lengths, rnn->opt.reverse != (i == 1))) return false;
+    size_t R = r->ord.R, part_len = GH + d->vecs_len;
+    for (size_t s = 0; s < rnn->stages; s++)
+        if (d->kind[s] == RC_STAGE_APART) part_len += d->N[s];
+    part_len = (part_len + 15) / 16 * 16;
+    if (part_len > ln->part_len) ln->part_len = part_len;
+    r->x = r->ord.direct ? ln->x->x : gather(t, &r->ord, ln->x->x, d->I, d->I);
+    if (!r->x || !reals(t, R * GH, &r->g)) return false;
+    r->h = ln->n.out.x + i * P;
+    r->ldh = D * P;
+    if (!r->ord.direct) {
+        r->ldh = P;
+        if (!reals(t, R * P, &r->h)) return false;
+    }
+    if (ln->zone_h > 0 && !reals(t, R * P, &r->fresh_h)) return false;
+    if (rnn->cell->has_c) {
+        if (!reals(t, R * H, &r->c)) return false;
+        r->fresh_c = r->c;
+        if (ln->zone_c > 0 && !reals(t, R * H, &r->fresh_c)) return false;
+    }
+    if (rnn->save_width && !reals(t, R * rnn->save_width, &r->save)) return false;
+    for (size_t s = 1; s < rnn->stages; s++)
+        if (!reals(t, R * d->K[s], &r->a[s])) return false;
+    if (!initial_state(t, r, i, io->h0, io->first, io->init_h, P, &r->h0)) return false;
+    if (rnn->cell->has_c && !initial_state(t, r, i, io->c0, io->first, io->init_c, H, &r->c0)) return false;
+    if (rc_tape_get_mode(t).training && !run_masks(t, ln, r)) return false;
+    rc__gemm_packed_mt(R, r->x, d->I, &d->ih, d->bias, false, r->g, GH);
+    return true;
+}
+
+/* The output in the order of the batch, zero beyond each row's end, when the runs kept theirs apart. */
+static void scatter_output(const layer_node *ln) {
+    size_t P = ln->rnn->P, D = ln->rnn->D;
+    rc_real *y = ln->n.out.x;
+    if (ln->run[0].ord.direct) return;
+    memset(y, 0, ln->n.out.len * sizeof *y);
+    for (size_t i = 0; i < D; i++) {
+        const run *r = &ln->run[i];
+        for (size_t p = 0; p < r->ord.R; p++)
+            memcpy(y + (size_t)r->ord.source[p] * D * P + i * P, r->h + p * P, P * sizeof *y);
+    }
+}
+
+static void final_states(const layer_node *ln, rc_real *h, rc_real *c) {
+    const rc_rnn *rnn = ln->rnn;
+    for (size_t i = 0; i < rnn->D; i++) {
+        const run *r = &ln->run[i];
+        if (h) final_state(r, r->h, r->ldh, r->h0, rnn->P, h + i * r->ord.B * rnn->P);
+        if (c && r->c) final_state(r, r->c, rnn->H, r->c0, rnn->H, c + i * r->ord.B * rnn->H);
+    }
+}
+
 rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc__layer_io io) {
-    size_t T = x->dim[0], B = x->dim[1], H = rnn->H, P = rnn->P, D = rnn->D;
-    size_t dims[3] = {T, B, D * P};
-    rc_tape_mode mode = rc_tape_get_mode(t);
+    size_t B = x->dim[1], D = rnn->D, dims[3] = {x->dim[0], B, D * rnn->P};
     bool needs = trains(rnn, layer) || x->needs_grad || (io.h0 && io.h0->needs_grad) || (io.c0 && io.c0->needs_grad);
     layer_node *ln = rc__node_new(t, sizeof *ln, "rnn", 3, dims, needs, layer_backward);
     if (!ln) return rc__dead(t);
@@ -629,82 +728,19 @@ rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc
     ln->zone_c = rnn->cell->has_c ? rnn->opt.zoneout_c : 0;
     double work = 0;
     for (size_t i = 0; i < D; i++) {
-        run *r = &ln->run[i];
-        const rc__dir *d = r->d = rc__rnn_dir(rnn, layer, i);
-        r->drop_mask = io.drop_mask[i];
-        r->drop_masked = io.drop_masked[i];
-        r->vec = r->drop_masked && !d->w_hh ? r->drop_masked : d->vecs;
-        if (!order_make(t, &r->ord, T, B, io.lengths, rnn->opt.reverse != (i == 1))) return rc__dead(t);
-        size_t R = r->ord.R, GH = d->G * H, apart = 0;
-        for (size_t s = 0; s < rnn->stages; s++)
-            if (d->kind[s] == RC_STAGE_APART) apart += d->N[s];
-        work += rc__layer_work(rnn, d, R);
-        size_t part_len = (GH + d->vecs_len + apart + 15) / 16 * 16;
-        if (part_len > ln->part_len) ln->part_len = part_len;
-        r->x = r->ord.direct ? x->x : gather(t, &r->ord, x->x, d->I, d->I);
-        r->g = rc__tape_alloc(t, (R * GH + 1) * sizeof(rc_real));
-        r->h = ln->n.out.x + i * P;
-        r->ldh = D * P;
-        if (!r->ord.direct) {
-            r->h = rc__tape_alloc(t, (R * P + 1) * sizeof(rc_real));
-            r->ldh = P;
-        }
-        bool ok = r->x && r->g && r->h;
-        if (ok && ln->zone_h > 0) ok = (r->fresh_h = rc__tape_alloc(t, (R * P + 1) * sizeof(rc_real))) != NULL;
-        if (ok && rnn->cell->has_c) {
-            r->c = r->fresh_c = rc__tape_alloc(t, (R * H + 1) * sizeof(rc_real));
-            if (r->c && ln->zone_c > 0) r->fresh_c = rc__tape_alloc(t, (R * H + 1) * sizeof(rc_real));
-            ok = r->c && r->fresh_c;
-        }
-        if (ok && rnn->save_width)
-            ok = (r->save = rc__tape_alloc(t, (R * rnn->save_width + 1) * sizeof(rc_real))) != NULL;
-        for (size_t s = 1; ok && s < rnn->stages; s++)
-            ok = (r->a[s] = rc__tape_alloc(t, (R * d->K[s] + 1) * sizeof(rc_real))) != NULL;
-        ok = ok && initial_state(t, r, i, io.h0, io.first, io.init_h, P, &r->h0);
-        if (rnn->cell->has_c) ok = ok && initial_state(t, r, i, io.c0, io.first, io.init_c, H, &r->c0);
-        if (ok && mode.training && rnn->opt.recurrent_dropout > 0) {
-            size_t width = d->kind[0] == RC_STAGE_NONE && r->c ? H : P;
-            rc_real *m = rc__tape_alloc(t, B * width * sizeof *m);
-            r->a[0] = rc__tape_alloc(t, (R * width + 1) * sizeof *m);
-            r->mask = rc__tape_alloc(t, B * width * sizeof *m);
-            ok = m && r->a[0] && r->mask;
-            rc_rng rng = rc__tape_rng(t);
-            if (ok) { /* drawn in batch order, so that a row's mask does not depend on the others' lengths */
-                rc__k->pw.dropout_mask(B * width, rng, 0, rnn->opt.recurrent_dropout, m);
-                for (size_t b = 0; b < B; b++)
-                    memcpy(r->mask + b * width, m + row_of(&r->ord, b) * width, width * sizeof *m);
-            }
-        }
-        if (ok && mode.training && ln->zone_h > 0) ok = zone_mask(t, R * P, ln->zone_h, &r->zone_h);
-        if (ok && mode.training && ln->zone_c > 0) ok = zone_mask(t, R * H, ln->zone_c, &r->zone_c);
-        if (!ok) return rc__dead(t);
-        rc__gemm_packed_mt(R, r->x, d->I, &d->ih, d->bias, false, r->g, GH);
+        if (!run_make(t, ln, i, &io)) return rc__dead(t);
+        work += rc__layer_work(rnn, ln->run[i].d, ln->run[i].ord.R);
     }
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
     ln->worker_scratch = rc__tape_alloc(t, (size_t)rc_threads() * ln->worker_len * sizeof(rc_real));
     if (!ln->worker_scratch) return rc__dead(t);
     rc__parallel(ln->tiles * D, work, forward_task, ln);
     rc__arena_rewind(rc__tape_arena(t), mark);
-    for (size_t i = 0; i < D; i++) {
-        run *r = &ln->run[i];
-        if (!r->ord.direct) {
-            rc_real *y = ln->n.out.x;
-            if (i == 0) memset(y, 0, T * B * D * P * sizeof *y);
-            for (size_t p = 0; p < r->ord.R; p++)
-                memcpy(y + (size_t)r->ord.source[p] * D * P + i * P, r->h + p * P, P * sizeof *y);
-        }
-        if (io.end_h) final_state(r, r->h, r->ldh, r->h0, P, io.end_h + i * B * P);
-        if (io.end_c && r->c) final_state(r, r->c, H, r->c0, H, io.end_c + i * B * H);
-    }
-    if (io.hn) {
-        if (!(*io.hn = ln->hn = end_var(t, ln, "rnn.hn", P))) return rc__dead(t);
-        for (size_t i = 0; i < D; i++)
-            final_state(&ln->run[i], ln->run[i].h, ln->run[i].ldh, ln->run[i].h0, P, ln->hn->x + i * B * P);
-    }
-    if (io.cn && rnn->cell->has_c) {
-        if (!(*io.cn = ln->cn = end_var(t, ln, "rnn.cn", H))) return rc__dead(t);
-        for (size_t i = 0; i < D; i++) final_state(&ln->run[i], ln->run[i].c, H, ln->run[i].c0, H, ln->cn->x + i * B * H);
-    }
+    scatter_output(ln);
+    final_states(ln, io.end_h, io.end_c);
+    if (io.hn && !(*io.hn = ln->hn = end_var(t, ln, "rnn.hn", rnn->P))) return rc__dead(t);
+    if (io.cn && rnn->cell->has_c && !(*io.cn = ln->cn = end_var(t, ln, "rnn.cn", rnn->H))) return rc__dead(t);
+    final_states(ln, ln->hn ? ln->hn->x : NULL, ln->cn ? ln->cn->x : NULL);
     return &ln->n.out;
 }
 
