@@ -18,10 +18,13 @@ show() {
 # field NAME FILE: a number of a one-line JSON object (its first occurrence).
 field() { grep -o "\"$1\": *[-+0-9.eE]*" "$2" | head -n 1 | sed 's/.*: *//'; }
 
-# result NAME KEY=VALUE...: the last line.
+# result NAME KEY=VALUE...: the last line. A field that was not there is an error, not a hole in the JSON.
 result() {
-    local name=$1 out
+    local name=$1 out pair
     shift
+    for pair in "$@"; do
+        [ -n "${pair#*=}" ] || { echo "$name: the command printed no ${pair%%=*}" >&2; return 1; }
+    done
     out="{\"name\": \"$name\""
     for pair in "$@"; do out+=", \"${pair%%=*}\": ${pair#*=}"; done
     printf '%s, "threads": %s, "seed": %s}\n' "$out" "$THREADS" "$SEED"
