@@ -79,7 +79,7 @@ size_t rc_memory_peak(void);
 /* ---- threads -----------------------------------------------------------------------------------------------------
  * Work is cut into tiles that do not depend on the number of threads, so results are the same bits for any number. */
 int rc_threads(void);                                 /* default: OMP_NUM_THREADS, else the cores the process may use */
-rc_status rc_set_threads(int n, rc_error *e);         /* 1..1024; RC_EINVAL otherwise */
+rc_status rc_set_threads(int n, rc_error *e);         /* 1..1024; RC_EINVAL otherwise; not while others compute */
 
 /* ---- random numbers ----------------------------------------------------------------------------------------------
  * Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): number i of stream (seed, stream)

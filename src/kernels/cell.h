@@ -8,10 +8,10 @@
  *   for stage s = 0 .. stages-1:
  *     u_s (B, N_s) = a_s R_s^T                                      by the driver; a_0 = h(t-1) (masked), a_s from the cell
  *       (stage flag ADD: u_s is added into columns [first, first + N_s) of g instead, and u is not used)
- *     forward[s](...)                                               by the cell: activations, next a, finally h and c
- * A scan cell has no stages with a product: its forward[0] runs on g alone.
+ *     forward(stage s)                                              by the cell: activations, next a, finally h and c
+ * A scan cell has one stage without a product: its forward runs on g, and element-wise on h(t-1) or c(t-1).
  *
- * Backward of a step, in reverse: backward[s] turns dh, dc (and da_{s+1} = the gradient of the operand of the next stage)
+ * Backward of a step, in reverse: backward(stage s) turns dh, dc (and da_{s+1} = the gradient of the operand of the next stage)
  * into du_s and dg; the driver then makes da_s = du_s R_s and so on; da_0 is added to dh(t-1). What forward must keep: g
  * (activated in place), a_s, and `save` (B, save_width). Cells never read their own h or c output in backward except
  * c_new (B, H), which is kept: with zoneout the outputs change after forward.
@@ -35,7 +35,7 @@ enum {
 
 /* ---- what the driver must know of a cell; each cell_NAME.inc holds one under RC_CELL_INFO ---------------------------- */
 typedef enum rc__stage_kind {
-    RC_STAGE_NONE,   /* no product: the cell runs on g alone                              */
+    RC_STAGE_NONE,   /* no product: the driver leaves the state to the cell               */
     RC_STAGE_ADD,    /* u_s is added into g, columns [first*H, (first+gates)*H)           */
     RC_STAGE_APART,  /* u_s (B, gates*H) is kept apart, its bias_hh added                 */
     RC_STAGE_PROJECT /* u_s (B, P) = a_s weight_hr^T, no bias; K is H                     */
@@ -82,7 +82,7 @@ typedef struct rc__cell_step {
     rc_real *h; size_t ldh;              /* (B, P) written by the last stage */
     rc_real *c;                          /* (B, H) c_new */
     rc_real *save;                       /* (B, (save + save_per_stage * (stages-1)) * H + save_scalars) */
-    const rc_real *vec;                  /* the cell's vector parameters, one after the other (see vec_names) */
+    const rc_real *vec;                  /* the cell's vector parameters, one after the other */
     const rc_real *x; size_t ldx;        /* (B, I) the input, for cells that look at it (sru) */
 } rc__cell_step;
 

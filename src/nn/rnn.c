@@ -119,7 +119,7 @@ static rc_status dir_params(rc_rnn *r, rc__dir *d, rc_params *ps, namer *n, rc_e
     d->vecs = d->vecs_len ? rc__alloc(d->vecs_len * sizeof *d->vecs) : NULL;
     if ((d->b_ih && !d->bias) || (d->vecs_len && !d->vecs)) return rc_fail(e, RC_ENOMEM, "rnn: out of memory");
     /* The forget gate starts open (Gers et al. 2000; Jozefowicz et al. 2015): its block of bias_ih. */
-    rc_param *forget = c->own_bias ? d->vec[4] : d->b_ih;
+    rc_param *forget = c->own_bias ? d->vec[RC_MAX_VECS - 1] : d->b_ih; /* lstm-layernorm: bias_ih is the last of five */
     if (forget && c->forget_gate >= 0 && !o->init_torch)
         forget->init = (rc_init){.kind = RC_INIT_CONSTANT, .value = o->forget_bias, .blocks = d->G,
                                  .only_block = 1 + (size_t)c->forget_gate};

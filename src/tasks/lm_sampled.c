@@ -1,11 +1,11 @@
 /* lm_sampled.c - training a large softmax on a part of the vocabulary (Jean et al. 2015, arXiv:1412.2007, section 3).
  *
- * A step's softmax runs over a set S: the targets of the batch and draws from q until it has `samples` members (a fixed size:
- * products of ever new shapes would each be compiled anew), where q_j is proportional to
- * count_j^0.75 (Mikolov et al. 2013). Given S, the target is j with probability proportional to p_j P(S | j), and since j
- * is in S for sure when it is the target, P(S | j) is a constant over P(j in S). So cross-entropy over S of the logits
- * minus log P(j in S) has its optimum where the full one has (its value is another). P(j in S) = 1 - (1 - u_j)^n
- * (1 - q_j)^d after d draws, for n targets that are taken as draws from the unigram u.
+ * A step's softmax runs over a set S: the targets of the batch, and draws from q until S has `samples` members (a fixed
+ * size: products of ever new shapes would each be compiled anew; a multiple of it where the targets alone would fill it).
+ * q_j is proportional to count_j^0.75 (Mikolov et al. 2013). Given S, the target is j with probability proportional to
+ * p_j P(S | j), and since j is in S for sure when it is the target, P(S | j) is a constant over P(j in S). So
+ * cross-entropy over S of the logits minus log P(j in S) has its optimum where the full one has (its value is another).
+ * P(j in S) = 1 - (1 - u_j)^n (1 - q_j)^d after d draws, for n targets that are taken as draws from the unigram u.
  * Validation, evaluation and the model file know nothing of this.
  */
 #include <math.h>
@@ -83,10 +83,10 @@ static size_t draw(const rc__lm_sampling *s, rc_rng *rng) {
 rc_var *rc__lm_sampled_loss(rc_tape *t, const rc_lm *m, rc_var *h, const int32_t *targets, size_t n, double *nll_sum,
                             size_t *count) {
     const rc__lm_sampling *s = m->sampling;
-    size_t most = s->V, members = 0, scored = 0, draws = 0;
-    int32_t *slot = rc__tape_alloc(t, s->V * sizeof *slot), *set = rc__tape_alloc(t, most * sizeof *set);
+    size_t members = 0, scored = 0, draws = 0;
+    int32_t *slot = rc__tape_alloc(t, s->V * sizeof *slot), *set = rc__tape_alloc(t, s->V * sizeof *set);
     int32_t *mapped = rc__tape_alloc(t, n * sizeof *mapped);
-    rc_real *correction = rc__tape_alloc(t, most * sizeof *correction);
+    rc_real *correction = rc__tape_alloc(t, s->V * sizeof *correction);
     if (!slot || !set || !mapped || !correction) return rc__dead(t);
     memset(slot, -1, s->V * sizeof *slot);
     for (size_t i = 0; i < n; i++) {
@@ -119,13 +119,14 @@ rc_var *rc__lm_sampled_loss(rc_tape *t, const rc_lm *m, rc_var *h, const int32_t
             set[members++] = (int32_t)j;
         }
         for (size_t k = 0; k < members; k++) {
-            double miss = (double)scored * (double)s->log_miss_u[set[k]] + (double)draws * (double)s->log_miss_q[set[k]];
+            double u = (double)s->log_miss_u[set[k]], q = (double)s->log_miss_q[set[k]];
+            double miss = (double)scored * u + (double)draws * q; /* log(1 - P(set[k] in S)) */
             correction[k] = (rc_real)-log(-expm1(miss));
         }
     }
-    size_t one = members, rows[2] = {s->V, 1};
-    rc_var *w = rc_embedding(t, set, 1, &one, rc_param_var(t, m->head));
-    rc_var *bias = rc_embedding(t, set, 1, &one, rc_reshape(t, rc_param_var(t, m->bias), 2, rows));
-    bias = rc_add(t, rc_reshape(t, bias, 1, &one), rc_input(t, 1, &one, correction));
+    size_t column[2] = {s->V, 1};
+    rc_var *w = rc_embedding(t, set, 1, &members, rc_param_var(t, m->head));
+    rc_var *bias = rc_embedding(t, set, 1, &members, rc_reshape(t, rc_param_var(t, m->bias), 2, column));
+    bias = rc_add(t, rc_reshape(t, bias, 1, &members), rc_input(t, 1, &members, correction));
     return rc_linear_cross_entropy(t, h, w, bias, mapped, NULL, nll_sum, count);
 }

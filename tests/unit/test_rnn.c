@@ -183,6 +183,7 @@ static void directions(void **state) {
 /* Outputs and gradients are the same bits for any number of threads, masks and all. */
 static void threads(void **state) {
     enum { BIG = 37 };
+    int before = rc_threads();
     double saved = rc__parallel_threshold;
     rc__parallel_threshold = 0;
     for (size_t c = 0; c < rc_cell_count(); c++) {
@@ -217,7 +218,7 @@ static void threads(void **state) {
         free(x), free(first), free(grad);
     }
     rc__parallel_threshold = saved;
-    rc_set_threads(2, NULL);
+    rc_set_threads(before, NULL);
     (void)state;
 }
 
