@@ -1,7 +1,7 @@
 #!/bin/bash
-# Characters per second of whole training programs, recur and PyTorch by turns in the same run: LSTM 2 x 256 (batch 64, 64 steps)
-# and GRU 1 x 128 (batch 64, 70 steps); embedding, softmax, AdamW and clipping included. PYTHON names a Python that has torch;
-# without one PyTorch is left out.
+# Characters per second of whole training programs, recur and PyTorch by turns in the same run: LSTM 2 x 256 (batch 64,
+# 64 steps) and GRU 1 x 128 (batch 64, 70 steps); embedding, softmax, AdamW and clipping included. PYTHON names a Python
+# that has torch; without one PyTorch is left out.
 . "$(dirname "$0")/lib.sh"
 text=$RECUR_DATA/tinyshakespeare/input.txt
 PYTHON=${PYTHON:-python3}

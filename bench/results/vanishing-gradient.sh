@@ -1,6 +1,6 @@
 #!/bin/bash
-# The vanishing gradient: who solves the adding problem (Hochreiter & Schmidhuber 1997) at growing T within a minute each, and
-# the norm of the loss's gradient at the state against its distance in time, as a table and a picture
+# The vanishing gradient: who solves the adding problem (Hochreiter & Schmidhuber 1997) at growing T within a minute
+# each, and the norm of the loss's gradient at the state against its distance in time, as a table and a picture
 # (docs/pictures/vanishing-gradient.svg with PICTURE=1).
 . "$(dirname "$0")/lib.sh"
 svg=$WORK/vanishing-gradient.svg

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Word model of wikitext2 (33,278 types, <eos> for newlines, <unk> a type): 40 minutes on 2 cores; perplexity over all tokens
-# of the test file, one stateful pass with the whole softmax.
+# Word model of wikitext2 (33,278 types, <eos> for newlines, <unk> a type): 40 minutes on 2 cores; perplexity over all
+# tokens of the test file, one stateful pass with the whole softmax.
 . "$(dirname "$0")/lib.sh"
 data=$RECUR_DATA/wikitext2
 show "$RECUR" train lm "$data/train.txt.gz" --valid "$data/valid.txt.gz" --vocab word --time "${TIME:-40m}" --threads "$THREADS" \

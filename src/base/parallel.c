@@ -1,13 +1,14 @@
 /* parallel.c - a pool of threads over tiles.
  *
- * Tasks are taken one by one from a counter, by the caller and by whichever helpers are there; the caller waits for tasks that
- * were begun, never for helpers that did not come. An OpenMP region waits for its whole team at each end, and on a machine
- * with another busy process that costs a time slice of the scheduler per region: measured on 2 cores with one such process,
- * training fell from 65 to 13 thousand tokens/s with libgomp.
+ * Tasks are taken one by one from a counter, by the caller and by whichever helpers are there; the caller waits for
+ * tasks that were begun, never for helpers that did not come. An OpenMP region waits for its whole team at each end,
+ * and on a machine with another busy process that costs a time slice of the scheduler per region: measured on 2 cores
+ * with one such process, training fell from 65 to 13 thousand tokens/s with libgomp.
  *
- * The counter is one word, generation | helpers allowed | tasks | next, so that a helper that slept through a job cannot take a
- * task of another by what it remembers: its compare-and-swap fails. (Should the generation come round to the same word, the
- * swap takes the task that is open now: what a task is gets read after the swap.) Helpers spin for a short while after a job, then sleep.
+ * The counter is one word, generation | helpers allowed | tasks | next, so that a helper that slept through a job
+ * cannot take a task of another by what it remembers: its compare-and-swap fails. (Should the generation come round to
+ * the same word, the swap takes the task that is open now: what a task is gets read after the swap.) Helpers spin for a
+ * short while after a job, then sleep.
  */
 #include "base/parallel.h"
 #include <errno.h>
@@ -27,8 +28,8 @@
 #define relax() ((void)0)
 #endif
 
-/* Two threads break even at 5e5 operations of the fastest kind (134 GFLOP/s a thread, a region of two tiles costs 1.2 us:
- * AMD EPYC with AVX-512, measured with libgomp), and at 3e4 of a kind ten times slower. */
+/* Two threads break even at 5e5 operations of the fastest kind (134 GFLOP/s a thread, a region of two tiles costs 1.2
+ * us: AMD EPYC with AVX-512, measured with libgomp), and at 3e4 of a kind ten times slower. */
 double rc__parallel_threshold = 3e5;
 
 static atomic_int threads; /* 0 = not asked for yet */
@@ -69,8 +70,8 @@ rc_status rc_set_threads(int n, rc_error *e) {
 #define ALLOWED_BITS 11
 #define ALLOWED(ticket) ((int)((ticket) >> 2 * TASK_BITS & (((uint64_t)1 << ALLOWED_BITS) - 1)))
 #define GENERATION(ticket) ((ticket) >> (2 * TASK_BITS + ALLOWED_BITS))
-#define TICKET(generation, allowed, tasks)                                                                            \
-    ((uint64_t)(generation) << (2 * TASK_BITS + ALLOWED_BITS) | (uint64_t)(allowed) << 2 * TASK_BITS |                  \
+#define TICKET(generation, allowed, tasks)                                                             \
+    ((uint64_t)(generation) << (2 * TASK_BITS + ALLOWED_BITS) | (uint64_t)(allowed) << 2 * TASK_BITS | \
      (uint64_t)(tasks) << TASK_BITS)
 #define SPINS 20000 /* of relax(), some 200 us: longer than the serial parts between the jobs of a training step */
 
@@ -152,7 +153,8 @@ static void start_helpers(int n) {
     pthread_sigmask(SIG_SETMASK, &all, &old);
     pthread_t thread;
     while (pool.started < n - 1) {
-        if (pthread_create(&thread, &attr, helper, (void *)(intptr_t)(pool.started + 1)) != 0) break; /* fewer will do */
+        if (pthread_create(&thread, &attr, helper, (void *)(intptr_t)(pool.started + 1)) != 0)
+            break; /* fewer will do */
         pool.started++;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);

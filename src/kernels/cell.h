@@ -1,28 +1,29 @@
-/* cell.h - what a recurrent cell is: a table entry. The driver (nn/recurrence.c) owns time, products, lengths, directions,
- * zoneout, dropout; a cell owns its equations. A new cell is one file kernels/cell_NAME.inc and one line in RC_CELL_LIST.
+/* cell.h - what a recurrent cell is: a table entry. The driver (nn/recurrence.c) owns time, products, lengths,
+ * directions, zoneout, dropout; a cell owns its equations. A new cell is one file kernels/cell_NAME.inc and one line in
+ * RC_CELL_LIST.
  *
  * Letters: B batch (rows of a tile), H hidden_size, P width of h (= H unless projected), G gates, I input_size.
  *
  * One time step of a cell:
  *   g  (B, G*H)  = x W^T + bias                                     by the driver, all steps at once
  *   for stage s = 0 .. stages-1:
- *     u_s (B, N_s) = a_s R_s^T                                      by the driver; a_0 = h(t-1) (masked), a_s from the cell
+ *     u_s (B, N_s) = a_s R_s^T                                      by the driver; a_0 = h(t-1), masked; a_s the cell's
  *       (stage flag ADD: u_s is added into columns [first, first + N_s) of g instead, and u is not used)
  *     forward(stage s)                                              by the cell: activations, next a, finally h and c
  * A scan cell has one stage without a product: its forward runs on g, and element-wise on h(t-1) or c(t-1).
  *
- * Backward of a step, in reverse: backward(stage s) turns dh, dc (and da_{s+1} = the gradient of the operand of the next stage)
- * into du_s and dg; the driver then makes da_s = du_s R_s and so on; da_0 is added to dh(t-1). What forward must keep: g
- * (activated in place), a_s, and `save` (B, save_width). Cells never read their own h or c output in backward except
- * c_new (B, H), which is kept: with zoneout the outputs change after forward.
+ * Backward of a step, in reverse: backward(stage s) turns dh, dc (and da_{s+1} = the gradient of the operand of the
+ * next stage) into du_s and dg; the driver then makes da_s = du_s R_s and so on; da_0 is added to dh(t-1). What forward
+ * must keep: g (activated in place), a_s, and `save` (B, save_width). Cells never read their own h or c output in
+ * backward except c_new (B, H), which is kept: with zoneout the outputs change after forward.
  */
 #ifndef RC_CELL_H
 #define RC_CELL_H
 #include "recur/base.h"
 
-#define RC_CELL_LIST(X)                                                                                              \
-    X(rnn_tanh) X(rnn_relu) X(lstm) X(lstm_peephole) X(lstm_projection) X(lstm_layernorm) X(lstm_coupled) X(gru) X(gru_v1)   \
-    X(mgu) X(rhn) X(indrnn) X(mingru) X(minlstm) X(sru)
+#define RC_CELL_LIST(X)                                                                                        \
+    X(rnn_tanh) X(rnn_relu) X(lstm) X(lstm_peephole) X(lstm_projection) X(lstm_layernorm) X(lstm_coupled) X(gru) \
+    X(gru_v1) X(mgu) X(rhn) X(indrnn) X(mingru) X(minlstm) X(sru)
 enum {
 #define X(name) RC_CELL_##name,
     RC_CELL_LIST(X)
@@ -33,7 +34,7 @@ enum {
 #define RC_MAX_STAGES 8
 #define RC_MAX_VECS 5
 
-/* ---- what the driver must know of a cell; each cell_NAME.inc holds one under RC_CELL_INFO ---------------------------- */
+/* ---- what the driver must know of a cell; each cell_NAME.inc holds one under RC_CELL_INFO ------------------------ */
 typedef enum rc__stage_kind {
     RC_STAGE_NONE,   /* no product: the driver leaves the state to the cell               */
     RC_STAGE_ADD,    /* u_s is added into g, columns [first*H, (first+gates)*H)           */

@@ -359,8 +359,8 @@ static void product(const key *k, const rc_real *A, const dnnl_memory_desc_t *we
     restore_threads(saved);
 }
 
-/* oneDNN's fast matmul (brgemm) wants dense operands; a strided one falls to an implementation hundreds of times slower. The
- * copies here cost 1/(2N) and 1/(2K) of the product. */
+/* oneDNN's fast matmul (brgemm) wants dense operands; a strided one falls to an implementation hundreds of times
+ * slower. The copies here cost 1/(2N) and 1/(2K) of the product. */
 static float *dense_room(size_t len) {
     cache *c = cache_get();
     if (!c) return NULL;
@@ -476,7 +476,7 @@ void rc__gemm(bool ta, bool tb, size_t M, size_t N, size_t K, rc_real alpha, con
 }
 #endif
 
-/* ---- over threads ------------------------------------------------------------------------------------------------- */
+/* ---- over threads ------------------------------------------------------------------------------------------------ */
 
 typedef struct packed_job {
     size_t M, lda, ldc;
@@ -493,8 +493,8 @@ static void packed_task(void *ctx, size_t task, int worker) {
     rc__gemm_packed(rows, j->A + first * j->lda, j->lda, j->B, j->bias, j->accumulate, j->C + first * j->ldc, j->ldc);
 }
 
-void rc__gemm_packed_mt(size_t M, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias, bool accumulate,
-                        rc_real *C, size_t ldc) {
+void rc__gemm_packed_mt(size_t M, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias,
+                        bool accumulate, rc_real *C, size_t ldc) {
     packed_job j = {M, lda, ldc, A, bias, B, accumulate, C};
     rc__parallel((M + TILE_M - 1) / TILE_M, 2.0 * (double)M * (double)B->N * (double)B->K, packed_task, &j);
 }

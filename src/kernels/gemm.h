@@ -22,8 +22,8 @@ void rc__packed_set(rc__packed *p, const rc_real *B, size_t ldb, bool trans);
 /* C (M, N) = A (M, K) B (+ C when accumulate) (+ bias (N) when not NULL; not together with accumulate). */
 void rc__gemm_packed(size_t M, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias, bool accumulate,
                      rc_real *C, size_t ldc);
-void rc__gemm_packed_mt(size_t M, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias, bool accumulate,
-                        rc_real *C, size_t ldc);
+void rc__gemm_packed_mt(size_t M, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias,
+                        bool accumulate, rc_real *C, size_t ldc);
 
 /* C (M, N) = alpha op(A) op(B) + beta C, op(A) (M, K). With ta, A is stored (K, M). */
 void rc__gemm(bool ta, bool tb, size_t M, size_t N, size_t K, rc_real alpha, const rc_real *A, size_t lda,

@@ -1,12 +1,13 @@
 /* recurrence.c - the driver of all cells: one layer, one or two directions, over a whole sequence.
  *
- * 1. Order. Rows are stored step after step: step s holds the rows still running, longest first. A full batch (all lengths T)
- *    is that layout already, so x and y are used in place, and reversal is only another order of the steps. Otherwise x is
- *    gathered, and y scattered (zero beyond each row's end).
+ * 1. Order. Rows are stored step after step: step s holds the rows still running, longest first. A full batch (all
+ *    lengths T) is that layout already, so x and y are used in place, and reversal is only another order of the steps.
+ *    Otherwise x is gathered, and y scattered (zero beyond each row's end).
  * 2. g = x W^T + bias for all steps at once.
- * 3. Rows are cut into tiles of a size that depends on the batch alone; a tile runs all its steps without meeting another:
- *    per step the recurrent product(s) and the cell. Tiles of both directions are one parallel job.
- * 4. Backward: per tile the steps in reverse, leaving dg and du of all steps; then dW, dR, db, dx as products over all rows.
+ * 3. Rows are cut into tiles of a size that depends on the batch alone; a tile runs all its steps without meeting
+ *    another: per step the recurrent product(s) and the cell. Tiles of both directions are one parallel job.
+ * 4. Backward: per tile the steps in reverse, leaving dg and du of all steps; then dW, dR, db, dx as products over all
+ *    rows.
  *
  * Sums over tiles (bias and vector gradients) are added in tile order. No sum's order depends on the number of threads.
  */
@@ -64,7 +65,7 @@ typedef struct layer_node {
     rc_real *worker_scratch;
 } layer_node;
 
-/* ---- order ---------------------------------------------------------------------------------------------------------- */
+/* ---- order ------------------------------------------------------------------------------------------------------- */
 
 static bool order_make(rc_tape *t, order *o, size_t T, size_t B, const int32_t *len, bool reverse) {
     *o = (order){.T = T, .B = B, .S = T, .R = T * B, .direct = true};
@@ -140,7 +141,7 @@ double rc__layer_work(const rc_rnn *rnn, const rc__dir *d, size_t rows) {
     return (double)rows * per_row;
 }
 
-/* ---- one step: the stages of a cell ----------------------------------------------------------------------------------- */
+/* ---- one step: the stages of a cell ------------------------------------------------------------------------------ */
 
 static void step_forward(const rc_rnn *rnn, const rc__dir *d, rc__cell_step *s, rc_real *const *a, const rc_real *a0,
                          size_t lda0, rc_real *u, const rc_real *mask) {
@@ -172,7 +173,8 @@ static rc__cell_step step_of(const rc_rnn *rnn, const run *r, size_t first, size
     const rc__dir *d = r->d;
     size_t H = rnn->H, P = rnn->P, ldg = d->G * H;
     size_t p = r->ord.off[s] + first, q = s ? r->ord.off[s - 1] + first : 0; /* rows of this step, of the one before */
-    rc__cell_step st = {.rows = n, .H = H, .P = P, .stages = (int)rnn->stages, .g = r->g + p * ldg, .ldg = ldg, .vec = r->vec};
+    rc__cell_step st = {
+        .rows = n, .H = H, .P = P, .stages = (int)rnn->stages, .g = r->g + p * ldg, .ldg = ldg, .vec = r->vec};
     st.h_prev = s ? r->h + q * r->ldh : r->h0 + first * P;
     st.ldhp = s ? r->ldh : P;
     if (r->c) {
@@ -224,11 +226,11 @@ static void tile_forward(const layer_node *ln, const run *r, size_t first, size_
         step_forward(rnn, d, &st, a, a0, lda0, scratch, mask);
         if (r->fresh_h)
             for (size_t b = 0; b < n; b++)
-                rc__k->zone.forward(P, r->zone_h ? r->zone_h + (p + b) * P : NULL, (rc_real)ln->zone_h, h_prev + b * ldhp,
-                                    r->fresh_h + (p + b) * P, r->h + (p + b) * r->ldh);
+                rc__k->zone.forward(P, r->zone_h ? r->zone_h + (p + b) * P : NULL, (rc_real)ln->zone_h,
+                                    h_prev + b * ldhp, r->fresh_h + (p + b) * P, r->h + (p + b) * r->ldh);
         if (r->c && r->fresh_c != r->c)
-            rc__k->zone.forward(n * H, r->zone_c ? r->zone_c + p * H : NULL, (rc_real)ln->zone_c, c_prev, r->fresh_c + p * H,
-                                r->c + p * H);
+            rc__k->zone.forward(n * H, r->zone_c ? r->zone_c + p * H : NULL, (rc_real)ln->zone_c, c_prev,
+                                r->fresh_c + p * H, r->c + p * H);
     }
 }
 
@@ -240,7 +242,7 @@ static void forward_task(void *ctx, size_t task, int worker) {
     tile_forward(ln, r, first, rows, ln->worker_scratch + (size_t)worker * ln->worker_len);
 }
 
-/* ---- backward of a tile ----------------------------------------------------------------------------------------------- */
+/* ---- backward of a tile ------------------------------------------------------------------------------------------ */
 
 static void column_sums(size_t rows, size_t cols, const rc_real *x, size_t ld, rc_real *sum) {
     for (size_t b = 0; b < rows; b++) rc__k->pw.axpy(cols, 1, x + b * ld, sum);
@@ -283,7 +285,8 @@ static void copy_or_clear(rc_real *to, const rc_real *from, size_t row, size_t w
 }
 
 /* The stages of a step in reverse: du and dg of all of them; next += gradient of h(t-1) by the products. */
-static void stages_backward(const rc_rnn *rnn, const run *r, rc__cell_grad *cg, size_t p, const rc_real *mask, back_room *m) {
+static void stages_backward(const rc_rnn *rnn, const run *r, rc__cell_grad *cg, size_t p, const rc_real *mask,
+                            back_room *m) {
     const rc__cell_kernels *k = &rc__k->cell[rnn->cell->id];
     const rc__dir *d = r->d;
     size_t n = cg->f.rows, P = rnn->P;
@@ -308,7 +311,8 @@ static void stages_backward(const rc_rnn *rnn, const run *r, rc__cell_grad *cg, 
 }
 
 /* One step of a tile: from m->carry and m->dc of step s to m->next and m->dc of step s - 1. */
-static void step_backward(const layer_node *ln, const run *r, size_t first, size_t s, size_t n, back_room *m, rc_real *part) {
+static void step_backward(const layer_node *ln, const run *r, size_t first, size_t s, size_t n, back_room *m,
+                          rc_real *part) {
     const rc_rnn *rnn = ln->rnn;
     const rc__dir *d = r->d;
     size_t H = rnn->H, P = rnn->P, ldg = d->G * H, p = r->ord.off[s] + first;
@@ -327,12 +331,14 @@ static void step_backward(const layer_node *ln, const run *r, size_t first, size
         cg.lddx = d->I;
     }
     if (r->fresh_h) {
-        rc__k->zone.backward(n * P, r->zone_h ? r->zone_h + p * P : NULL, (rc_real)ln->zone_h, m->dh, m->next, m->fresh);
+        rc__k->zone.backward(n * P, r->zone_h ? r->zone_h + p * P : NULL, (rc_real)ln->zone_h, m->dh, m->next,
+                             m->fresh);
         cg.dh = m->fresh;
     }
     if (has_c && r->fresh_c != r->c) {
         memset(m->dc_zone, 0, n * H * sizeof *m->dc_zone);
-        rc__k->zone.backward(n * H, r->zone_c ? r->zone_c + p * H : NULL, (rc_real)ln->zone_c, m->dc, m->dc_zone, m->dc_fresh);
+        rc__k->zone.backward(n * H, r->zone_c ? r->zone_c + p * H : NULL, (rc_real)ln->zone_c, m->dc, m->dc_zone,
+                             m->dc_fresh);
         cg.dc = m->dc_fresh;
     }
     /* a scan cell adds its path to h(t-1) apart, so that the mask meets it alone */
@@ -355,7 +361,8 @@ static void step_backward(const layer_node *ln, const run *r, size_t first, size
 }
 
 /* part: sums of this tile over its rows and steps: of dg (G*H), of the vectors, of the du that stages keep apart. */
-static void tile_backward(const layer_node *ln, const run *r, size_t first, size_t rows, rc_real *scratch, rc_real *part) {
+static void tile_backward(const layer_node *ln, const run *r, size_t first, size_t rows, rc_real *scratch,
+                          rc_real *part) {
     const rc_rnn *rnn = ln->rnn;
     const order *o = &r->ord;
     size_t H = rnn->H, P = rnn->P, before = 0; /* rows that were running at step s + 1 */
@@ -402,7 +409,7 @@ static size_t worker_len(const rc_rnn *rnn, size_t layer, size_t rows) {
     return (n + 127) / 64 * 64;
 }
 
-/* ---- weight gradients -------------------------------------------------------------------------------------------------- */
+/* ---- weight gradients -------------------------------------------------------------------------------------------- */
 
 /* The operand of stage 0 for all rows in order: h(t-1). Full batches have it in h, one step away. */
 static rc_real *gather_h_prev(rc_tape *t, const rc_rnn *rnn, const run *r) {
@@ -435,8 +442,8 @@ static bool stage_weight_gradient(rc_tape *t, const rc_rnn *rnn, const run *r, s
     rc__gemm_mt(true, false, N, K, B, 1, du + start * ldu, ldu, r->h0, K, 1, dw, K);
     if (o->S > 1) {
         bool reverse = start != 0;
-        rc__gemm_mt(true, false, N, K, (o->S - 1) * B, 1, du + (reverse ? 0 : B * ldu), ldu, r->h + (reverse ? B * r->ldh : 0),
-                    r->ldh, 1, dw, K);
+        rc__gemm_mt(true, false, N, K, (o->S - 1) * B, 1, du + (reverse ? 0 : B * ldu), ldu,
+                    r->h + (reverse ? B * r->ldh : 0), r->ldh, 1, dw, K);
     }
     return true;
 }
@@ -482,7 +489,7 @@ static bool weight_gradients(rc_tape *t, const layer_node *ln, const run *r) {
     return ok;
 }
 
-/* ---- the node ------------------------------------------------------------------------------------------------------------ */
+/* ---- the node ---------------------------------------------------------------------------------------------------- */
 
 /* dx = dg W, scattered when x was gathered. */
 static bool input_gradient(rc_tape *t, const layer_node *ln, const run *r) {
@@ -597,8 +604,8 @@ static void final_state(const run *r, const rc_real *y, size_t ld, const rc_real
     }
 }
 
-static bool initial_state(rc_tape *t, const run *r, size_t dir, const rc_var *v, size_t first, const rc_real *plain, size_t width,
-                          rc_real **out) {
+static bool initial_state(rc_tape *t, const run *r, size_t dir, const rc_var *v, size_t first, const rc_real *plain,
+                          size_t width, rc_real **out) {
     const order *o = &r->ord;
     rc_real *to = *out = rc__tape_alloc(t, (o->B * width + 1) * sizeof *to);
     if (!to) return false;
@@ -639,7 +646,8 @@ static bool run_masks(rc_tape *t, const layer_node *ln, run *r) {
     double p = rnn->opt.recurrent_dropout;
     if (p > 0) {
         rc_real *drawn; /* in batch order, so that a row's mask does not depend on the others' lengths */
-        if (!reals(t, B * width, &drawn) || !reals(t, B * width, &r->mask) || !reals(t, R * width, &r->a[0])) return false;
+        if (!reals(t, B * width, &drawn) || !reals(t, B * width, &r->mask) || !reals(t, R * width, &r->a[0]))
+            return false;
         rc__k->pw.dropout_mask(B * width, rc__tape_rng(t), 0, p, drawn);
         for (size_t b = 0; b < B; b++)
             memcpy(r->mask + b * width, drawn + row_of(&r->ord, b) * width, width * sizeof *drawn);
@@ -744,7 +752,7 @@ rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc
     return &ln->n.out;
 }
 
-/* ---- one step without a tape --------------------------------------------------------------------------------------------- */
+/* ---- one step without a tape ------------------------------------------------------------------------------------- */
 
 size_t rc__layer_step_scratch(const rc_rnn *rnn, const rc__dir *d, size_t rows) {
     size_t n = d->G * rnn->H + d->max_n + rnn->save_width + rnn->P + rnn->H;
@@ -752,8 +760,8 @@ size_t rc__layer_step_scratch(const rc_rnn *rnn, const rc__dir *d, size_t rows) 
     return rows * n;
 }
 
-void rc__layer_step(const rc_rnn *rnn, const rc__dir *d, size_t rows, const rc_real *x, size_t ldx, rc_real *h, rc_real *c,
-                    rc_real *y, size_t ldy, rc_real *scratch) {
+void rc__layer_step(const rc_rnn *rnn, const rc__dir *d, size_t rows, const rc_real *x, size_t ldx, rc_real *h,
+                    rc_real *c, rc_real *y, size_t ldy, rc_real *scratch) {
     size_t H = rnn->H, P = rnn->P, GH = d->G * H;
     rc_real *g = scratch, *u = g + rows * GH, *save = u + rows * d->max_n, *h_new = save + rows * rnn->save_width;
     rc_real *c_new = h_new + rows * P, *at = c_new + rows * H, *a[RC_MAX_STAGES] = {0};
@@ -762,8 +770,8 @@ void rc__layer_step(const rc_rnn *rnn, const rc__dir *d, size_t rows, const rc_r
         at += rows * d->K[s];
     }
     rc__gemm_packed(rows, x, ldx, &d->ih, d->bias, false, g, GH);
-    rc__cell_step st = {.rows = rows, .H = H, .P = P, .stages = (int)rnn->stages, .g = g, .ldg = GH, .h_prev = h, .ldhp = P,
-                        .c_prev = c, .h = h_new, .ldh = P, .c = c_new, .save = save, .vec = d->vecs,
+    rc__cell_step st = {.rows = rows, .H = H, .P = P, .stages = (int)rnn->stages, .g = g, .ldg = GH, .h_prev = h,
+                        .ldhp = P, .c_prev = c, .h = h_new, .ldh = P, .c = c_new, .save = save, .vec = d->vecs,
                         .x = d->sees_x ? x : NULL, .ldx = ldx};
     step_forward(rnn, d, &st, a, h, P, u, NULL);
     double zh = rnn->opt.zoneout_h, zc = rnn->opt.zoneout_c;

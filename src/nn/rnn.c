@@ -1,4 +1,4 @@
-/* rnn.c - stacks of recurrent layers: options, parameters, packed copies of them, forward on a tape, one step without. */
+/* rnn.c - stacks of recurrent layers: options, parameters, packed copies of them, forward on a tape, single steps. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,13 +36,16 @@ static rc_status check_options(const rc_rnn_options *o, const rc__cell **cell, r
     if (o->proj_size && !(*cell)->projects)
         return rc_fail(e, RC_EINVAL, "rnn: proj_size is %zu, but cell %s has no projection", o->proj_size, o->cell);
     if (o->proj_size > o->hidden_size)
-        return rc_fail(e, RC_EINVAL, "rnn: proj_size is %zu, expected at most hidden_size %zu", o->proj_size, o->hidden_size);
+        return rc_fail(e, RC_EINVAL, "rnn: proj_size is %zu, expected at most hidden_size %zu", o->proj_size,
+                       o->hidden_size);
     if ((*cell)->id == RC_CELL_rhn && (o->depth < 1 || o->depth > RC_MAX_STAGES))
         return rc_fail(e, RC_EINVAL, "rnn: depth is %d, expected 1 to %d", o->depth, RC_MAX_STAGES);
     if (o->zoneout_c > 0 && !(*cell)->has_c)
         return rc_fail(e, RC_EINVAL, "rnn: zoneout_c is %g, but cell %s has no cell state", o->zoneout_c, o->cell);
-    if (o->bidirectional && o->reverse) return rc_fail(e, RC_EINVAL, "rnn: bidirectional and reverse exclude each other");
-    if (o->skip < RC_SKIP_NONE || o->skip > RC_SKIP_HIGHWAY) return rc_fail(e, RC_EINVAL, "rnn: unknown skip %d", (int)o->skip);
+    if (o->bidirectional && o->reverse)
+        return rc_fail(e, RC_EINVAL, "rnn: bidirectional and reverse exclude each other");
+    if (o->skip < RC_SKIP_NONE || o->skip > RC_SKIP_HIGHWAY)
+        return rc_fail(e, RC_EINVAL, "rnn: unknown skip %d", (int)o->skip);
     if (!isfinite(o->forget_bias)) return rc_fail(e, RC_EINVAL, "rnn: forget_bias is %g", o->forget_bias);
     rc_status s = check_probability("dropout", o->dropout, e);
     if (!s) s = check_probability("recurrent_dropout", o->recurrent_dropout, e);
@@ -52,7 +55,7 @@ static rc_status check_options(const rc_rnn_options *o, const rc__cell **cell, r
     return s;
 }
 
-/* ---- parameters ---------------------------------------------------------------------------------------------------------- */
+/* ---- parameters -------------------------------------------------------------------------------------------------- */
 
 typedef struct namer { /* makes "<prefix>weight_ih_l0_reverse" */
     const char *prefix;
@@ -65,7 +68,8 @@ static const char *name_of(namer *n, const char *what) {
     return n->text;
 }
 
-static rc_param *add_param(rc_params *ps, namer *n, const char *what, size_t rows, size_t cols, rc_init init, rc_error *e) {
+static rc_param *add_param(rc_params *ps, namer *n, const char *what, size_t rows, size_t cols, rc_init init,
+                           rc_error *e) {
     size_t dims[2] = {rows, cols};
     rc_param *p = rc_params_add(ps, name_of(n, what), cols ? 2 : 1, dims, init, e);
     if (p && !cols) p->no_decay = true;
@@ -112,14 +116,15 @@ static rc_status dir_params(rc_rnn *r, rc__dir *d, rc_params *ps, namer *n, rc_e
     for (size_t v = 0; v < RC_MAX_VECS && c->vec[v].name; v++) {
         const rc__vec *vec = &c->vec[v];
         rc_init init = {.kind = vec->spread ? RC_INIT_UNIFORM : RC_INIT_CONSTANT, .value = (double)vec->init};
-        if (!(d->vec[v] = add_param(ps, n, vec->name, (size_t)vec->blocks * H, 0, init, e))) return e ? e->code : RC_ENOMEM;
+        if (!(d->vec[v] = add_param(ps, n, vec->name, (size_t)vec->blocks * H, 0, init, e)))
+            return e ? e->code : RC_ENOMEM;
         d->vecs_len += (size_t)vec->blocks * H;
     }
     d->bias = d->b_ih ? rc__alloc(d->G * H * sizeof *d->bias) : NULL;
     d->vecs = d->vecs_len ? rc__alloc(d->vecs_len * sizeof *d->vecs) : NULL;
     if ((d->b_ih && !d->bias) || (d->vecs_len && !d->vecs)) return rc_fail(e, RC_ENOMEM, "rnn: out of memory");
     /* The forget gate starts open (Gers et al. 2000; Jozefowicz et al. 2015): its block of bias_ih. */
-    rc_param *forget = c->own_bias ? d->vec[RC_MAX_VECS - 1] : d->b_ih; /* lstm-layernorm: bias_ih is the last of five */
+    rc_param *forget = c->own_bias ? d->vec[RC_MAX_VECS - 1] : d->b_ih; /* lstm-layernorm: the last of five */
     if (forget && c->forget_gate >= 0 && !o->init_torch)
         forget->init = (rc_init){.kind = RC_INIT_CONSTANT, .value = o->forget_bias, .blocks = d->G,
                                  .only_block = 1 + (size_t)c->forget_gate};
@@ -155,7 +160,8 @@ rc_status rc_rnn_new(rc_rnn **out, rc_params *ps, const char *prefix, const rc_r
     r->L = (size_t)opt->num_layers;
     r->D = opt->bidirectional ? 2 : 1;
     r->stages = cell->id == RC_CELL_rhn ? (size_t)opt->depth : (size_t)cell->stages;
-    r->save_width = (size_t)(cell->save + cell->save_per_stage * (int)(r->stages - 1)) * r->H + (size_t)cell->save_scalars;
+    r->save_width =
+        (size_t)(cell->save + cell->save_per_stage * (int)(r->stages - 1)) * r->H + (size_t)cell->save_scalars;
     r->dirs = rc__calloc(r->L * r->D, sizeof *r->dirs);
     r->gate_w = rc__calloc(r->L, sizeof *r->gate_w);
     r->gate_b = rc__calloc(r->L, sizeof *r->gate_b);
@@ -172,7 +178,8 @@ rc_status rc_rnn_new(rc_rnn **out, rc_params *ps, const char *prefix, const rc_r
         if (!s) s = gate_params(r, l, ps, &n, &why);
     }
     if (!s && opt->weight_drop > 0 && rc__dir_drop_len(r->dirs) == 0)
-        s = rc_fail(&why, RC_EINVAL, "rnn: weight_drop is %g, but cell %s has no recurrent weights", opt->weight_drop, cell->name);
+        s = rc_fail(&why, RC_EINVAL, "rnn: weight_drop is %g, but cell %s has no recurrent weights", opt->weight_drop,
+                    cell->name);
     if (!s && opt->learn_initial_state) {
         char text[256];
         size_t h_dims[2] = {r->L * r->D, r->P}, c_dims[2] = {r->L * r->D, r->H};
@@ -216,7 +223,7 @@ const rc_rnn_options *rc_rnn_get_options(const rc_rnn *r) { return &r->opt; }
 size_t rc_rnn_output_size(const rc_rnn *r) { return r->D * r->P; }
 size_t rc_rnn_state_size(const rc_rnn *r) { return r->P; }
 
-/* ---- copies of the parameters ---------------------------------------------------------------------------------------------- */
+/* ---- copies of the parameters ------------------------------------------------------------------------------------ */
 
 size_t rc__dir_drop_len(const rc__dir *d) {
     if (d->w_hh) return d->w_hh->len;
@@ -353,7 +360,7 @@ rc_status rc__rnn_prepare_back(const rc_rnn *rnn, rc__dir *d, uint64_t id, const
     return s;
 }
 
-/* ---- forward on a tape -------------------------------------------------------------------------------------------------------- */
+/* ---- forward on a tape ------------------------------------------------------------------------------------------- */
 
 typedef struct forward_args {
     rc_var *h0, *c0;
@@ -379,16 +386,19 @@ static rc_var *check_forward(rc_tape *t, const rc_rnn *r, rc_var *x, const int32
         return rc__op_fail(t, RC_EINVAL, "rnn", "x is %s, expected (T, B, %zu)", rc__shape_text(x->ndim, x->dim),
                            r->opt.input_size);
     size_t T = x->dim[0], B = x->dim[1];
-    if (T * B > INT32_MAX) return rc__op_fail(t, RC_EINVAL, "rnn", "x is %s: too many steps", rc__shape_text(3, x->dim));
+    if (T * B > INT32_MAX)
+        return rc__op_fail(t, RC_EINVAL, "rnn", "x is %s: too many steps", rc__shape_text(3, x->dim));
     for (size_t b = 0; lengths && b < B; b++)
         if (lengths[b] < 0 || (size_t)lengths[b] > T)
             return rc__op_fail(t, RC_EINVAL, "rnn", "lengths[%zu] is %d, expected 0 to T = %zu", b, (int)lengths[b], T);
-    if (a->state && (a->state->batch != B || a->state->P != r->P || a->state->rows != r->L * r->D || a->state->H != r->H ||
-                     !a->state->c != !r->cell->has_c))
-        return rc__op_fail(t, RC_EINVAL, "rnn", "the state is for %zu rows of %zu x %zu, expected %zu rows of %zu x %zu",
-                           a->state->batch, a->state->rows, a->state->P, B, r->L * r->D, r->P);
+    if (a->state && (a->state->batch != B || a->state->P != r->P || a->state->rows != r->L * r->D ||
+                     a->state->H != r->H || !a->state->c != !r->cell->has_c))
+        return rc__op_fail(t, RC_EINVAL, "rnn",
+                           "the state is for %zu rows of %zu x %zu, expected %zu rows of %zu x %zu", a->state->batch,
+                           a->state->rows, a->state->P, B, r->L * r->D, r->P);
     if (a->h0 && !check_state_var(t, r, a->h0, "h0", B, r->P)->len) return rc__dead(t);
-    if (a->c0 && !r->cell->has_c) return rc__op_fail(t, RC_EINVAL, "rnn", "c0 given, but cell %s has none", r->cell->name);
+    if (a->c0 && !r->cell->has_c)
+        return rc__op_fail(t, RC_EINVAL, "rnn", "c0 given, but cell %s has none", r->cell->name);
     if (a->c0 && !check_state_var(t, r, a->c0, "c0", B, r->H)->len) return rc__dead(t);
     return x;
 }
@@ -448,7 +458,8 @@ static rc_var *forward(rc_tape *t, const rc_rnn *r, rc_var *x, const int32_t *le
         if (!f->len) return f;
         if (l && r->opt.skip == RC_SKIP_RESIDUAL) {
             f = rc_add(t, y, f);
-        } else if (l && r->opt.skip == RC_SKIP_HIGHWAY) { /* y + gate (f - y), the gate looks at y (Srivastava et al. 2015) */
+        } else if (l && r->opt.skip == RC_SKIP_HIGHWAY) {
+            /* y + gate (f - y), the gate looks at y (Srivastava et al. 2015) */
             rc_var *gate = rc_sigmoid(t, rc_linear(t, y, rc_param_var(t, r->gate_w[l]), rc_param_var(t, r->gate_b[l])));
             f = rc_add(t, y, rc_mul(t, gate, rc_sub(t, f, y)));
         }
@@ -463,14 +474,14 @@ rc_var *rc_rnn_forward(rc_tape *t, const rc_rnn *rnn, rc_var *x, const int32_t *
     return forward(t, rnn, x, lengths, (forward_args){.state = state});
 }
 
-rc_var *rc_rnn_forward_vars(rc_tape *t, const rc_rnn *rnn, rc_var *x, const int32_t *lengths, rc_var *h0, rc_var *c0, rc_var **hn,
-                            rc_var **cn) {
+rc_var *rc_rnn_forward_vars(rc_tape *t, const rc_rnn *rnn, rc_var *x, const int32_t *lengths, rc_var *h0, rc_var *c0,
+                            rc_var **hn, rc_var **cn) {
     if (hn) *hn = rc__dead(t);
     if (cn) *cn = rnn->cell->has_c ? rc__dead(t) : NULL;
     return forward(t, rnn, x, lengths, (forward_args){.h0 = h0, .c0 = c0, .hn = hn, .cn = cn});
 }
 
-/* ---- one step ------------------------------------------------------------------------------------------------------------------- */
+/* ---- one step ---------------------------------------------------------------------------------------------------- */
 
 static bool step_scratch(const rc_rnn *r, rc_state *s, size_t B, rc_real **y, rc_real **scratch) {
     size_t most = 0;
@@ -495,7 +506,8 @@ rc_status rc_rnn_step(const rc_rnn *r, rc_state *s, const rc_real *x, rc_real *y
     if (r->D != 1 || r->opt.reverse)
         return rc_fail(e, RC_EINVAL, "rnn step: layers that read backwards cannot go step by step");
     if (s->rows != r->L || s->P != r->P || s->H != r->H || !s->c != !r->cell->has_c)
-        return rc_fail(e, RC_EINVAL, "rnn step: the state is of %zu x %zu, expected %zu x %zu", s->rows, s->P, r->L, r->P);
+        return rc_fail(e, RC_EINVAL, "rnn step: the state is of %zu x %zu, expected %zu x %zu", s->rows, s->P, r->L,
+                       r->P);
     rc_status status = rc__rnn_prepare(r, false, NULL, e);
     if (status) return status;
     size_t B = s->batch, P = r->P;
@@ -540,8 +552,9 @@ size_t rc_rnn_explain(const rc_rnn *r, size_t batch, size_t seq_len, char *out, 
                              "layer %zu%s: %s %zu -> %zu, fp32, %s, products by %s, pointwise %s, "
                              "%zu tile%s of %zu row%s, %zu thread%s: %s\n",
                              l, i ? " reverse" : "", r->cell->name, d->I, r->P,
-                             d->kind[0] == RC_STAGE_NONE ? "scan" : "fused sequence", rc__gemm_backend(), rc__k->isa, tiles,
-                             tiles == 1 ? "" : "s", tile, tile == 1 ? "" : "s", threads, threads == 1 ? "" : "s", why);
+                             d->kind[0] == RC_STAGE_NONE ? "scan" : "fused sequence", rc__gemm_backend(), rc__k->isa,
+                             tiles, tiles == 1 ? "" : "s", tile, tile == 1 ? "" : "s", threads,
+                             threads == 1 ? "" : "s", why);
             if (n > 0) at += (size_t)n;
         }
     return at;

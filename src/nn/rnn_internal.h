@@ -50,8 +50,8 @@ struct rc_state {
 
 static inline rc__dir *rc__rnn_dir(const rc_rnn *r, size_t layer, size_t d) { return &r->dirs[layer * r->D + d]; }
 
-/* The weight drop of one forward. Per dir (L*D): the mask of weight_hh (or, for cells without, of their recurrent vectors),
- * and their product, which lives as long as the forward's tape. */
+/* The weight drop of one forward. Per dir (L*D): the mask of weight_hh (or, for cells without, of their recurrent
+ * vectors), and their product, which lives as long as the forward's tape. */
 typedef struct rc__drop {
     const rc_real **mask;
     rc_real **masked;            /* room for the products; rc__rnn_prepare fills it */
@@ -60,15 +60,15 @@ typedef struct rc__drop {
 
 /* Makes the copies current: for forward alone, or for backward too; under a drop when it is not NULL. */
 rc_status rc__rnn_prepare(const rc_rnn *rnn, bool backward, rc__drop *drop, rc_error *e);
-/* Before a backward: another forward may have packed hh_back under another drop since. id and masked (NULL = none): of the
- * forward whose backward it is. */
+/* Before a backward: another forward may have packed hh_back under another drop since. id and masked (NULL = none): of
+ * the forward whose backward it is. */
 rc_status rc__rnn_prepare_back(const rc_rnn *rnn, rc__dir *d, uint64_t id, const rc_real *masked, rc_error *e);
 /* Elements that weight drop masks of one dir: weight_hh, or the vectors of a scan cell; 0 when it has neither. */
 size_t rc__dir_drop_len(const rc__dir *d);
 
-/* One layer as one node of the tape (recurrence.c). h0 (D, B, P) and c0 (D, B, H) are offsets `first` rows into variables, or
- * NULL; with both NULL the start is init_h/init_c (D, B, .) plain arrays (NULL = zero). end_h/end_c receive the final state
- * (D, B, .) when not NULL; hn, cn likewise as variables. */
+/* One layer as one node of the tape (recurrence.c). h0 (D, B, P) and c0 (D, B, H) are offsets `first` rows into
+ * variables, or NULL; with both NULL the start is init_h/init_c (D, B, .) plain arrays (NULL = zero). end_h/end_c
+ * receive the final state (D, B, .) when not NULL; hn, cn likewise as variables. */
 typedef struct rc__layer_io {
     const int32_t *lengths;
     rc_var *h0, *c0;
@@ -76,7 +76,8 @@ typedef struct rc__layer_io {
     const rc_real *init_h, *init_c;
     rc_real *end_h, *end_c;
     rc_var **hn, **cn;
-    /* weight drop (its id, 0 = none): of each direction the mask of weight_hh or of the vectors, and the product, or NULL */
+    /* weight drop (its id, 0 = none): of each direction the mask of weight_hh or of the vectors, and the product, or
+     * NULL */
     uint64_t drop_id;
     const rc_real *drop_mask[2], *drop_masked[2];
 } rc__layer_io;
@@ -89,6 +90,6 @@ rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc
 /* One step of one layer and direction without a tape, at inference: h, c (rows, .) are advanced. scratch holds
  * rc__layer_step_scratch elements. */
 size_t rc__layer_step_scratch(const rc_rnn *rnn, const rc__dir *d, size_t rows);
-void rc__layer_step(const rc_rnn *rnn, const rc__dir *d, size_t rows, const rc_real *x, size_t ldx, rc_real *h, rc_real *c,
-                    rc_real *y, size_t ldy, rc_real *scratch);
+void rc__layer_step(const rc_rnn *rnn, const rc__dir *d, size_t rows, const rc_real *x, size_t ldx, rc_real *h,
+                    rc_real *c, rc_real *y, size_t ldy, rc_real *scratch);
 #endif

@@ -69,8 +69,8 @@ static bool same_kind(const rc_state *a, const rc_state *b) {
 
 rc_status rc_state_copy(rc_state *to, const rc_state *from, rc_error *e) {
     if (!same_kind(to, from) || to->batch != from->batch)
-        return rc_fail(e, RC_EINVAL, "state copy: %zu rows of %zu x %zu into %zu rows of %zu x %zu", from->batch, from->rows,
-                       from->P, to->batch, to->rows, to->P);
+        return rc_fail(e, RC_EINVAL, "state copy: %zu rows of %zu x %zu into %zu rows of %zu x %zu", from->batch,
+                       from->rows, from->P, to->batch, to->rows, to->P);
     memcpy(to->h, from->h, to->h_len * sizeof *to->h);
     if (to->c) memcpy(to->c, from->c, to->c_len * sizeof *to->c);
     return RC_OK;
@@ -78,11 +78,14 @@ rc_status rc_state_copy(rc_state *to, const rc_state *from, rc_error *e) {
 
 rc_status rc_state_copy_row(rc_state *to, size_t to_row, const rc_state *from, size_t from_row, rc_error *e) {
     if (!same_kind(to, from))
-        return rc_fail(e, RC_EINVAL, "state copy: a row of %zu x %zu into one of %zu x %zu", from->rows, from->P, to->rows, to->P);
+        return rc_fail(e, RC_EINVAL, "state copy: a row of %zu x %zu into one of %zu x %zu", from->rows, from->P,
+                       to->rows, to->P);
     if (to_row >= to->batch || from_row >= from->batch)
-        return rc_fail(e, RC_EINVAL, "state copy: row %zu of %zu into row %zu of %zu", from_row, from->batch, to_row, to->batch);
+        return rc_fail(e, RC_EINVAL, "state copy: row %zu of %zu into row %zu of %zu", from_row, from->batch, to_row,
+                       to->batch);
     for (size_t l = 0; l < to->rows; l++) {
-        memcpy(to->h + (l * to->batch + to_row) * to->P, from->h + (l * from->batch + from_row) * to->P, to->P * sizeof *to->h);
+        memcpy(to->h + (l * to->batch + to_row) * to->P, from->h + (l * from->batch + from_row) * to->P,
+               to->P * sizeof *to->h);
         if (to->c)
             memcpy(to->c + (l * to->batch + to_row) * to->H, from->c + (l * from->batch + from_row) * to->H,
                    to->H * sizeof *to->c);

@@ -1,12 +1,12 @@
 /* lm_sampled.c - training a large softmax on a part of the vocabulary (Jean et al. 2015, arXiv:1412.2007, section 3).
  *
  * A step's softmax runs over a set S: the targets of the batch, and draws from q until S has `samples` members (a fixed
- * size: products of ever new shapes would each be compiled anew; a multiple of it where the targets alone would fill it).
- * q_j is proportional to count_j^0.75 (Mikolov et al. 2013). Given S, the target is j with probability proportional to
- * p_j P(S | j), and since j is in S for sure when it is the target, P(S | j) is a constant over P(j in S). So
- * cross-entropy over S of the logits minus log P(j in S) has its optimum where the full one has (its value is another).
- * P(j in S) = 1 - (1 - u_j)^n (1 - q_j)^d after d draws, for n targets that are taken as draws from the unigram u.
- * Validation, evaluation and the model file know nothing of this.
+ * size: products of ever new shapes would each be compiled anew; a multiple of it where the targets alone would fill
+ * it). q_j is proportional to count_j^0.75 (Mikolov et al. 2013). Given S, the target is j with probability
+ * proportional to p_j P(S | j), and since j is in S for sure when it is the target, P(S | j) is a constant over P(j in
+ * S). So cross-entropy over S of the logits minus log P(j in S) has its optimum where the full one has (its value is
+ * another). P(j in S) = 1 - (1 - u_j)^n (1 - q_j)^d after d draws, for n targets that are taken as draws from the
+ * unigram u. Validation, evaluation and the model file know nothing of this.
  */
 #include <math.h>
 #include <string.h>
@@ -93,7 +93,8 @@ rc_var *rc__lm_sampled_loss(rc_tape *t, const rc_lm *m, rc_var *h, const int32_t
         mapped[i] = targets[i];
         if (targets[i] == -100) continue; /* not scored */
         if (targets[i] < 0 || (size_t)targets[i] >= s->V)
-            return rc__op_fail(t, RC_EDATA, "sampled softmax", "target %zu is %d, expected 0 to %zu", i, (int)targets[i], s->V - 1);
+            return rc__op_fail(t, RC_EDATA, "sampled softmax", "target %zu is %d, expected 0 to %zu", i,
+                               (int)targets[i], s->V - 1);
         if (slot[targets[i]] < 0) {
             slot[targets[i]] = (int32_t)members;
             set[members++] = targets[i];

@@ -30,10 +30,11 @@ static tensor get(const char *test, const char *name) {
     return out;
 }
 
-/* Float sums of up to a few hundred terms in another order than torch's: 2e-5 relative to the largest value, which is about
- * 128 rounding errors. */
+/* Float sums of up to a few hundred terms in another order than torch's: 2e-5 relative to the largest value, which is
+ * about 128 rounding errors. */
 #define TOLERANCE 2e-5
-static void close_to(const char *test, const char *what, const float *got, const float *want, size_t n, double tolerance) {
+static void close_to(const char *test, const char *what, const float *got, const float *want, size_t n,
+                     double tolerance) {
     double scale = 1e-3;
     for (size_t i = 0; i < n; i++) scale = fmax(scale, fabs((double)want[i]));
     for (size_t i = 0; i < n; i++)
@@ -105,7 +106,8 @@ static void outputs_and_gradients(net *n, const char *name) {
     }
     rc_tape *t = n->tape;
     rc_tape_begin(t, (rc_tape_mode){.grad = true, .training = true});
-    rc_var *vx = rc_leaf(t, 3, x.dim, x.x), *vh = rc_leaf(t, 3, h0.dim, h0.x), *vc = n->has_c ? rc_leaf(t, 3, c0.dim, c0.x) : NULL;
+    rc_var *vx = rc_leaf(t, 3, x.dim, x.x), *vh = rc_leaf(t, 3, h0.dim, h0.x),
+           *vc = n->has_c ? rc_leaf(t, 3, c0.dim, c0.x) : NULL;
     rc_var *hn, *cn, *y = rc_rnn_forward_vars(t, n->rnn, vx, n->lengths, vh, vc, &hn, &cn);
     rc_var *loss = rc_add(t, rc_sum_all(t, rc_mul(t, y, rc_input(t, 3, wy.dim, wy.x))),
                           rc_sum_all(t, rc_mul(t, hn, rc_input(t, 3, wh.dim, wh.x))));
@@ -134,7 +136,8 @@ static void outputs_and_gradients(net *n, const char *name) {
 }
 
 static void ten_steps(net *n, const char *name) {
-    tensor x = get(name, "x"), h0 = get(name, "h0"), target = get(name, "target"), losses = get(name, "losses"), c0 = {0};
+    tensor x = get(name, "x"), h0 = get(name, "h0"), target = get(name, "target"), losses = get(name, "losses"),
+           c0 = {0};
     if (n->has_c) c0 = get(name, "c0");
     float got[10];
     rc_tape *t = n->tape;
@@ -178,7 +181,8 @@ static int setup(void **state) {
     (void)state;
     char path[1024];
     rc_error e = {0};
-    snprintf(path, sizeof path, "%s/golden/rnn.safetensors", getenv("RECUR_TEST_DIR") ? getenv("RECUR_TEST_DIR") : "tests");
+    snprintf(path, sizeof path, "%s/golden/rnn.safetensors",
+             getenv("RECUR_TEST_DIR") ? getenv("RECUR_TEST_DIR") : "tests");
     if (rc__st_open(&file, path, &e)) {
         fprintf(stderr, "%s\n", e.text);
         return -1;

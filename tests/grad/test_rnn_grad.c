@@ -1,5 +1,5 @@
-/* Gradients of every cell under every option, in double: x, initial states and all parameters, through outputs and final
- * states. T = 4, odd sizes, lengths with a 0, three rows in a tile of two. */
+/* Gradients of every cell under every option, in double: x, initial states and all parameters, through outputs and
+ * final states. T = 4, odd sizes, lengths with a 0, three rows in a tile of two. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,8 +34,17 @@ static const variant variants[] = {
     {.name = "zoneout lengths", .layers = 1, .zoneout_h = 0.3, .zoneout_c = 0.2, .state_vars = true, .lengths = true},
     {.name = "weight drop", .layers = 1, .drop = 0.3},
     {.name = "learnt initial state", .layers = 2, .learn = true, .lengths = true},
-    {.name = "all at once", .layers = 2, .bidirectional = true, .lengths = true, .skip = RC_SKIP_RESIDUAL, .dropout = 0.2,
-     .recurrent = 0.3, .zoneout_h = 0.2, .zoneout_c = 0.3, .drop = 0.3, .learn = true},
+    {.name = "all at once",
+     .layers = 2,
+     .bidirectional = true,
+     .lengths = true,
+     .skip = RC_SKIP_RESIDUAL,
+     .dropout = 0.2,
+     .recurrent = 0.3,
+     .zoneout_h = 0.2,
+     .zoneout_c = 0.3,
+     .drop = 0.3,
+     .learn = true},
 };
 
 typedef struct net {
@@ -83,15 +92,17 @@ static void check(const char *cell, const variant *v) {
     if (rc_rnn_new(&n.rnn, ps, "", &o, &e)) fail_msg("%s, %s: %s", cell, v->name, e.text);
     assert_int_equal(rc_params_build(ps, 7, &e), RC_OK);
     rc_rng rng = rc_rng_make(9, 0);
-    for (size_t i = 0; i < rc_params_count(ps); i++) { /* away from relu's corner, zero states and vanishing gradients */
+    for (size_t i = 0; i < rc_params_count(ps); i++) { /* away from relu's corner, zero states, vanishing gradients */
         rc_param *p = rc_params_at(ps, i);
-        for (size_t k = 0; k < p->len; k++) p->w[k] = strncmp(p->name, "initial", 7) ? 1.7 * p->w[k] : rc_rng_normal(&rng);
+        for (size_t k = 0; k < p->len; k++)
+            p->w[k] = strncmp(p->name, "initial", 7) ? 1.7 * p->w[k] : rc_rng_normal(&rng);
     }
     rc_params_changed(ps);
     size_t rows = (size_t)v->layers * (v->bidirectional ? 2 : 1);
-    rc__gradcheck c = {.build = run, .ctx = &n, .n = 1, .params = ps, .training = true, .seed = 3, .step = 5, .params_zero_ok = true};
-    /* The cell's own layer norm: values of c that lie close together make 1/std a hundred, its third derivative a million; a
-     * step of 1e-5 would measure that. A smaller one leaves 1e-8 of rounding, hence the floor. */
+    rc__gradcheck c = {
+        .build = run, .ctx = &n, .n = 1, .params = ps, .training = true, .seed = 3, .step = 5, .params_zero_ok = true};
+    /* The cell's own layer norm: values of c that lie close together make 1/std a hundred, its third derivative a
+     * million; a step of 1e-5 would measure that. A smaller one leaves 1e-8 of rounding, hence the floor. */
     if (!strcmp(cell, "lstm-layernorm")) {
         c.h = 4e-7;
         c.floor = 0.1;
@@ -117,7 +128,8 @@ int main(void) {
     size_t n = rc_cell_count();
     for (size_t i = 0; i < n; i++) {
         const char *name = rc_cell_at(i)->name;
-        tests[i] = (struct CMUnitTest){.name = name, .test_func = all_variants, .initial_state = (void *)(uintptr_t)name};
+        tests[i] =
+            (struct CMUnitTest){.name = name, .test_func = all_variants, .initial_state = (void *)(uintptr_t)name};
     }
     return _cmocka_run_group_tests("rnn gradients", tests, n, NULL, NULL);
 }

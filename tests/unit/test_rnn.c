@@ -1,4 +1,5 @@
-/* Invariants of recurrent layers, for every cell: chunks, steps, padding, threads, rows, directions, state; and messages. */
+/* Invariants of recurrent layers, for every cell: chunks, steps, padding, threads, rows, directions, state; and
+ * messages. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -106,7 +107,8 @@ static void chunks_and_steps(void **state) {
     (void)state;
 }
 
-/* More padding, and NaN in all of it, changes nothing; a row alone is the row of the batch; empty rows keep their state. */
+/* More padding, and NaN in all of it, changes nothing; a row alone is the row of the batch; empty rows keep their
+ * state. */
 static void padding_and_rows(void **state) {
     for (size_t c = 0; c < rc_cell_count(); c++) {
         const char *cell = rc_cell_at(c)->name;
@@ -148,7 +150,8 @@ static void padding_and_rows(void **state) {
     (void)state;
 }
 
-/* y (T, B, O) of the reverse layer is the mirror of the forward layer on the mirrored input; a bidirectional layer is both. */
+/* y (T, B, O) of the reverse layer is the mirror of the forward layer on the mirrored input; a bidirectional layer is
+ * both. */
 static void directions(void **state) {
     for (size_t c = 0; c < rc_cell_count(); c++) {
         rc_rnn_options o = options(rc_cell_at(c)->name, 1);
@@ -160,7 +163,8 @@ static void directions(void **state) {
         net bi = make(o);
         size_t half = rc_params_count(f.ps);
         for (size_t i = 0; i < 2 * half; i++)
-            memcpy(rc_params_at(bi.ps, i)->w, rc_params_at(f.ps, i % half)->w, rc_params_at(f.ps, i % half)->len * sizeof(float));
+            memcpy(rc_params_at(bi.ps, i)->w, rc_params_at(f.ps, i % half)->w,
+                   rc_params_at(f.ps, i % half)->len * sizeof(float));
         rc_params_changed(bi.ps);
         float *x = numbers(T * B * I, 8), *mirror = malloc(T * B * I * sizeof *x);
         for (size_t t = 0; t < T; t++) memcpy(mirror + t * B * I, x + (T - 1 - t) * B * I, B * I * sizeof *x);
@@ -212,7 +216,8 @@ static void threads(void **state) {
                 memcpy(grad, rc_params_grads(n.ps), g * sizeof *grad);
             }
             if (memcmp(first, y->x, y->len * sizeof *first)) fail_msg("%s: outputs differ with %d threads", cell, k);
-            if (memcmp(grad, rc_params_grads(n.ps), g * sizeof *grad)) fail_msg("%s: gradients differ with %d threads", cell, k);
+            if (memcmp(grad, rc_params_grads(n.ps), g * sizeof *grad))
+                fail_msg("%s: gradients differ with %d threads", cell, k);
             drop(&n);
         }
         free(x), free(first), free(grad);
@@ -248,7 +253,8 @@ static void instruction_sets(void **state) {
                     memcpy(grad, rc_params_grads(n.ps), g * sizeof *grad);
                 }
                 for (size_t i = 0; i < y->len; i++)
-                    if (!(fabs((double)(y->x[i] - want[i])) <= 1e-5)) fail_msg("%s %s: output %zu", rc__k->isa, o.cell, i);
+                    if (!(fabs((double)(y->x[i] - want[i])) <= 1e-5))
+                        fail_msg("%s %s: output %zu", rc__k->isa, o.cell, i);
                 for (size_t i = 0; i < g; i++)
                     if (!(fabs((double)(rc_params_grads(n.ps)[i] - grad[i])) <= 2e-4 * fmax(1, fabs((double)grad[i]))))
                         fail_msg("%s %s: gradient %zu: %g, reference %g", rc__k->isa, o.cell, i,
@@ -297,7 +303,8 @@ static void one_frozen_parameter(void **state) {
 }
 
 /* A model may run twice on one tape, under two masks of weight drop, with an inference between: each backward meets the
- * weights of its own forward. So the gradient of x is that of a tape with this forward alone (and its place in the draws). */
+ * weights of its own forward. So the gradient of x is that of a tape with this forward alone (and its place in the
+ * draws). */
 static void weight_drop_twice(void **state) {
     static const char *const cells[] = {"lstm", "gru", "indrnn", "sru"};
     float *x = numbers(T * B * I, 22), *want = malloc(2 * T * B * I * sizeof *want);
