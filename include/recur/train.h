@@ -29,15 +29,20 @@ typedef struct rc_train_options {
     double dropout, dropout_input, dropout_output /* < 0: as dropout */, dropout_embedding;
     double recurrent_dropout, zoneout, zoneout_c, weight_drop;
     bool dropout_sequence, learn_initial_state;
+    bool bias;                /* true: the recurrent layers have bias vectors */
+    double label_smoothing;   /* while training; the loss reported then is the smoothed one */
     const char *init;         /* default | torch | xavier | he | orthogonal | uniform | identity */
     double forget_bias;
     /* optimisation */
     const char *optimizer;    /* adamw ... */
     double lr;                /* 0 = the optimizer's default */
-    double momentum, beta1, beta2, eps, weight_decay, clip, clip_value;
+    double momentum, alpha, beta1, beta2, eps, weight_decay, clip, clip_value;
     bool nesterov;
     const char *schedule;     /* constant | step | exponential | cosine | one-cycle | inverse-sqrt | plateau */
     int64_t warmup;
+    /* rc_schedule's fields; gamma 0 and floor < 0 are that schedule's own */
+    double schedule_gamma, schedule_every, schedule_floor, schedule_peak;
+    int64_t schedule_patience;
     const char *average;      /* none | ema | swa */
     double average_decay;
     int64_t batch, seq_len, accumulate;

@@ -204,7 +204,15 @@ rc_var *rc_lm_loss(rc_tape *t, const rc_lm *m, const int32_t *ids, const int32_t
     if (m->sampling && rc_tape_get_mode(t).training)
         return rc__lm_sampled_loss(t, m, h, targets, seq_len * batch, nll_sum, count);
     rc_var *w = m->opt.tied ? table : rc_param_var(t, m->head);
-    return rc_linear_cross_entropy(t, h, w, rc_param_var(t, m->bias), targets, NULL, nll_sum, count);
+    rc_loss_options lo = rc_loss_options_default();
+    if (rc_tape_get_mode(t).training) lo.label_smoothing = m->smoothing;
+    return rc_linear_cross_entropy(t, h, w, rc_param_var(t, m->bias), targets, &lo, nll_sum, count);
+}
+
+rc_status rc_lm_smooth_labels(rc_lm *m, double smoothing, rc_error *e) {
+    rc_status s = check_probability(smoothing, "label smoothing", e);
+    if (s == RC_OK) m->smoothing = smoothing;
+    return s;
 }
 
 /* y (B, N) = x (B, K) w^T + bias, w (N, K). */

@@ -18,6 +18,7 @@ struct rc_lm {
     rc_param *head;      /* head.weight (V, W); the embedding itself when tied */
     rc_param *bias;      /* head.bias (V) */
     char *provenance;    /* JSON object, rc__strdup; NULL = "{}" */
+    double smoothing;          /* of the labels while training */
     rc__lm_sampling *sampling; /* of the softmax while training; NULL = the whole vocabulary */
 };
 

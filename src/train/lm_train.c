@@ -169,6 +169,7 @@ rc_status rc__train_rnn_options(const rc_train_options *o, rc_rnn_options *r, rc
     r->num_layers = (int)o->layers;
     r->proj_size = (size_t)o->proj;
     r->depth = (int)o->depth;
+    r->no_bias = !o->bias;
     r->dropout = o->dropout;
     r->dropout_sequence = o->dropout_sequence;
     r->recurrent_dropout = o->recurrent_dropout;
@@ -304,6 +305,11 @@ static rc_status train_batches(rc__lm_task *t, const rc_train_options *o, const 
         rc__train_say(hooks, "the text is short: %zu rows at once instead of %lld", bo.batch, (long long)o->batch);
     if (unknown)
         rc__train_say(hooks, "training text: %zu of %zu tokens are not in the vocabulary", unknown, t->n_train);
+    if (o->label_smoothing > 0) {
+        s = rc_lm_smooth_labels(t->m, o->label_smoothing, e);
+        if (s != RC_OK) return s;
+        rc__train_say(hooks, "label smoothing: the training loss is the smoothed one, validation is without");
+    }
     if (o->softmax_samples) {
         const int32_t *ids = o->full_bptt ? t->train_docs.ids : t->train_ids;
         s = rc_lm_sample_softmax(t->m, (size_t)o->softmax_samples, ids, t->n_train, e);

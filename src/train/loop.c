@@ -50,6 +50,7 @@ rc_status rc__train_optim_options(const rc_train_options *o, rc_optim_options *o
                        o->optimizer);
     out->momentum = o->momentum;
     out->nesterov = o->nesterov;
+    out->alpha = o->alpha;
     out->beta1 = o->beta1;
     out->beta2 = o->beta2;
     out->eps = o->eps;
@@ -68,6 +69,11 @@ rc_status rc__train_schedule(const rc_train_options *o, rc_schedule *out, rc_err
             o->schedule);
     *out = rc_schedule_default(kind);
     out->warmup = (uint64_t)o->warmup;
+    if (o->schedule_gamma > 0) out->gamma = o->schedule_gamma;
+    if (o->schedule_floor >= 0) out->floor = o->schedule_floor;
+    out->every = o->schedule_every;
+    out->peak_at = o->schedule_peak;
+    out->patience = (int)o->schedule_patience;
     return RC_OK;
 }
 

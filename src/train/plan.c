@@ -83,8 +83,8 @@ rc_status rc_plan_lm(const rc_train_options *o, double probe_seconds, rc_plan *p
     if (o->n_files == 0)
         return rc_fail(e, RC_EINVAL,
                        "plan: no text: give a file, - for standard input, or a source such as adding:T=200");
-    if (o->batch < 1 || o->seq_len < 1 || o->accumulate < 1)
-        return rc_fail(e, RC_EINVAL, "plan: batch, seq-len and accumulate are at least 1");
+    rc_status bad = rc_train_check(o, e);
+    if (bad != RC_OK) return bad;
     if (o->threads > 0) {
         rc_status s = rc_set_threads((int)o->threads, e);
         if (s != RC_OK) return s;

@@ -226,12 +226,14 @@ rc_status rc__experiment_new(rc__experiment **out, const rc_train_options *o, rc
 
 rc_status rc__experiment_run(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,
                              rc_train_result *r, rc_error *e) {
-    if (o->from || o->valid || o->full_bptt || o->tied)
+    if (o->from || o->valid || o->full_bptt || o->tied || o->label_smoothing > 0 || o->softmax_samples > 0)
         return rc_fail(e, RC_EINVAL, "%s: --%s is for text, not for a source", o->files[0],
                        o->from        ? "from"
                        : o->valid     ? "valid"
                        : o->full_bptt ? "full-bptt"
-                                      : "tied");
+                       : o->tied      ? "tied"
+                       : o->label_smoothing > 0 ? "label-smoothing"
+                                                : "softmax-samples");
     rc_train_options local = *o;
     if (local.valid_every == 0) local.valid_every = 100; /* "solved" is looked for often */
     rc__experiment *x;

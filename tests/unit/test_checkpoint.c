@@ -78,6 +78,26 @@ static void test_resume_everything(void **state) {
     compare_stopped(o, "all", 17);
 }
 
+static void test_resume_schedule(void **state) {
+    (void)state;
+    rc_train_options o = small_options(NULL);
+    o.optimizer = "rmsprop";
+    o.alpha = 0.9;
+    o.schedule = "step";
+    o.schedule_gamma = 0.3;
+    o.schedule_every = 0.2;
+    o.schedule_floor = 0.05;
+    o.label_smoothing = 0.1;
+    o.bias = false;
+    compare_stopped(o, "schedule", 23);
+    rc_train_options again = rc_train_options_default();
+    again.resume = "schedule-cut";
+    again.schedule_gamma = 0.7;
+    rc_error e;
+    assert_int_equal(rc_train_lm(&again, NULL, NULL, &e), RC_EINVAL);
+    assert_non_null(strstr(e.text, "--schedule-gamma cannot change"));
+}
+
 static void test_resume_swa_gru(void **state) {
     (void)state;
     rc_train_options o = small_options(NULL);
@@ -198,7 +218,7 @@ static void test_refusals(void **state) {
     train_ok(&o, NULL);
     refuse(&o, RC_EINVAL, "--resume first");
     again.resume = "nothing";
-    refuse(&again, RC_EINVAL, "no run folder");
+    refuse(&again, RC_EIO, "nothing: no such run folder");
     again.resume = "first";
     again.hidden = 99;
     refuse(&again, RC_EINVAL, "--hidden cannot change");
@@ -242,7 +262,8 @@ static void test_refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume_plain),   cmocka_unit_test(test_resume_everything),
-        cmocka_unit_test(test_resume_swa_gru), cmocka_unit_test(test_resume_documents),
+        cmocka_unit_test(test_resume_swa_gru),
+        cmocka_unit_test(test_resume_schedule), cmocka_unit_test(test_resume_documents),
         cmocka_unit_test(test_resume_words),   cmocka_unit_test(test_resume_source),
         cmocka_unit_test(test_resume_sparse),  cmocka_unit_test(test_metrics_trimmed),
         cmocka_unit_test(test_longer_budget),  cmocka_unit_test(test_refusals),

@@ -119,6 +119,41 @@ static void loss_counts_and_skips(void **unused) {
     rc_lm_free(m);
 }
 
+/* PyTorch's label smoothing: (1 - e) nll + e / V sum over all classes; only while training, and nll stays plain. */
+static void smoothed_labels(void **unused) {
+    (void)unused;
+    rc_lm_options o = small_options("lstm");
+    rc_lm *m = model_of("char", text, &o);
+    size_t n, count, V = rc_vocab_size(rc_lm_vocab(m));
+    int32_t *ids = ids_of(m, &n), other[40];
+    rc_tape *t;
+    OK(rc_tape_new(&t, &E));
+    double mean[2][2], all = 0, nll; /* [smoothed][training] */
+    for (int smooth = 0; smooth < 2; smooth++) {
+        OK(rc_lm_smooth_labels(m, smooth ? 0.2 : 0, &E));
+        for (int training = 0; training < 2; training++) {
+            rc_tape_begin(t, (rc_tape_mode){.training = training});
+            rc_var *l = rc_lm_loss(t, m, ids, ids + 1, 10, 4, NULL, &nll, &count);
+            OK(rc_tape_status(t, &E));
+            mean[smooth][training] = (double)l->x[0];
+            assert_close(nll / (double)count, mean[0][0], 1e-5);
+        }
+    }
+    for (size_t v = 0; v < V; v++) { /* mean over the classes of -log p */
+        for (int i = 0; i < 40; i++) other[i] = (int32_t)v;
+        rc_tape_begin(t, (rc_tape_mode){0});
+        rc_lm_loss(t, m, ids, other, 10, 4, NULL, &nll, &count);
+        all += nll / (double)count / (double)V;
+    }
+    assert_close(mean[0][1], mean[0][0], 1e-6);
+    assert_close(mean[1][0], mean[0][0], 1e-6);
+    assert_close(mean[1][1], 0.8 * mean[0][0] + 0.2 * all, 1e-5);
+    FAILS(RC_EINVAL, "label smoothing", rc_lm_smooth_labels(m, 1, &E));
+    rc_tape_free(t);
+    rc_ids_free(ids, n);
+    rc_lm_free(m);
+}
+
 static void fixed_seeds(void **unused) {
     (void)unused;
     rc_lm_options o = small_options("lstm");
@@ -312,6 +347,7 @@ static void memory_runs_out(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parameters),
+        cmocka_unit_test(smoothed_labels),
         cmocka_unit_test(large_embeddings_are_sparse),
         cmocka_unit_test(wrong_options),
         cmocka_unit_test(loss_counts_and_skips),

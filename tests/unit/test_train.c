@@ -494,6 +494,86 @@ static void test_overflow_is_named(void **state) {
     assert_non_null(strstr(e.text, "in the batch at epoch 1"));
 }
 
+static double lr_at(const char *run, int which) { /* of the which-th line about steps; < 0: from the end */
+    char path[64];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", run);
+    size_t n;
+    char *text = slurp(path, &n);
+    double lr = NAN;
+    int i = 0;
+    for (char *p = text; (p = strstr(p, "\"lr\":")); p++) {
+        double v = strtod(p + 5, NULL);
+        if (which < 0 || i++ == which) lr = v;
+    }
+    free(text);
+    return lr;
+}
+
+/* The parameters of a schedule reach it: the rate of the last step is what they say. */
+static void test_schedule_options(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *schedule;
+        double gamma, every, floor, peak, first, last;
+    } cases[] = {
+        {"sch-step", "step", 0.1, 0.5, -1, 0.3, 1, 0.1},
+        {"sch-floor", "step", 0.1, 0.25, 0.2, 0.3, 1, 0.2},
+        {"sch-exp", "exponential", 0.5, 0.25, -1, 0.3, 1, 0.508745},        /* 0.5^(39/40) */
+        {"sch-cos", "cosine", 0, 0.25, 0.5, 0.3, 1, 0.500771},              /* progress 39/40 */
+        {"sch-peak", "one-cycle", 0, 0.25, -1, 1, 0.04, 0.998521},          /* still rising */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rc_train_options o = small_options(cases[i].name);
+        o.lr = 1e-3;
+        o.warmup = 0;
+        o.schedule = cases[i].schedule;
+        o.schedule_gamma = cases[i].gamma;
+        o.schedule_every = cases[i].every;
+        o.schedule_floor = cases[i].floor;
+        o.schedule_peak = cases[i].peak;
+        train_ok(&o, NULL);
+        double first = lr_at(o.run, 0) / o.lr, last = lr_at(o.run, -1) / o.lr;
+        if (fabs(first - cases[i].first) > 1e-3 || fabs(last - cases[i].last) > 1e-3)
+            fail_msg("%s: the rate went from %g to %g of the base, expected %g to %g", o.run, first, last,
+                     cases[i].first, cases[i].last);
+    }
+    rc_train_options o = small_options("sch-plateau");
+    o.schedule = "plateau";
+    o.lr = 1e-9; /* nothing improves */
+    o.warmup = 0;
+    o.valid_every = 2;
+    o.schedule_gamma = 0.5;
+    o.schedule_patience = 1000;
+    train_ok(&o, NULL);
+    assert_true(fabs(lr_at(o.run, -1) / o.lr - 1) < 1e-9);
+    o.run = "sch-plateau-0";
+    o.schedule_patience = 0;
+    train_ok(&o, NULL);
+    assert_true(lr_at(o.run, -1) / o.lr < 0.1);
+}
+
+static void test_new_options(void **state) {
+    (void)state;
+    rc_train_options o = small_options("nobias");
+    o.bias = false;
+    o.steps = 2;
+    train_ok(&o, NULL);
+    assert_true(has("nobias/config.json", "\"bias\": false"));
+    assert_false(has("nobias/model.safetensors", "rnn.bias_ih_l0"));
+    o.cell = "lstm-layernorm";
+    refuse(&o, RC_EINVAL, "--no-bias");
+    rc_train_options a = small_options("alpha-a"), b = small_options("alpha-b");
+    a.optimizer = b.optimizer = "rmsprop";
+    b.alpha = 0.5;
+    assert_true(train_ok(&a, NULL).train_loss != train_ok(&b, NULL).train_loss);
+    o = small_options("smooth");
+    o.label_smoothing = 0.3;
+    rc_train_result smooth = train_ok(&o, NULL);
+    assert_true(smooth.train_loss > smooth.valid_loss);
+    o.softmax_samples = 5;
+    refuse(&o, RC_EINVAL, "label-smoothing");
+}
+
 static void test_time_budget(void **state) {
     (void)state;
     rc_train_options o = small_options("time");
@@ -746,6 +826,8 @@ int main(void) {
         cmocka_unit_test(test_early_stopping_restores_the_best),
         cmocka_unit_test(test_divergence),
         cmocka_unit_test(test_overflow_is_named),
+        cmocka_unit_test(test_schedule_options),
+        cmocka_unit_test(test_new_options),
         cmocka_unit_test(test_time_budget),
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_out_of_memory),
