@@ -1,4 +1,5 @@
-/* Every cell against numbers that make_rnn.py made: outputs, final states, all gradients, ten training steps. */
+/* Every cell, and the options, against numbers that make_rnn.py made: outputs, final states, all gradients, ten
+ * training steps. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -48,6 +49,7 @@ typedef struct net {
     rc_tape *tape;
     int32_t *lengths;
     bool has_c;
+    bool training; /* zoneout has a reference at inference alone: its mean */
 } net;
 
 static net build(json_t *c) {
@@ -62,6 +64,14 @@ static net build(json_t *c) {
     o.bidirectional = json_is_true(json_object_get(c, "bidirectional"));
     n.has_c = rc_cell_find(o.cell)->has_c;
     if (rc_cell_find(o.cell)->projects) o.proj_size = (size_t)json_integer_value(json_object_get(doc, "P"));
+    o.no_bias = json_is_true(json_object_get(c, "no_bias"));
+    o.reverse = json_is_true(json_object_get(c, "reverse"));
+    if (json_object_get(c, "depth")) o.depth = (int)json_integer_value(json_object_get(c, "depth"));
+    o.zoneout_h = json_number_value(json_object_get(c, "zoneout_h"));
+    o.zoneout_c = json_number_value(json_object_get(c, "zoneout_c"));
+    n.training = o.zoneout_h == 0 && o.zoneout_c == 0;
+    const char *skip = json_string_value(json_object_get(c, "skip"));
+    if (skip) o.skip = !strcmp(skip, "residual") ? RC_SKIP_RESIDUAL : RC_SKIP_HIGHWAY;
     assert_int_equal(rc_params_new(&n.ps, &e), RC_OK);
     if (rc_rnn_new(&n.rnn, n.ps, "", &o, &e)) fail_msg("%s: %s", name, e.text);
     assert_int_equal(rc_params_build(n.ps, 1, &e), RC_OK);
@@ -105,7 +115,7 @@ static void outputs_and_gradients(net *n, const char *name) {
         wc = get(name, "wc");
     }
     rc_tape *t = n->tape;
-    rc_tape_begin(t, (rc_tape_mode){.grad = true, .training = true});
+    rc_tape_begin(t, (rc_tape_mode){.grad = true, .training = n->training});
     rc_var *vx = rc_leaf(t, 3, x.dim, x.x), *vh = rc_leaf(t, 3, h0.dim, h0.x),
            *vc = n->has_c ? rc_leaf(t, 3, c0.dim, c0.x) : NULL;
     rc_var *hn, *cn, *y = rc_rnn_forward_vars(t, n->rnn, vx, n->lengths, vh, vc, &hn, &cn);
@@ -114,9 +124,16 @@ static void outputs_and_gradients(net *n, const char *name) {
     if (cn) loss = rc_add(t, loss, rc_sum_all(t, rc_mul(t, cn, rc_input(t, 3, wc.dim, wc.x))));
     rc_error e = {0};
     if (rc_backward(t, loss, 1, &e)) fail_msg("%s: %s", name, e.text);
-    const struct { const char *key; const float *got; bool want; } all[] = {
-        {"y", y->x, true}, {"hn", hn->x, true}, {"dx", vx->dx, true}, {"dh0", vh->dx, true},
-        {"cn", cn ? cn->x : NULL, n->has_c}, {"dc0", vc ? vc->dx : NULL, n->has_c}};
+    const struct {
+        const char *key;
+        const float *got;
+        bool want;
+    } all[] = {{"y", y->x, true},
+               {"hn", hn->x, true},
+               {"dx", vx->dx, true},
+               {"dh0", vh->dx, true},
+               {"cn", cn ? cn->x : NULL, n->has_c},
+               {"dc0", vc ? vc->dx : NULL, n->has_c}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         if (!all[i].want) continue;
         tensor want = get(name, all[i].key);
@@ -143,7 +160,7 @@ static void ten_steps(net *n, const char *name) {
     rc_tape *t = n->tape;
     for (int step = 0; step < 10; step++) {
         rc_params_zero_grad(n->ps);
-        rc_tape_begin(t, (rc_tape_mode){.grad = true, .training = true});
+        rc_tape_begin(t, (rc_tape_mode){.grad = true, .training = n->training});
         rc_var *y = rc_rnn_forward_vars(t, n->rnn, rc_input(t, 3, x.dim, x.x), n->lengths, rc_input(t, 3, h0.dim, h0.x),
                                         n->has_c ? rc_input(t, 3, c0.dim, c0.x) : NULL, NULL, NULL);
         rc_var *d = rc_sub(t, y, rc_input(t, 3, target.dim, target.x));
@@ -162,11 +179,22 @@ static void ten_steps(net *n, const char *name) {
     free(x.x), free(h0.x), free(c0.x), free(target.x), free(losses.x);
 }
 
-static void against_torch(void **state) {
-    (void)state;
+static int open_file(const char *name) {
+    char path[1024];
+    rc_error e = {0};
+    snprintf(path, sizeof path, "%s/golden/%s", getenv("RECUR_TEST_DIR") ? getenv("RECUR_TEST_DIR") : "tests", name);
+    if (rc__st_open(&file, path, &e)) {
+        fprintf(stderr, "%s\n", e.text);
+        return -1;
+    }
+    doc = json_loads(rc__st_get_meta(file, "cases"), 0, NULL);
+    return doc ? 0 : -1;
+}
+
+static void against_torch(size_t at_least) {
     json_t *cases = json_object_get(doc, "cases");
     size_t count = json_array_size(cases);
-    assert_true(count >= 2 * rc_cell_count());
+    assert_true(count >= at_least);
     for (size_t i = 0; i < count; i++) {
         json_t *c = json_array_get(cases, i);
         const char *name = json_string_value(json_object_get(c, "name"));
@@ -177,18 +205,24 @@ static void against_torch(void **state) {
     }
 }
 
-static int setup(void **state) {
+static void cells(void **state) {
     (void)state;
-    char path[1024];
-    rc_error e = {0};
-    snprintf(path, sizeof path, "%s/golden/rnn.safetensors",
-             getenv("RECUR_TEST_DIR") ? getenv("RECUR_TEST_DIR") : "tests");
-    if (rc__st_open(&file, path, &e)) {
-        fprintf(stderr, "%s\n", e.text);
-        return -1;
-    }
-    doc = json_loads(rc__st_get_meta(file, "cases"), 0, NULL);
-    return doc ? 0 : -1;
+    against_torch(2 * rc_cell_count());
+}
+
+static void options(void **state) {
+    (void)state;
+    against_torch(25);
+}
+
+static int setup_cells(void **state) {
+    (void)state;
+    return open_file("rnn.safetensors");
+}
+
+static int setup_options(void **state) {
+    (void)state;
+    return open_file("rnn_options.safetensors");
 }
 
 static int teardown(void **state) {
@@ -199,6 +233,7 @@ static int teardown(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(against_torch)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(cells, setup_cells, teardown),
+                                       cmocka_unit_test_setup_teardown(options, setup_options, teardown)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
