@@ -40,7 +40,8 @@ typedef struct rc_rnn_options {
     rc_skip skip;               /* between layers of equal width: y = x + f(x), or a highway gate over both */
     double dropout;             /* on the output of each layer but the last, as in PyTorch */
     bool dropout_sequence;      /* that dropout draws one mask per sequence */
-    double recurrent_dropout;   /* on h before the recurrent product, one mask per sequence (Gal & Ghahramani 2016) */
+    double recurrent_dropout;   /* on h before the recurrent product, one mask per sequence (Gal & Ghahramani 2016); in
+                                   cells without a product, on what a step adds to the memory (Semeniuta et al. 2016) */
     double zoneout_h, zoneout_c; /* Krueger et al. 2017; the mean at inference */
     double weight_drop;         /* on weight_hh, one mask per forward (Merity et al. 2018) */
     bool learn_initial_state;

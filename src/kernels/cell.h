@@ -65,6 +65,7 @@ typedef struct rc__cell {
     int save_per_stage;  /* ... and for each stage after the first */
     int save_scalars;    /* and so many numbers per row and step */
     rc__vec vec[RC_MAX_VECS];
+    int candidate;       /* scan cells: block of g that recurrent dropout masks */
     int forget_gate;     /* block of the forget gate, -1 if none: its bias starts at forget_bias */
     bool own_bias;       /* the biases are among vec, not added by the driver */
     bool keep_g;         /* backward reads g after it wrote dg: they may not share memory */

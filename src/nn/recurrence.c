@@ -37,7 +37,7 @@ typedef struct run {
     rc_real *save;        /* (R, save_width) */
     rc_real *a[RC_MAX_STAGES];  /* (R, K_s) operands; a[0] only when masked */
     rc_real *h0, *c0;     /* (B, P), (B, H) sorted */
-    rc_real *mask;        /* (B, P or H) recurrent dropout, sorted; NULL without */
+    rc_real *mask;        /* (B, P) recurrent dropout, sorted; NULL without */
     const rc_real *drop_mask, *drop_masked; /* weight drop, as in rc__layer_io; NULL without */
     const rc_real *vec;   /* the vector parameters, dropped or not */
     rc_real *zone_h, *zone_c; /* (R, P), (R, H) zoneout masks; NULL without or at inference */
@@ -165,10 +165,16 @@ static void step_forward(const rc_rnn *rnn, const rc__dir *d, rc__cell_step *s, 
     }
 }
 
-/* A scan cell recurs by c when it has one: the recurrent dropout is then of c, else of h. */
-static bool masks_c(const rc_rnn *rnn, const rc__dir *d) { return d->kind[0] == RC_STAGE_NONE && rnn->cell->has_c; }
+/* Recurrent dropout of a scan cell: its state meets no product, and a mask on the state itself would multiply it at each step.
+ * There the mask is on what a step adds to the memory, the candidate's block of g or of dg ("recurrent dropout without memory
+ * loss", Semeniuta et al. 2016, arXiv:1603.05118, eq. 8, with one mask per sequence). */
+static void mask_candidate(const rc_rnn *rnn, size_t n, const rc_real *mask, rc_real *g, size_t ldg) {
+    size_t H = rnn->H;
+    g += (size_t)rnn->cell->candidate * H;
+    for (size_t b = 0; b < n; b++) rc__k->pw.mul(H, g + b * ldg, mask + b * H, g + b * ldg);
+}
 
-/* What the cell reads at step s of a tile with n rows running, forward and backward alike; no mask met it yet. */
+/* What the cell reads at step s of a tile with n rows running, forward and backward alike. */
 static rc__cell_step step_of(const rc_rnn *rnn, const run *r, size_t first, size_t s, size_t n) {
     const rc__dir *d = r->d;
     size_t H = rnn->H, P = rnn->P, ldg = d->G * H;
@@ -189,16 +195,6 @@ static rc__cell_step step_of(const rc_rnn *rnn, const run *r, size_t first, size
     return st;
 }
 
-/* Under recurrent dropout a scan cell reads the masked state; of the other cells the driver's product does. */
-static void see_masked(const rc_rnn *rnn, const run *r, size_t p, rc__cell_step *st) {
-    if (masks_c(rnn, r->d)) {
-        st->c_prev = r->a[0] + p * rnn->H;
-    } else if (r->d->kind[0] == RC_STAGE_NONE) {
-        st->h_prev = r->a[0] + p * rnn->P;
-        st->ldhp = rnn->P;
-    }
-}
-
 static void tile_forward(const layer_node *ln, const run *r, size_t first, size_t rows, rc_real *scratch) {
     const rc_rnn *rnn = ln->rnn;
     const rc__dir *d = r->d;
@@ -213,16 +209,14 @@ static void tile_forward(const layer_node *ln, const run *r, size_t first, size_
         size_t ldhp = st.ldhp, lda0 = ldhp;
         rc_real *a[RC_MAX_STAGES] = {0};
         for (size_t i = 1; i < rnn->stages; i++) a[i] = r->a[i] + p * d->K[i];
-        if (mask && masks_c(rnn, d)) {
-            mask += first * H;
-            rc__k->pw.mul(n * H, c_prev, mask, r->a[0] + p * H);
+        if (mask) mask += first * P;
+        if (mask && d->kind[0] == RC_STAGE_NONE) {
+            mask_candidate(rnn, n, mask, st.g, st.ldg);
         } else if (mask) {
-            mask += first * P;
             for (size_t b = 0; b < n; b++) rc__k->pw.mul(P, h_prev + b * ldhp, mask + b * P, r->a[0] + (p + b) * P);
             a0 = r->a[0] + p * P;
             lda0 = P;
         }
-        if (mask) see_masked(rnn, r, p, &st);
         step_forward(rnn, d, &st, a, a0, lda0, scratch, mask);
         if (r->fresh_h)
             for (size_t b = 0; b < n; b++)
@@ -316,8 +310,8 @@ static void step_backward(const layer_node *ln, const run *r, size_t first, size
     const rc_rnn *rnn = ln->rnn;
     const rc__dir *d = r->d;
     size_t H = rnn->H, P = rnn->P, ldg = d->G * H, p = r->ord.off[s] + first;
-    bool has_c = r->c != NULL, masked_c = masks_c(rnn, d);
-    const rc_real *mask = r->mask ? r->mask + first * (masked_c ? H : P) : NULL;
+    bool has_c = r->c != NULL;
+    const rc_real *mask = r->mask ? r->mask + first * P : NULL;
     if (r->dy)
         for (size_t b = 0; b < n; b++) rc__k->pw.add(P, r->dy + (p + b) * r->lddy, m->carry + b * P, m->dh + b * P);
     else
@@ -325,7 +319,6 @@ static void step_backward(const layer_node *ln, const run *r, size_t first, size
     memset(m->next, 0, n * P * sizeof *m->next);
     rc__cell_grad cg = {.f = step_of(rnn, r, first, s, n), .dh = m->dh, .lddh = P, .dg = r->dg + p * ldg, .lddg = ldg,
                         .dh_prev = m->next, .dc = m->dc, .dvec = part + ldg, .scratch = m->cell};
-    if (mask) see_masked(rnn, r, p, &cg.f);
     if (d->sees_x) {
         cg.dx = r->dx ? r->dx + p * d->I : NULL;
         cg.lddx = d->I;
@@ -341,15 +334,8 @@ static void step_backward(const layer_node *ln, const run *r, size_t first, size
                              m->dc_fresh);
         cg.dc = m->dc_fresh;
     }
-    /* a scan cell adds its path to h(t-1) apart, so that the mask meets it alone */
-    bool apart = mask && d->kind[0] == RC_STAGE_NONE && !masked_c;
-    if (apart) {
-        cg.dh_prev = m->da;
-        memset(m->da, 0, n * P * sizeof *m->da);
-    }
     stages_backward(rnn, r, &cg, p, mask, m);
-    if (apart) rc__k->pw.mul_add(n * P, m->da, mask, m->next);
-    if (mask && masked_c) rc__k->pw.mul(n * H, cg.dc, mask, cg.dc);
+    if (mask && d->kind[0] == RC_STAGE_NONE) mask_candidate(rnn, n, mask, cg.dg, ldg);
     if (cg.dc == m->dc_fresh) rc__k->pw.add(n * H, m->dc_zone, m->dc_fresh, m->dc);
     column_sums(n, ldg, cg.dg, ldg, part);
     rc_real *sum = part + ldg + d->vecs_len;
@@ -642,12 +628,12 @@ static bool trains(const rc_rnn *rnn, size_t layer) {
 /* The masks of recurrent dropout and zoneout, in training. */
 static bool run_masks(rc_tape *t, const layer_node *ln, run *r) {
     const rc_rnn *rnn = ln->rnn;
-    size_t R = r->ord.R, B = r->ord.B, width = masks_c(rnn, r->d) ? rnn->H : rnn->P;
+    size_t R = r->ord.R, B = r->ord.B, width = rnn->P;
     double p = rnn->opt.recurrent_dropout;
     if (p > 0) {
         rc_real *drawn; /* in batch order, so that a row's mask does not depend on the others' lengths */
-        if (!reals(t, B * width, &drawn) || !reals(t, B * width, &r->mask) || !reals(t, R * width, &r->a[0]))
-            return false;
+        if (!reals(t, B * width, &drawn) || !reals(t, B * width, &r->mask)) return false;
+        if (r->d->kind[0] != RC_STAGE_NONE && !reals(t, R * width, &r->a[0])) return false;
         rc__k->pw.dropout_mask(B * width, rc__tape_rng(t), 0, p, drawn);
         for (size_t b = 0; b < B; b++)
             memcpy(r->mask + b * width, drawn + row_of(&r->ord, b) * width, width * sizeof *drawn);

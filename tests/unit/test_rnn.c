@@ -406,6 +406,31 @@ static void explain(void **state) {
     }
 }
 
+/* A mask that met the state of a scan cell at each step would multiply it by 1/(1-p) each time. */
+static void recurrent_dropout_of_scans_stays_bounded(void **state) {
+    enum { LONG = 500 };
+    for (size_t c = 0; c < rc_cell_count(); c++) {
+        if (rc_cell_at(c)->recurrent_product) continue;
+        rc_rnn_options o = options(rc_cell_at(c)->name, 1);
+        o.recurrent_dropout = 0.5;
+        net n = make(o);
+        rc_error e = {0};
+        size_t dims[3] = {LONG, B, I};
+        float *x = numbers(LONG * B * I, 21);
+        rc_param *u = rc_params_find(n.ps, "weight_hh_l0");
+        for (size_t i = 0; u && i < u->len && !strcmp(o.cell, "indrnn"); i++) u->w[i] = 0.9f;
+        rc_params_changed(n.ps);
+        rc_tape_begin(n.tape, (rc_tape_mode){.grad = true, .training = true, .seed = 2, .step = 3});
+        rc_var *y = rc_rnn_forward(n.tape, n.rnn, rc_input(n.tape, 3, dims, x), NULL, NULL);
+        if (rc_backward(n.tape, rc_sum_all(n.tape, y), 1, &e)) fail_msg("%s: %s", o.cell, e.text);
+        for (size_t i = 0; i < y->len; i++)
+            if (!(fabs((double)y->x[i]) < 1000)) fail_msg("%s: output %zu is %g", o.cell, i, (double)y->x[i]);
+        free(x);
+        drop(&n);
+    }
+    (void)state;
+}
+
 static void states(void **state) {
     rc_rnn_options o = options("lstm", 2);
     o.learn_initial_state = true;
@@ -490,7 +515,7 @@ static void messages(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_and_steps), cmocka_unit_test(padding_and_rows), cmocka_unit_test(directions),
-        cmocka_unit_test(threads),          cmocka_unit_test(instruction_sets), cmocka_unit_test(states),
+        cmocka_unit_test(threads),          cmocka_unit_test(instruction_sets), cmocka_unit_test(recurrent_dropout_of_scans_stays_bounded), cmocka_unit_test(states),
         cmocka_unit_test(messages),         cmocka_unit_test(one_frozen_parameter),
         cmocka_unit_test(weight_drop_twice), cmocka_unit_test(steps_through_stacks), cmocka_unit_test(explain),
         cmocka_unit_test(no_steps_at_all),
