@@ -71,6 +71,13 @@ t 'recur train lm text.txt -o nan.safetensors --cell rnn-relu --optimizer sgd --
 t 'recur predict byte.safetensors --length 20 --json | jq ".samples | length"'
 check 'greedy has no chance in it' cmp -s <(recur predict m.safetensors --temperature 0 --seed 1) <(recur predict m.safetensors --temperature 0 --seed 2)
 
+# export
+t 'recur export bpe.safetensors tokenizer.json'
+recur train lm text.txt --vocab tokenizer.json -o again.safetensors --steps 5 --run again $small --quiet
+check 'a tokenizer written and read is the same one' test "$(recur eval again.safetensors valid.txt --json | jq -c '[.nats, .count]')" = \
+    "$(recur eval bpe.safetensors valid.txt --json | jq -c '[.nats, .count]')"
+t 'recur export m.safetensors m.json && jq -r .model.type m.json'
+
 # explain, plan
 t 'recur explain m.safetensors --json | jq -c "[keys_unsorted, .cell, .layers, .vocabulary]"'
 check 'explain names each layer' test "$(recur explain b.safetensors --json | jq '.sequence | length >= 2')" = true
