@@ -395,6 +395,7 @@ static int run(cli_args *a) {
     const rc_train_options *t = &j.o->train;
     bool sources = cli_is_source(t->files[0]);
     if (split_cells(j.o->cells, j.cells, &j.n_cells, &e)) return cli_fail(a->command, &e);
+    if (cli_check_effect(a, t, j.cells, j.n_cells, &e)) return cli_fail(a->command, &e);
     if (check_all(&j, &e)) return cli_fail(a->command, &e);
     if (make_folder(&j, &e)) return cli_fail(a->command, &e);
     j.n_data = sources ? t->n_files : 1;

@@ -46,7 +46,8 @@ static rc_status settle(cli_args *a, rc_error *e) {
     rc_status s = cli_settle_training(a, &o->train, e);
     if (s || a->help || (s = cli_check_task(a, e))) return s;
     if (o->train.n_files == 0) return rc_fail(e, RC_EINVAL, "expected FILE...: the text that training would read");
-    return cli_check_data(&o->train, e);
+    if ((s = cli_check_data(&o->train, e))) return s;
+    return cli_check_effect(a, &o->train, &o->train.cell, 1, e);
 }
 
 static void print_plan(const rc_plan *p, const rc_train_options *o) {
@@ -79,6 +80,9 @@ static int run(cli_args *a) {
     rc_plan p;
     rc_error e = {RC_OK, ""};
     memset(&p, 0, sizeof p);
+    char ignored[1024];
+    if (!o->train.quiet && *cli_replaced_by_model(a, &o->train, ignored, sizeof ignored))
+        fprintf(stderr, "no effect with --from, the model's own are kept: %s\n", ignored);
     if (rc_plan_lm(&o->train, o->probe, &p, &e)) return cli_fail(a->command, &e);
     if (!o->train.json) {
         print_plan(&p, &o->train);

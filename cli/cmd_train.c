@@ -58,6 +58,74 @@ rc_status cli_settle_training(cli_args *a, rc_train_options *o, rc_error *e) {
     return RC_OK;
 }
 
+/* On the command line itself (a run's config.json has every option), and not merely its default. */
+static bool chosen(const cli_args *a, const rc_train_options *o, const char *name) {
+    rc_train_options plain = rc_train_options_default();
+    const rc_option *option = NULL;
+    char now[256], then[256];
+    for (size_t i = 0; i < a->n_given; i++)
+        if (!a->given[i].from_config && strcmp(a->given[i].option->name, name) == 0) option = a->given[i].option;
+    if (!option) return false;
+    rc_option_get(option, o, now, sizeof now);
+    rc_option_get(option, &plain, then, sizeof then);
+    return strcmp(now, then) != 0;
+}
+
+static bool listed(const char *list, const char *word) {
+    size_t n = strlen(word);
+    for (const char *p = list; (p = strstr(p, word)); p += n)
+        if ((p == list || p[-1] == ' ') && (p[n] == ' ' || !p[n])) return true;
+    return false;
+}
+
+rc_status cli_check_effect(const cli_args *a, const rc_train_options *o, const char *const *cells, size_t n_cells,
+                           rc_error *e) {
+    static const struct {
+        const char *name, *of, *those; /* --name is read by --of THOSE alone */
+    } rules[] = {
+        {"momentum", "optimizer", "sgd rmsprop"},
+        {"alpha", "optimizer", "rmsprop"},
+        {"beta1", "optimizer", "adam adamw"},
+        {"beta2", "optimizer", "adam adamw"},
+        {"eps", "optimizer", "rmsprop adagrad adam adamw"},
+        {"nesterov", "optimizer", "sgd"},
+        {"average-decay", "average", "ema"},
+        {"schedule-gamma", "schedule", "step exponential plateau"},
+        {"schedule-every", "schedule", "step"},
+        {"schedule-floor", "schedule", "step exponential cosine one-cycle inverse-sqrt plateau"},
+        {"schedule-peak", "schedule", "one-cycle"},
+        {"schedule-patience", "schedule", "plateau"},
+        {"depth", "cell", "rhn"},
+    };
+    if (o->resume) return RC_OK; /* the run's own settings decide */
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        bool of_cell = strcmp(rules[i].of, "cell") == 0, read = of_cell && o->from; /* told by cli_replaced_by_model */
+        const char *value = strcmp(rules[i].of, "optimizer") == 0  ? o->optimizer
+                            : strcmp(rules[i].of, "average") == 0  ? o->average
+                            : strcmp(rules[i].of, "schedule") == 0 ? o->schedule
+                                                                   : cells[0];
+        for (size_t k = 0; k < (of_cell ? n_cells : 1) && !read; k++)
+            read = listed(rules[i].those, of_cell ? cells[k] : value);
+        if (!read && chosen(a, o, rules[i].name))
+            return rc_fail(e, RC_EINVAL, "--%s has no effect with %s %s%s; it is for %s", rules[i].name, rules[i].of,
+                           value, of_cell && n_cells > 1 ? " and the others" : "", rules[i].those);
+    }
+    return RC_OK;
+}
+
+const char *cli_replaced_by_model(const cli_args *a, const rc_train_options *o, char *out, size_t cap) {
+    size_t n = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < a->n_table && o->from; i++) {
+        const rc_option *t = &a->table[i];
+        bool model = strcmp(t->group, "Model") == 0 && strcmp(t->name, "preset") != 0;
+        bool drops = strcmp(t->group, "Regularization") == 0 && !listed("weight-decay label-smoothing", t->name);
+        if (!(model || drops || strcmp(t->name, "vocab") == 0) || !chosen(a, o, t->name)) continue;
+        if (n < cap) n += (size_t)snprintf(out + n, cap - n, "%s--%s", n ? ", " : "", t->name);
+    }
+    return out;
+}
+
 static void defaults(void *options) { *(rc_train_options *)options = rc_train_options_default(); }
 
 static rc_status settle(cli_args *a, rc_error *e) {
@@ -69,7 +137,8 @@ static rc_status settle(cli_args *a, rc_error *e) {
     if (o->n_files == 0 && !o->resume)
         return rc_fail(e, RC_EINVAL,
                        "expected FILE...: text to learn from (- is standard input), or a source such as adding:T=100");
-    return cli_check_data(o, e);
+    if ((s = cli_check_data(o, e))) return s;
+    return cli_check_effect(a, o, &o->cell, 1, e);
 }
 
 /* ---- while it runs ----------------------------------------------------------------------------------------------------- */
@@ -160,6 +229,9 @@ static int run(cli_args *a) {
     rc_train_result r;
     rc_error e = {RC_OK, ""};
     memset(&r, 0, sizeof r);
+    char ignored[1024];
+    if (*cli_replaced_by_model(a, o, ignored, sizeof ignored))
+        cli_progress_line(&p, "no effect with --from, the model's own are kept: %s", ignored);
     cli_catch_interrupts();
     rc_status s = rc_train_lm(o, &hooks, &r, &e);
     cli_progress_done(&p);

@@ -314,7 +314,8 @@ static rc_status train_batches(rc__lm_task *t, const rc_train_options *o, const 
         const int32_t *ids = o->full_bptt ? t->train_docs.ids : t->train_ids;
         s = rc_lm_sample_softmax(t->m, (size_t)o->softmax_samples, ids, t->n_train, e);
         if (s != RC_OK) return s;
-        rc__train_say(hooks, "softmax: trained on %lld of %zu words, the batch's and drawn ones; its loss is over those",
+        rc__train_say(hooks,
+                      "softmax: trained on %lld of %zu words, the batch's and drawn ones; its loss is over those",
                       (long long)o->softmax_samples, rc_vocab_size(v));
     }
     t->per_epoch = (double)rc__batches_per_epoch(t->train);

@@ -430,7 +430,9 @@ static rc_status diverged(rc__trainer *t, const char *what, rc_error *e) {
                    (unsigned long long)t->at.step + 1, what, where, last);
 }
 
-static const char *not_finite(double v) { return isnan(v) ? "nan" : "inf"; } /* a sign says nothing, and printf gives one */
+static const char *not_finite(double v) {
+    return isnan(v) ? "nan" : "inf";
+} /* a sign says nothing, and printf gives one */
 
 static rc_status bad_loss(rc__trainer *t, double loss, rc_error *e) {
     char what[400];
@@ -452,8 +454,8 @@ static rc_status bad_loss(rc__trainer *t, double loss, rc_error *e) {
     snprintf(what, sizeof what,
              "the loss is %s with finite weights: the first tensor that is not finite is the output of %s %s; the "
              "largest weight is %.3g, in \"%s\"",
-             not_finite(loss), bad ? bad->op : "the loss", bad ? rc__shape_text(bad->out.ndim, bad->out.dim) : "",
-             most, largest ? largest->name : "?");
+             not_finite(loss), bad ? bad->op : "the loss", bad ? rc__shape_text(bad->out.ndim, bad->out.dim) : "", most,
+             largest ? largest->name : "?");
     return diverged(t, what, e);
 }
 

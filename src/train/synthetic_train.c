@@ -228,10 +228,10 @@ rc_status rc__experiment_run(const rc_train_options *o, const rc_train_hooks *ho
                              rc_train_result *r, rc_error *e) {
     if (o->from || o->valid || o->full_bptt || o->tied || o->label_smoothing > 0 || o->softmax_samples > 0)
         return rc_fail(e, RC_EINVAL, "%s: --%s is for text, not for a source", o->files[0],
-                       o->from        ? "from"
-                       : o->valid     ? "valid"
-                       : o->full_bptt ? "full-bptt"
-                       : o->tied      ? "tied"
+                       o->from                  ? "from"
+                       : o->valid               ? "valid"
+                       : o->full_bptt           ? "full-bptt"
+                       : o->tied                ? "tied"
                        : o->label_smoothing > 0 ? "label-smoothing"
                                                 : "softmax-samples");
     rc_train_options local = *o;

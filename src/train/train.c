@@ -39,7 +39,8 @@ static rc_status check_options(const rc_train_options *o, rc_error *e) {
     }
     if (o->grow_vocab && !o->from) return rc_fail(e, RC_EINVAL, "grow-vocab: only for fine-tuning, with --from MODEL");
     if (o->label_smoothing > 0 && o->softmax_samples > 0)
-        return rc_fail(e, RC_EINVAL, "label-smoothing: not with --softmax-samples, which sees a part of the vocabulary");
+        return rc_fail(e, RC_EINVAL,
+                       "label-smoothing: not with --softmax-samples, which sees a part of the vocabulary");
     if (o->nesterov && o->momentum <= 0) return rc_fail(e, RC_EINVAL, "nesterov: needs a --momentum above 0");
     return RC_OK;
 }
@@ -51,7 +52,8 @@ static rc_status check_layers(const rc_train_options *o, rc_error *e) {
     rc_rnn *rnn = NULL;
     rc_status s = rc__train_rnn_options(o, &r, e);
     if (s == RC_OK && !o->bias && !strcmp(o->cell, "lstm-layernorm"))
-        s = rc_fail(e, RC_EINVAL, "bias: the biases of lstm-layernorm are those of its norms and stay; leave out --no-bias");
+        s = rc_fail(e, RC_EINVAL,
+                    "bias: the biases of lstm-layernorm are those of its norms and stay; leave out --no-bias");
     r.input_size = (size_t)(o->embedding > 0 ? o->embedding : o->hidden);
     if (s == RC_OK) s = rc_params_new(&ps, e);
     if (s == RC_OK) s = rc_rnn_new(&rnn, ps, "rnn.", &r, e);

@@ -112,5 +112,14 @@ t 'recur runs delete run1'
 
 # fine-tuning
 recur train lm valid.txt --from m.safetensors -o f.safetensors --steps 5 --run fine $small --json --quiet >f.json
+recur train lm valid.txt --from m.safetensors -o f.safetensors --steps 2 --run fine2 --hidden 32 --dropout 0.3 --lr 0.001 --seq-len 16 2>err >out
+check 'what --from ignores is told' grep -qx "no effect with --from, the model's own are kept: --hidden, --dropout" err
+recur train lm text.txt --config run3/config.json --optimizer sgd --steps 2 --run again2 -o g.safetensors --quiet
+check 'options of a config file may be without effect' test -s g.safetensors
+recur train lm text.txt --momentum 0 --beta1 0.9 --optimizer rmsprop --alpha 0.9 --schedule step --schedule-gamma 0.3 --no-bias --run sched \
+    --steps 4 $small --quiet
+check 'the new options are in config.json' jq -e '.alpha == 0.9 and ."schedule-gamma" == 0.3 and .bias == false' sched/config.json
+check 'and survive resuming' recur train lm --resume sched --steps 6 --quiet
+check 'which keeps them' test "$(recur explain sched/model.safetensors --tensors | grep -c 'rnn.bias')" = 0
 check 'old and new loss' jq -e '.new_valid_loss_before > 0 and .valid_loss > 0' f.json
 finish
