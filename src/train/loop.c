@@ -678,7 +678,7 @@ rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_tra
         if (s == RC_OK) s = save_result(&t, result, e);
     }
     /* The status is all that is written after a failure; when that fails too the first message is the one to tell. */
-    if (logs || (run && s != RC_OK && t.optim)) {
+    if (logs || (run && s != RC_OK && (t.optim || !resume))) { /* a new folder always tells what became of it */
         rc_status told = write_status(&t,
                                       s == RC_OK             ? "done"
                                       : s == RC_EINTERRUPTED ? "interrupted"

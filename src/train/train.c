@@ -41,6 +41,8 @@ static rc_status check_options(const rc_train_options *o, rc_error *e) {
     if (o->label_smoothing > 0 && o->softmax_samples > 0)
         return rc_fail(e, RC_EINVAL,
                        "label-smoothing: not with --softmax-samples, which sees a part of the vocabulary");
+    if (o->nesterov && strcmp(o->optimizer, "sgd") != 0)
+        return rc_fail(e, RC_EINVAL, "nesterov: is for --optimizer sgd, found %s", o->optimizer);
     if (o->nesterov && o->momentum <= 0) return rc_fail(e, RC_EINVAL, "nesterov: needs a --momentum above 0");
     return RC_OK;
 }

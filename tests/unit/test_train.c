@@ -190,6 +190,8 @@ static void test_refused_options(void **state) {
     refuse(&o, RC_EINVAL, "--patience needs validation");
     o = plain, o.from = "text.txt";
     refuse(&o, RC_EMODEL, "text.txt");
+    o = plain, o.nesterov = true, o.momentum = 0.9;
+    refuse(&o, RC_EINVAL, "--optimizer sgd");
     o = plain, o.cell = "mingru", o.weight_drop = 0.2;
     refuse(&o, RC_EINVAL, "weight_drop");
     assert_int_equal(access("refused", F_OK), -1); /* none of them left a folder */
