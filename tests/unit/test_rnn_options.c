@@ -170,32 +170,39 @@ static void dropout_between_layers(void **state) {
     free(x), free(r);
 }
 
-/* h(t) = m h(t-1) from h0 = 1: the first output is the mask, the others its powers if it stays. */
+/* rnn-relu: h(t) = m h(t-1) from h0 = 1: the first output is the mask, the others its powers if it stays. indrnn, which
+ * has no product: the mask is on what a step adds, h(t) = m x(t) + h(t-1) with x = 1: the others are its multiples. */
 static void recurrent_dropout(void **state) {
     (void)state;
     static const char *const cells[] = {"rnn-relu", "indrnn"};
-    float *x = calloc(ALL, sizeof *x), *h0 = malloc(STEP * sizeof *h0);
+    float *x = malloc(ALL * sizeof *x), *h0 = malloc(STEP * sizeof *h0);
     result *r = malloc(sizeof *r), *shorter = malloc(sizeof *shorter);
     int32_t lengths[B];
-    constant(h0, STEP, 1);
+    constant(x, ALL, 1);
     for (size_t b = 0; b < B; b++) lengths[b] = (int32_t)(b * 7 % (T + 1));
     for (size_t k = 0; k < 4; k++) {
         rc_rnn_options o = options(cells[k / 2], 1);
         double p = o.recurrent_dropout = k % 2 ? 0.5 : 0.2;
         net n = make(o);
-        fill(&n, "weight_ih_l0", 0);
-        if (k / 2)
+        bool adds = k / 2 == 1;
+        constant(h0, STEP, adds ? 0 : 1);
+        if (adds) {
+            identity(&n, "weight_ih_l0", 0, 1);
             fill(&n, "weight_hh_l0", 1);
-        else
+        } else {
+            fill(&n, "weight_ih_l0", 0);
             identity(&n, "weight_hh_l0", 0, 1);
+        }
         size_t off = 0;
         for (size_t run = 0; run < RUNS; run++) {
             forward(&n, training(1, run), x, h0, NULL, NULL, r);
             off += zeros(cells[k / 2], r->y, STEP, p);
             rows_differ("recurrent dropout", r->y);
-            for (size_t i = STEP; i < ALL; i++)
-                close_to("recurrent dropout at a later step", (double)r->y[i],
-                         (double)r->y[i - STEP] * (double)r->y[i % STEP], 1e-5 * fmax(1, (double)r->y[i]));
+            for (size_t i = STEP; i < ALL; i++) {
+                double m = (double)r->y[i % STEP], before = (double)r->y[i - STEP];
+                close_to("recurrent dropout at a later step", (double)r->y[i], adds ? before + m : before * m,
+                         1e-5 * fmax(1, (double)r->y[i]));
+            }
         }
         share("recurrent dropout", off, RUNS * STEP, p);
         forwards_differ("recurrent dropout", &n, x, h0);
