@@ -46,13 +46,14 @@ rc_var *rc_lm_loss(rc_tape *t, const rc_lm *m, const int32_t *ids, const int32_t
                    rc_state *state, double *nll_sum, size_t *count);
 
 /* Trains a large softmax on a part of the vocabulary: from now on rc_lm_loss, while the tape is training, runs over the
- * batch's targets and words drawn by the counts of ids (n tokens of this vocabulary), `samples` in all, corrected so that the optimum
- * is that of the whole softmax (Jean et al. 2015); the loss is another number. Evaluation is not changed. samples 0 ends it. Clears the gradient of the softmax's matrix. */
+ * batch's targets and words drawn by the counts of ids (n tokens of this vocabulary), `samples` in all, corrected so
+ * that the optimum is that of the whole softmax (Jean et al. 2015); the loss is another number. Evaluation is not
+ * changed. samples 0 ends it. Clears the gradient of the softmax's matrix. */
 rc_status rc_lm_sample_softmax(rc_lm *m, size_t samples, const int32_t *ids, size_t n, rc_error *e);
 
-/* Label smoothing (Szegedy et al. 2016): from now on rc_lm_loss, while the tape is training, is the cross-entropy with the
- * share `smoothing` of the target's mass spread over the vocabulary; *nll_sum stays the plain one. Evaluation is not
- * changed, nor is a sampled softmax. RC_EINVAL: outside [0, 1). */
+/* Label smoothing (Szegedy et al. 2016): from now on rc_lm_loss, while the tape is training, is the cross-entropy with
+ * the share `smoothing` of the target's mass spread over the vocabulary; *nll_sum stays the plain one. Evaluation is
+ * not changed, nor is a sampled softmax. RC_EINVAL: outside [0, 1). */
 rc_status rc_lm_smooth_labels(rc_lm *m, double smoothing, rc_error *e);
 
 /* One step for each row of the state: ids (batch) -> logits (batch, V). Nothing is allocated after the first call on a

@@ -11,7 +11,13 @@ extern "C" {
 
 /* Row-sparse parameters (rc_param.sparse): norm, update, moments, decay and zeroing touch the rows in use only; moments
  * of the other rows stand still, bias correction counts all steps (torch.optim.SparseAdam). */
-typedef enum rc_optim_kind { RC_OPTIM_SGD, RC_OPTIM_RMSPROP, RC_OPTIM_ADAGRAD, RC_OPTIM_ADAM, RC_OPTIM_ADAMW } rc_optim_kind;
+typedef enum rc_optim_kind {
+    RC_OPTIM_SGD,
+    RC_OPTIM_RMSPROP,
+    RC_OPTIM_ADAGRAD,
+    RC_OPTIM_ADAM,
+    RC_OPTIM_ADAMW
+} rc_optim_kind;
 const char *rc_optim_name(rc_optim_kind k);                /* "adamw" */
 bool rc_optim_from_name(const char *name, rc_optim_kind *k);
 

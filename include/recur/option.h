@@ -33,8 +33,8 @@ typedef struct rc_option {
     const char *help;     /* one line */
 } rc_option;
 
-/* Parses one value into the struct at base. where names the source in messages ("--hidden", "config.json: hidden"). Numbers
- * are parsed whole: "12abc", "", "nan" are errors. Strings are not copied. */
+/* Parses one value into the struct at base. where names the source in messages ("--hidden", "config.json: hidden").
+ * Numbers are parsed whole: "12abc", "", "nan" are errors. Strings are not copied. */
 rc_status rc_option_set(const rc_option *o, void *base, const char *value, const char *where, rc_error *e);
 const rc_option *rc_option_find(const rc_option *table, size_t n, const char *name);
 /* The nearest name by edit distance (<= 3), or NULL. */

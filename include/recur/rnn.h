@@ -34,7 +34,7 @@ typedef struct rc_rnn_options {
     size_t proj_size;           /* lstm-projection: width of h; 0 = hidden_size / 2 there */
     int num_layers;             /* default 1 */
     bool bidirectional;         /* outputs are forward then reverse, concatenated */
-    bool reverse;               /* runs each row from its own last step to its first; outputs stay at their input's time */
+    bool reverse;               /* each row from its own last step to its first; outputs stay at their input's time */
     bool no_bias;
     int depth;                  /* rhn: micro-steps per time step, default 3 */
     rc_skip skip;               /* between layers of equal width: y = x + f(x), or a highway gate over both */
@@ -61,8 +61,8 @@ void rc_rnn_free(rc_rnn *rnn);
 const rc_rnn_options *rc_rnn_get_options(const rc_rnn *rnn);
 size_t rc_rnn_output_size(const rc_rnn *rnn); /* directions * width of h */
 size_t rc_rnn_state_size(const rc_rnn *rnn);  /* width of h of one layer and direction */
-/* Text for `recur explain`: one line per layer and direction: kernel, precision, threads, and why. Returns the length as
- * snprintf does. */
+/* Text for `recur explain`: one line per layer and direction: kernel, precision, threads, and why. Returns the length
+ * as snprintf does. */
 size_t rc_rnn_explain(const rc_rnn *rnn, size_t batch, size_t seq_len, char *out, size_t cap);
 
 /* ---- state ------------------------------------------------------------------------------------------------------- */
@@ -72,7 +72,7 @@ typedef struct rc_state rc_state;
 rc_status rc_state_new(rc_state **out, const rc_rnn *rnn, size_t batch, rc_error *e); /* at the initial state */
 void rc_state_free(rc_state *s);
 size_t rc_state_batch(const rc_state *s);
-void rc_state_reset(rc_state *s, const rc_rnn *rnn);                   /* all rows to the initial state (0, or learnt) */
+void rc_state_reset(rc_state *s, const rc_rnn *rnn); /* all rows to the initial state (0, or learnt) */
 rc_status rc_state_reset_row(rc_state *s, const rc_rnn *rnn, size_t row, rc_error *e);
 rc_status rc_state_copy(rc_state *to, const rc_state *from, rc_error *e);                    /* same shape */
 rc_status rc_state_copy_row(rc_state *to, size_t to_row, const rc_state *from, size_t from_row, rc_error *e);

@@ -138,12 +138,13 @@ rc_var *rc_slice(rc_tape *t, rc_var *x, int axis, size_t start, size_t len);
 /* Cuts x into n equal pieces along axis; out[0..n). Returns false (and marks the tape) when it does not divide. */
 bool rc_split(rc_tape *t, rc_var *x, int axis, int n, rc_var **out);
 
-/* ---- ops: arithmetic; shapes broadcast as in NumPy ---------------------------------------------------------------- */
+/* ---- ops: arithmetic; shapes broadcast as in NumPy --------------------------------------------------------------- */
 rc_var *rc_add(rc_tape *t, rc_var *a, rc_var *b);
 rc_var *rc_sub(rc_tape *t, rc_var *a, rc_var *b);
 rc_var *rc_mul(rc_tape *t, rc_var *a, rc_var *b);
 rc_var *rc_scale(rc_tape *t, rc_var *x, double scale, double shift); /* scale * x + shift */
-/* (..., M, K) x (..., K, N) -> (..., M, N); leading dims equal, or absent on b. ta/tb: the last two dims are swapped. */
+/* (..., M, K) x (..., K, N) -> (..., M, N); leading dims equal, or absent on b. ta/tb: the last two dims are
+ * swapped. */
 rc_var *rc_matmul(rc_tape *t, rc_var *a, bool ta, rc_var *b, bool tb);
 /* y = x W^T + b: x (..., K), W (N, K), b (N) or NULL -> (..., N). As torch.nn.functional.linear. */
 rc_var *rc_linear(rc_tape *t, rc_var *x, rc_var *w, rc_var *b);
@@ -151,7 +152,7 @@ rc_var *rc_linear(rc_tape *t, rc_var *x, rc_var *w, rc_var *b);
  * parameter marked sparse, only those rows are noted. ids are borrowed. RC_EDATA names a bad id and its position. */
 rc_var *rc_embedding(rc_tape *t, const int32_t *ids, int ndim, const size_t *dim, rc_var *table);
 
-/* ---- ops: reductions over one axis (kept out of the result), and over all ----------------------------------------- */
+/* ---- ops: reductions over one axis (kept out of the result), and over all ---------------------------------------- */
 rc_var *rc_sum(rc_tape *t, rc_var *x, int axis);
 rc_var *rc_mean(rc_tape *t, rc_var *x, int axis);
 rc_var *rc_max(rc_tape *t, rc_var *x, int axis); /* gradient to the first maximum */
@@ -180,7 +181,7 @@ rc_var *rc_dropout_sequence(rc_tape *t, rc_var *x, double p);
 /* Drops whole rows of the table per step: embedding dropout of AWD-LSTM (Merity et al. 2018, section 4.3). */
 rc_var *rc_embedding_dropout(rc_tape *t, const int32_t *ids, int ndim, const size_t *dim, rc_var *table, double p);
 
-/* ---- ops: normalisation and softmax over the last axis ------------------------------------------------------------- */
+/* ---- ops: normalisation and softmax over the last axis ----------------------------------------------------------- */
 rc_var *rc_layer_norm(rc_tape *t, rc_var *x, rc_var *gain, rc_var *bias, double eps); /* gain, bias may be NULL */
 /* Per feature over all other axes (valid steps only when x is (T,B,F) and lengths is given). While training it uses the
  * batch's biased variance and moves running_mean/var (F), unbiased, by momentum, as torch.nn.BatchNorm1d; otherwise it
@@ -191,8 +192,8 @@ rc_var *rc_softmax(rc_tape *t, rc_var *x);
 rc_var *rc_log_softmax(rc_tape *t, rc_var *x);
 
 /* ---- losses ------------------------------------------------------------------------------------------------------
- * Scalars. A position counts when t < lengths[b] (lengths NULL = all) and, for classes, target != ignore_index. The mean
- * is over positions that count (by class weight for cross-entropy, as in PyTorch); none counting gives 0, not NaN.
+ * Scalars. A position counts when t < lengths[b] (lengths NULL = all) and, for classes, target != ignore_index. The
+ * mean is over positions that count (by class weight for cross-entropy, as in PyTorch); none counting gives 0, not NaN.
  * Leading dims are (T, B) when lengths are given. */
 typedef struct rc_loss_options {
     const int32_t *lengths;         /* (B), NULL = all T steps                                               */

@@ -64,7 +64,7 @@ typedef struct rc_sampler_options {
     size_t top_k;              /* 0 = off */
     double top_p;              /* 1 = off (Holtzman et al. 2020) */
     double min_p;              /* 0 = off: keep p >= min_p * p_max */
-    double repetition_penalty; /* 1 = off (Keskar et al. 2019): logits of recent tokens divided (or multiplied if < 0) */
+    double repetition_penalty; /* 1 = off (Keskar et al. 2019): divides logits of recent tokens, multiplies those < 0 */
     size_t repetition_window;  /* tokens looked back at, at most 2048; default 64 */
     bool no_unk;               /* never draw <unk>; default true */
 } rc_sampler_options;

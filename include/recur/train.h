@@ -128,8 +128,8 @@ typedef struct rc_train_result {
     char run[512], model[512];
 } rc_train_result;
 
-/* What can be refused without reading data: values outside their limits, options that contradict each other, options that
- * the cell does not have. RC_EINVAL names the option. rc_train_lm begins with it. */
+/* What can be refused without reading data: values outside their limits, options that contradict each other, options
+ * that the cell does not have. RC_EINVAL names the option. rc_train_lm begins with it. */
 rc_status rc_train_check(const rc_train_options *o, rc_error *e);
 
 /* Trains a language model (or, for a source, the sequence model of that experiment). RC_EINTERRUPTED after

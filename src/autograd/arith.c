@@ -1,8 +1,8 @@
 /* arith.c - add, sub and mul with NumPy's broadcasting, and scale.
  *
- * Shapes are aligned at their last axis; an axis of 1 repeats (stride 0). Neighbouring axes that run on in both operands
- * are merged, so that equal shapes become one long run, a bias one run per row, a scalar one run with stride 0. A run goes
- * to a kernel. The gradient of a repeated operand is summed over its repetitions, in double:
+ * Shapes are aligned at their last axis; an axis of 1 repeats (stride 0). Neighbouring axes that run on in both
+ * operands are merged, so that equal shapes become one long run, a bias one run per row, a scalar one run with stride
+ * 0. A run goes to a kernel. The gradient of a repeated operand is summed over its repetitions, in double:
  *   (rows, cols) <- (cols), (X, rows, cols) <- (X, 1, cols)   sums of columns, over threads
  *   (rows, cols) <- (rows, 1)                                 a sum per run, over threads
  *   a scalar                                                  one sum, over threads
@@ -29,11 +29,9 @@ typedef struct binary_node {
     plan p;
 } binary_node;
 
-/* ---- the plan ------------------------------------------------------------------------------------------------------- */
+/* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
-static size_t dim_from_end(const rc_var *v, int i) {
-    return i < v->ndim ? v->dim[v->ndim - 1 - i] : 1;
-}
+static size_t dim_from_end(const rc_var *v, int i) { return i < v->ndim ? v->dim[v->ndim - 1 - i] : 1; }
 
 static bool make_plan(rc_tape *t, const char *op, const rc_var *a, const rc_var *b, size_t *dim, int *ndim, plan *p) {
     plan r = {0}; /* innermost first */
@@ -79,7 +77,7 @@ static size_t run_offset(const plan *p, int operand, size_t run) {
     return at;
 }
 
-/* ---- runs over threads ---------------------------------------------------------------------------------------------- */
+/* ---- runs over threads ------------------------------------------------------------------------------------------- */
 
 typedef struct runs_job runs_job;
 struct runs_job {
@@ -122,22 +120,30 @@ static void forward_run(const runs_job *j, size_t at, const size_t off[2], size_
     bool one_a = j->p->stride[0][last] == 0, one_b = j->p->stride[1][last] == 0;
     switch (j->kind) {
     case ADD:
-        if (one_a) rc__k->pw.scale(n, 1, *a, b, y);
-        else if (one_b) rc__k->pw.scale(n, 1, *b, a, y);
-        else rc__k->pw.add(n, a, b, y);
+        if (one_a)
+            rc__k->pw.scale(n, 1, *a, b, y);
+        else if (one_b)
+            rc__k->pw.scale(n, 1, *b, a, y);
+        else
+            rc__k->pw.add(n, a, b, y);
         break;
     case SUB:
-        if (one_a) rc__k->pw.scale(n, -1, *a, b, y);
-        else if (one_b) rc__k->pw.scale(n, 1, -*b, a, y);
+        if (one_a)
+            rc__k->pw.scale(n, -1, *a, b, y);
+        else if (one_b)
+            rc__k->pw.scale(n, 1, -*b, a, y);
         else {
             rc__k->pw.scale(n, -1, 0, b, y);
             rc__k->pw.add(n, a, y, y);
         }
         break;
     case MUL:
-        if (one_a) rc__k->pw.scale(n, *a, 0, b, y);
-        else if (one_b) rc__k->pw.scale(n, *b, 0, a, y);
-        else rc__k->pw.mul(n, a, b, y);
+        if (one_a)
+            rc__k->pw.scale(n, *a, 0, b, y);
+        else if (one_b)
+            rc__k->pw.scale(n, *b, 0, a, y);
+        else
+            rc__k->pw.mul(n, a, b, y);
         break;
     }
 }
@@ -147,13 +153,17 @@ static void mul_back_run(const runs_job *j, size_t at, const size_t off[2], size
     const rc_real *dy = j->dy + at, *other = j->x[1 - j->operand] + off[1 - j->operand];
     rc_real *d = j->out + at;
     bool one = j->p->stride[1 - j->operand][j->p->ndim - 1] == 0;
-    if (one && j->add) rc__k->pw.axpy(n, *other, dy, d);
-    else if (one) rc__k->pw.scale(n, *other, 0, dy, d);
-    else if (j->add) rc__k->pw.mul_add(n, dy, other, d);
-    else rc__k->pw.mul(n, dy, other, d);
+    if (one && j->add)
+        rc__k->pw.axpy(n, *other, dy, d);
+    else if (one)
+        rc__k->pw.scale(n, *other, 0, dy, d);
+    else if (j->add)
+        rc__k->pw.mul_add(n, dy, other, d);
+    else
+        rc__k->pw.mul(n, dy, other, d);
 }
 
-/* ---- sums over repetitions ------------------------------------------------------------------------------------------ */
+/* ---- sums over repetitions --------------------------------------------------------------------------------------- */
 
 /* sum over a run of dy (times the other operand of a product), with the sign of a subtraction. The operand repeats one
  * value along the run, so the other one does not: an axis that both repeat has length 1 and is no axis of the plan. */
@@ -198,8 +208,10 @@ static void sum_in_order(rc_tape *t, runs_job *j, size_t len) {
         }
         const rc_real *dy = j->dy + at, *other = j->x[1 - me] + off[1 - me];
         size_t step = p->stride[1 - me][last];
-        if (j->kind == MUL) for (size_t i = 0; i < p->inner; i++) to[i] += (double)dy[i] * (double)other[i * step];
-        else for (size_t i = 0; i < p->inner; i++) to[i] += sign * (double)dy[i];
+        if (j->kind == MUL)
+            for (size_t i = 0; i < p->inner; i++) to[i] += (double)dy[i] * (double)other[i * step];
+        else
+            for (size_t i = 0; i < p->inner; i++) to[i] += sign * (double)dy[i];
     }
     for (size_t i = 0; i < len; i++) j->out[i] = (rc_real)sum[i] + (j->add ? j->out[i] : 0);
     rc__arena_rewind(rc__tape_arena(t), mark);
@@ -212,8 +224,8 @@ static bool is_full(const plan *p, int operand) {
     return true;
 }
 
-/* Describes the operand's gradient as sums of columns: merged axes (X, rows, cols) with rows repeated, X optional. X is not
- * repeated too, or it would have been merged with rows. */
+/* Describes the operand's gradient as sums of columns: merged axes (X, rows, cols) with rows repeated, X optional. X is
+ * not repeated too, or it would have been merged with rows. */
 static bool as_columns(const plan *p, int me, binary_kind kind, rc__column_sums *c) {
     if (p->ndim < 2 || p->ndim > 3 || p->stride[me][p->ndim - 1] == 0 || p->stride[me][p->ndim - 2] != 0) return false;
     if (kind == MUL && !is_full(p, 1 - me)) return false;
@@ -231,12 +243,20 @@ static void backward_into(rc_tape *t, const binary_node *b, int me) {
     if (!d) return;
     const rc_real *dy = b->n.out.dx;
     double sign = b->kind == SUB && me == 1 ? -1 : 1;
-    runs_job j = {.p = p, .x = {b->in[0]->x, b->in[1]->x}, .dy = dy, .out = d, .kind = b->kind, .operand = me, .add = add,
+    runs_job j = {.p = p,
+                  .x = {b->in[0]->x, b->in[1]->x},
+                  .dy = dy,
+                  .out = d,
+                  .kind = b->kind,
+                  .operand = me,
+                  .add = add,
                   .run = mul_back_run};
     rc__column_sums c = {.x = dy, .m = b->kind == MUL ? b->in[1 - me]->x : NULL, .scale = sign, .out = d, .add = add};
     if (is_full(p, me)) {
-        if (b->kind == MUL) over_runs(&j);
-        else rc__bulk_put(b->n.out.len, (rc_real)sign, dy, d, add);
+        if (b->kind == MUL)
+            over_runs(&j);
+        else
+            rc__bulk_put(b->n.out.len, (rc_real)sign, dy, d, add);
     } else if (b->in[me]->len == 1) { /* the other one is full */
         rc_real v = (rc_real)(sign * rc__bulk_sum(t, b->n.out.len, dy, c.m));
         d[0] = add ? d[0] + v : v;
@@ -270,19 +290,13 @@ static rc_var *binary(rc_tape *t, binary_kind kind, rc_var *a, rc_var *b) {
     return &n->n.out;
 }
 
-rc_var *rc_add(rc_tape *t, rc_var *a, rc_var *b) {
-    return binary(t, ADD, a, b);
-}
+rc_var *rc_add(rc_tape *t, rc_var *a, rc_var *b) { return binary(t, ADD, a, b); }
 
-rc_var *rc_sub(rc_tape *t, rc_var *a, rc_var *b) {
-    return binary(t, SUB, a, b);
-}
+rc_var *rc_sub(rc_tape *t, rc_var *a, rc_var *b) { return binary(t, SUB, a, b); }
 
-rc_var *rc_mul(rc_tape *t, rc_var *a, rc_var *b) {
-    return binary(t, MUL, a, b);
-}
+rc_var *rc_mul(rc_tape *t, rc_var *a, rc_var *b) { return binary(t, MUL, a, b); }
 
-/* ---- scale ---------------------------------------------------------------------------------------------------------- */
+/* ---- scale ------------------------------------------------------------------------------------------------------- */
 
 typedef struct scale_node {
     rc__node n;

@@ -4,7 +4,7 @@
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 
-/* ---- element by element -------------------------------------------------------------------------------------------- */
+/* ---- element by element ------------------------------------------------------------------------------------------ */
 
 typedef struct job {
     size_t n;
@@ -14,12 +14,12 @@ typedef struct job {
     double *sums;
 } job;
 
-#define TASK(name, ...)                                                                                              \
-    static void name(void *ctx, size_t task, int worker) {                                                           \
-        (void)worker;                                                                                                \
-        const job *j = ctx;                                                                                          \
-        size_t at = task * RC__TILE, n = rc__min_size(RC__TILE, j->n - at);                                          \
-        __VA_ARGS__;                                                                                                 \
+#define TASK(name, ...)                                                     \
+    static void name(void *ctx, size_t task, int worker) {                  \
+        (void)worker;                                                       \
+        const job *j = ctx;                                                 \
+        size_t at = task * RC__TILE, n = rc__min_size(RC__TILE, j->n - at); \
+        __VA_ARGS__;                                                        \
     }
 TASK(copy_task, memcpy(j->y + at, j->x + at, n * sizeof *j->y))
 TASK(scale_task, rc__k->pw.scale(n, j->a, j->shift, j->x + at, j->y + at))
@@ -33,9 +33,7 @@ static void over_tiles(job *j, void (*task)(void *, size_t, int)) {
     rc__parallel(rc__tiles(j->n, RC__TILE), RC__WORK(j->n), task, j);
 }
 
-void rc__bulk_copy(size_t n, const rc_real *x, rc_real *y) {
-    over_tiles(&(job){.n = n, .x = x, .y = y}, copy_task);
-}
+void rc__bulk_copy(size_t n, const rc_real *x, rc_real *y) { over_tiles(&(job){.n = n, .x = x, .y = y}, copy_task); }
 
 void rc__bulk_scale(size_t n, rc_real a, rc_real shift, const rc_real *x, rc_real *y) {
     over_tiles(&(job){.n = n, .a = a, .shift = shift, .x = x, .y = y}, scale_task);
@@ -54,9 +52,12 @@ void rc__bulk_mul_add(size_t n, const rc_real *a, const rc_real *b, rc_real *y) 
 }
 
 void rc__bulk_put(size_t n, rc_real a, const rc_real *x, rc_real *y, bool add) {
-    if (add) rc__bulk_axpy(n, a, x, y);
-    else if (a == 1) rc__bulk_copy(n, x, y);
-    else rc__bulk_scale(n, a, 0, x, y);
+    if (add)
+        rc__bulk_axpy(n, a, x, y);
+    else if (a == 1)
+        rc__bulk_copy(n, x, y);
+    else
+        rc__bulk_scale(n, a, 0, x, y);
 }
 
 double rc__bulk_sum(rc_tape *t, size_t n, const rc_real *x, const rc_real *y) {
@@ -70,7 +71,7 @@ double rc__bulk_sum(rc_tape *t, size_t n, const rc_real *x, const rc_real *y) {
     return total;
 }
 
-/* ---- sums of columns ----------------------------------------------------------------------------------------------- */
+/* ---- sums of columns --------------------------------------------------------------------------------------------- */
 
 #define COLS ((size_t)256)  /* columns of a task: their sums stay in the first-level cache */
 #define ROWS ((size_t)1024) /* rows of a task */
@@ -82,7 +83,8 @@ typedef struct columns_job {
     double *part; /* (items, row_blocks, cols), when there are several blocks of rows */
 } columns_job;
 
-static void block_sums(const rc__column_sums *c, size_t item, size_t row, size_t rows, size_t col, size_t cols, double *sum) {
+static void block_sums(const rc__column_sums *c, size_t item, size_t row, size_t rows, size_t col, size_t cols,
+                       double *sum) {
     rc_real few[COLS];
     for (size_t i = 0; i < cols; i++) sum[i] = 0;
     for (size_t r = 0; r < rows; r += STEP) {
@@ -90,8 +92,10 @@ static void block_sums(const rc__column_sums *c, size_t item, size_t row, size_t
         for (size_t k = r; k < last; k++) {
             size_t at = item * c->item_stride + (row + k) * c->row_stride + col;
             if (k == r) {
-                if (c->m) rc__k->pw.mul(cols, c->x + at, c->m + at, few);
-                else memcpy(few, c->x + at, cols * sizeof *few);
+                if (c->m)
+                    rc__k->pw.mul(cols, c->x + at, c->m + at, few);
+                else
+                    memcpy(few, c->x + at, cols * sizeof *few);
             } else if (c->m) {
                 rc__k->pw.mul_add(cols, c->x + at, c->m + at, few);
             } else {
@@ -141,7 +145,7 @@ bool rc__sum_columns(rc_tape *t, const rc__column_sums *c) {
     return true;
 }
 
-/* ---- permuted copies ----------------------------------------------------------------------------------------------- */
+/* ---- permuted copies --------------------------------------------------------------------------------------------- */
 
 #define SQUARE ((size_t)32) /* side of a block that is transposed at once: its lines stay in the first-level cache */
 
@@ -163,15 +167,19 @@ static void permute_rows(const permute_job *j, size_t first, size_t count) {
         const rc_real *x = j->src;
         rc_real *y = j->dst + i * n;
         for (size_t rest = i, d = (size_t)last; d-- > 0; rest /= j->dim[d]) x += rest % j->dim[d] * j->from[d];
-        if (step == 1 && j->add) rc__k->pw.add(n, x, y, y);
-        else if (step == 1) memcpy(y, x, n * sizeof *y);
-        else if (j->add) for (size_t k = 0; k < n; k++) y[k] += x[k * step];
-        else for (size_t k = 0; k < n; k++) y[k] = x[k * step];
+        if (step == 1 && j->add)
+            rc__k->pw.add(n, x, y, y);
+        else if (step == 1)
+            memcpy(y, x, n * sizeof *y);
+        else if (j->add)
+            for (size_t k = 0; k < n; k++) y[k] += x[k * step];
+        else
+            for (size_t k = 0; k < n; k++) y[k] = x[k * step];
     }
 }
 
-/* Blocks of SQUARE x SQUARE over (fast, last), turned in a small array, so that both sides are walked along their lines:
- * a power of two between lines would put a whole column into one set of the cache. */
+/* Blocks of SQUARE x SQUARE over (fast, last), turned in a small array, so that both sides are walked along their
+ * lines: a power of two between lines would put a whole column into one set of the cache. */
 static void permute_square(const permute_job *j, size_t outer, size_t cut) {
     int last = j->ndim - 1;
     const rc_real *x = j->src;
@@ -191,8 +199,10 @@ static void permute_square(const permute_job *j, size_t outer, size_t cut) {
             for (size_t a = 0; a < as; a++) block[a][b] = x[a0 + a + (b0 + b) * from];
         for (size_t a = 0; a < as; a++) {
             rc_real *line = y + (a0 + a) * to + b0;
-            if (j->add) for (size_t b = 0; b < bs; b++) line[b] += block[a][b];
-            else memcpy(line, block[a], bs * sizeof *line);
+            if (j->add)
+                for (size_t b = 0; b < bs; b++) line[b] += block[a][b];
+            else
+                memcpy(line, block[a], bs * sizeof *line);
         }
     }
 }
@@ -200,8 +210,10 @@ static void permute_square(const permute_job *j, size_t outer, size_t cut) {
 static void permute_task(void *ctx, size_t task, int worker) {
     (void)worker;
     const permute_job *j = ctx;
-    if (j->cuts) permute_square(j, task / j->cuts, task % j->cuts);
-    else permute_rows(j, task * j->rows, rc__min_size(j->rows, j->outer - task * j->rows));
+    if (j->cuts)
+        permute_square(j, task / j->cuts, task % j->cuts);
+    else
+        permute_rows(j, task * j->rows, rc__min_size(j->rows, j->outer - task * j->rows));
 }
 
 void rc__permute(int ndim, const size_t *dim, const size_t *stride, const rc_real *src, rc_real *dst, bool add) {
@@ -210,8 +222,10 @@ void rc__permute(int ndim, const size_t *dim, const size_t *stride, const rc_rea
     for (int i = 0; i < ndim; i++) {
         len *= dim[i];
         if (dim[i] == 1) continue;
-        if (j.ndim > 0 && j.from[j.ndim - 1] == stride[i] * dim[i]) j.dim[j.ndim - 1] *= dim[i];
-        else j.dim[j.ndim++] = dim[i];
+        if (j.ndim > 0 && j.from[j.ndim - 1] == stride[i] * dim[i])
+            j.dim[j.ndim - 1] *= dim[i];
+        else
+            j.dim[j.ndim++] = dim[i];
         j.from[j.ndim - 1] = stride[i];
     }
     if (j.ndim == 0) {
@@ -239,7 +253,7 @@ void rc__permute(int ndim, const size_t *dim, const size_t *stride, const rc_rea
     rc__parallel(tasks, RC__WORK(len), permute_task, &j);
 }
 
-/* ---- axes ---------------------------------------------------------------------------------------------------------- */
+/* ---- axes -------------------------------------------------------------------------------------------------------- */
 
 bool rc__axis(rc_tape *t, const char *op, const rc_var *x, int axis, int *out) {
     int a = axis < 0 ? axis + x->ndim : axis;

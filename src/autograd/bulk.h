@@ -6,8 +6,8 @@
 
 #define RC__TILE ((size_t)16384) /* elements; a few tiles fit the second-level cache */
 
-/* The `work` that rc__parallel is told for moving or adding n elements: they come from memory or a cache, so each weighs
- * as much as several operations of a product. */
+/* The `work` that rc__parallel is told for moving or adding n elements: they come from memory or a cache, so each
+ * weighs as much as several operations of a product. */
 #define RC__WORK(n) (8.0 * (double)(n))
 
 static inline size_t rc__tiles(size_t n, size_t tile) { return n / tile + (n % tile != 0); }
@@ -23,9 +23,10 @@ void rc__bulk_put(size_t n, rc_real a, const rc_real *x, rc_real *y, bool add);
 /* sum of x, or of x * y when y is not NULL, in double; 0 (tape marked) when memory is out */
 double rc__bulk_sum(rc_tape *t, size_t n, const rc_real *x, const rc_real *y);
 
-/* One matrix (rows, cols) per item: out[item * cols + c] = or += scale * sum over r of x[item, r, c] (times m[item, r, c]
- * when m is not NULL). Item i starts at x + i * item_stride; rows are row_stride apart. Sixteen rows are added in rc_real,
- * these sums in double, by blocks of rows that do not depend on threads. False (tape marked) when memory is out. */
+/* One matrix (rows, cols) per item: out[item * cols + c] = or += scale * sum over r of x[item, r, c] (times m[item, r,
+ * c] when m is not NULL). Item i starts at x + i * item_stride; rows are row_stride apart. Sixteen rows are added in
+ * rc_real, these sums in double, by blocks of rows that do not depend on threads. False (tape marked) when memory is
+ * out. */
 typedef struct rc__column_sums {
     size_t items, rows, cols, item_stride, row_stride;
     const rc_real *x, *m;

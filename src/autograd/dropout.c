@@ -1,6 +1,6 @@
-/* dropout.c - inverted dropout: y = m x, m = 0 with probability p, else 1 / (1 - p) (Srivastava et al. 2014, section 10).
- * Element i of a mask is number i of the op's own random stream, so tiles are made by any thread in any order. The mask is
- * kept for the backward pass: a multiplication costs less than drawing again. */
+/* dropout.c - inverted dropout: y = m x, m = 0 with probability p, else 1 / (1 - p) (Srivastava et al. 2014, section
+ * 10). Element i of a mask is number i of the op's own random stream, so tiles are made by any thread in any order. The
+ * mask is kept for the backward pass: a multiplication costs less than drawing again. */
 #include "autograd/bulk.h"
 #include "base/parallel.h"
 #include "kernels/kernels.h"
@@ -32,7 +32,8 @@ static void forward_task(void *ctx, size_t task, int worker) {
     (void)worker;
     const dropout_job *j = ctx;
     const dropout_node *d = j->d;
-    size_t at = task % j->tiles * RC__TILE, from = task / j->tiles * d->len + at, n = rc__min_size(RC__TILE, d->len - at);
+    size_t at = task % j->tiles * RC__TILE, from = task / j->tiles * d->len + at,
+           n = rc__min_size(RC__TILE, d->len - at);
     rc__k->pw.mul(n, d->x->x + from, d->mask + at, d->n.out.x + from);
 }
 
@@ -40,9 +41,12 @@ static void backward_task(void *ctx, size_t task, int worker) {
     (void)worker;
     const dropout_job *j = ctx;
     const dropout_node *d = j->d;
-    size_t at = task % j->tiles * RC__TILE, from = task / j->tiles * d->len + at, n = rc__min_size(RC__TILE, d->len - at);
-    if (j->add) rc__k->pw.mul_add(n, d->n.out.dx + from, d->mask + at, j->dx + from);
-    else rc__k->pw.mul(n, d->n.out.dx + from, d->mask + at, j->dx + from);
+    size_t at = task % j->tiles * RC__TILE, from = task / j->tiles * d->len + at,
+           n = rc__min_size(RC__TILE, d->len - at);
+    if (j->add)
+        rc__k->pw.mul_add(n, d->n.out.dx + from, d->mask + at, j->dx + from);
+    else
+        rc__k->pw.mul(n, d->n.out.dx + from, d->mask + at, j->dx + from);
 }
 
 static void dropout_backward(rc_tape *t, rc__node *self) {

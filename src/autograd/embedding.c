@@ -1,13 +1,13 @@
-/* embedding.c - rows of a table by id, with or without dropping whole rows (Merity et al. 2018, section 4.3). Letters: n ids,
- * table (V, E). */
+/* embedding.c - rows of a table by id, with or without dropping whole rows (Merity et al. 2018, section 4.3). Letters:
+ * n ids, table (V, E). */
 #include <string.h>
 #include "autograd/bulk.h"
 #include "autograd/tape_internal.h"
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 
-/* Backward is shared out by columns: within a stripe one task adds the rows in the order of the ids, so the sum of an id that
- * occurs often does not depend on threads. */
+/* Backward is shared out by columns: within a stripe one task adds the rows in the order of the ids, so the sum of an
+ * id that occurs often does not depend on threads. */
 #define STRIPE 64
 
 typedef struct embedding_node {
@@ -27,9 +27,12 @@ static void gather_task(void *ctx, size_t task, int worker) {
     for (size_t i = task * s->tile, end = rc__min_size(i + s->tile, s->count); i < end; i++) {
         size_t id = (size_t)s->ids[i];
         rc_real *y = s->n.out.x + i * E;
-        if (!s->mask) memcpy(y, w + id * E, E * sizeof *y);
-        else if (s->mask[id] == 0) memset(y, 0, E * sizeof *y);
-        else rc__k->pw.scale(E, s->mask[id], 0, w + id * E, y);
+        if (!s->mask)
+            memcpy(y, w + id * E, E * sizeof *y);
+        else if (s->mask[id] == 0)
+            memset(y, 0, E * sizeof *y);
+        else
+            rc__k->pw.scale(E, s->mask[id], 0, w + id * E, y);
     }
 }
 
@@ -41,8 +44,10 @@ static void scatter_task(void *ctx, size_t task, int worker) {
     rc_real *dw = s->dtable + first;
     for (size_t i = 0; i < s->count; i++, dy += E) {
         size_t id = (size_t)s->ids[i];
-        if (!s->mask) rc__k->pw.add(width, dw + id * E, dy, dw + id * E);
-        else if (s->mask[id] != 0) rc__k->pw.axpy(width, s->mask[id], dy, dw + id * E);
+        if (!s->mask)
+            rc__k->pw.add(width, dw + id * E, dy, dw + id * E);
+        else if (s->mask[id] != 0)
+            rc__k->pw.axpy(width, s->mask[id], dy, dw + id * E);
     }
 }
 
@@ -58,10 +63,12 @@ static void embedding_backward(rc_tape *t, rc__node *self) {
     rc__parallel(rc__tiles(s->E, STRIPE), (double)s->count * (double)s->E, scatter_task, s);
 }
 
-static rc_var *embedding(rc_tape *t, const char *op, const int32_t *ids, int ndim, const size_t *dim, rc_var *table, double p) {
+static rc_var *embedding(rc_tape *t, const char *op, const int32_t *ids, int ndim, const size_t *dim, rc_var *table,
+                         double p) {
     if (!rc__alive(t, op, 1, table)) return rc__dead(t);
     if (table->ndim != 2)
-        return rc__op_fail(t, RC_EINVAL, op, "the table is %s, expected (V, E)", rc__shape_text(table->ndim, table->dim));
+        return rc__op_fail(t, RC_EINVAL, op, "the table is %s, expected (V, E)",
+                           rc__shape_text(table->ndim, table->dim));
     if (!ids) return rc__op_fail(t, RC_EINVAL, op, "ids is NULL");
     if (ndim < 0 || ndim >= RC_MAX_DIMS || (ndim && !dim))
         return rc__op_fail(t, RC_EINVAL, op, "ids have %d dimensions, expected 0 to %d", ndim, RC_MAX_DIMS - 1);

@@ -36,7 +36,7 @@ typedef struct check {
     size_t y_dim[RC_MAX_DIMS];
 } check;
 
-/* ---- the reduction: sum r_i y_i ------------------------------------------------------------------------------------ */
+/* ---- the reduction: sum r_i y_i ---------------------------------------------------------------------------------- */
 
 typedef struct weigh_node {
     rc__node n;
@@ -85,11 +85,9 @@ static rc_var *join(rc_tape *t, rc_var *a, rc_var *b) {
     return &j->n.out;
 }
 
-/* ---- targets ------------------------------------------------------------------------------------------------------- */
+/* ---- targets ----------------------------------------------------------------------------------------------------- */
 
-static double *doubles(size_t n) {
-    return rc__calloc(n ? n : 1, sizeof(double));
-}
+static double *doubles(size_t n) { return rc__calloc(n ? n : 1, sizeof(double)); }
 
 static bool target_init(target *g) {
     g->keep = doubles(g->len);
@@ -136,8 +134,12 @@ static rc_status add_inputs(check *k, rc_error *e) {
     for (int i = 0; i < k->c->n; i++) {
         const rc__gradcheck_input *in = &k->c->in[i];
         target *g = &k->target[k->n];
-        *g = (target){.name = in->name ? in->name : "(unnamed)", .ndim = in->ndim, .dim = in->dim, .len = 1,
-                      .checked = !in->no_grad, .zero_ok = in->zero_ok};
+        *g = (target){.name = in->name ? in->name : "(unnamed)",
+                      .ndim = in->ndim,
+                      .dim = in->dim,
+                      .len = 1,
+                      .checked = !in->no_grad,
+                      .zero_ok = in->zero_ok};
         for (int d = 0; d < in->ndim; d++) g->len *= in->dim[d];
         if (in->fill == RC__FILL_DATA && !in->x)
             return rc_fail(e, RC_EINVAL, "gradcheck: input %s has no data", g->name);
@@ -154,15 +156,21 @@ static rc_status add_params(check *k, rc_error *e) {
     for (size_t i = 0; i < rc_params_count(k->c->params); i++) {
         rc_param *p = rc_params_at(k->c->params, i);
         target *g = &k->target[k->n++];
-        *g = (target){.name = p->name, .ndim = p->ndim, .dim = p->dim, .len = p->len, .x = p->w, .param = p,
-                      .checked = !p->frozen, .zero_ok = k->c->params_zero_ok};
+        *g = (target){.name = p->name,
+                      .ndim = p->ndim,
+                      .dim = p->dim,
+                      .len = p->len,
+                      .x = p->w,
+                      .param = p,
+                      .checked = !p->frozen,
+                      .zero_ok = k->c->params_zero_ok};
         if (!p->w) return rc_fail(e, RC_EINVAL, "gradcheck: parameter %s has no value before rc_params_build", p->name);
         if (!target_init(g)) return rc_fail(e, RC_ENOMEM, "gradcheck: out of memory");
     }
     return RC_OK;
 }
 
-/* ---- evaluation ---------------------------------------------------------------------------------------------------- */
+/* ---- evaluation -------------------------------------------------------------------------------------------------- */
 
 static rc_var *evaluate(check *k, bool grad) {
     const rc__gradcheck *c = k->c;
@@ -251,16 +259,20 @@ static rc_status analytic(check *k, bool present, rc_error *e) {
     for (size_t a = 0; present && a < k->n; a++) { /* made after the op, so their backward runs before its */
         target *g = &k->target[a];
         if (!g->checked) continue;
-        if (g->param) for (size_t i = 0; i < g->len; i++) g->param->g[i] = g->extra[i];
-        else loss = join(k->t, weigh(k->t, k->in[a], g->extra), loss);
+        if (g->param)
+            for (size_t i = 0; i < g->len; i++) g->param->g[i] = g->extra[i];
+        else
+            loss = join(k->t, weigh(k->t, k->in[a], g->extra), loss);
     }
     s = rc_backward(k->t, loss, 1, e);
     if (s != RC_OK) return s;
     for (size_t a = 0; a < k->n; a++) {
         target *g = &k->target[a];
         const double *d = gradient(k, a);
-        if (d) memcpy(g->found, d, g->len * sizeof *d);
-        else memset(g->found, 0, g->len * sizeof *d);
+        if (d)
+            memcpy(g->found, d, g->len * sizeof *d);
+        else
+            memset(g->found, 0, g->len * sizeof *d);
         if (memcmp(g->x, g->keep, g->len * sizeof *g->x) != 0)
             return rc_fail(e, RC_ENO, "gradcheck: %s %s was written to", g->param ? "parameter" : "input", g->name);
     }

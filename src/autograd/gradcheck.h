@@ -13,8 +13,8 @@
  *   - repeats the backward pass with gradients already present in the inputs, so that an op that sets where it should
  *     add (+=) is found;
  *   - sees to it that the op did not write to its inputs.
- * Masks are the same in every evaluation: the tape is begun with one seed and step. `build` is called many times and must
- * do the same each time (reset what it changes outside, such as running statistics).
+ * Masks are the same in every evaluation: the tape is begun with one seed and step. `build` is called many times and
+ * must do the same each time (reset what it changes outside, such as running statistics).
  */
 #ifndef RC_GRADCHECK_H
 #define RC_GRADCHECK_H
@@ -53,7 +53,7 @@ typedef struct rc__gradcheck {
     double floor;        /* 0 means 1e-2 */
 } rc__gradcheck;
 
-/* RC_OK; RC_ENO: a wrong gradient; else what the op or the tape reported. Values of parameters come back unchanged, their
- * gradients cleared. */
+/* RC_OK; RC_ENO: a wrong gradient; else what the op or the tape reported. Values of parameters come back unchanged,
+ * their gradients cleared. */
 rc_status rc__gradcheck_run(const rc__gradcheck *c, rc_error *e);
 #endif

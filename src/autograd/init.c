@@ -5,7 +5,7 @@
 #include "autograd/tape_internal.h"
 #include "base/parallel.h"
 
-static const char *const kind_name[] = {"zeros",          "constant",      "uniform",    "normal",    "xavier uniform",
+static const char *const kind_name[] = {"zeros",         "constant",   "uniform",   "normal",     "xavier uniform",
                                         "xavier normal", "he uniform", "he normal", "orthogonal", "identity"};
 
 rc_status rc__init_check(const char *name, int ndim, const size_t *dim, const rc_init *init, rc_error *e) {
@@ -21,8 +21,9 @@ rc_status rc__init_check(const char *name, int ndim, const size_t *dim, const rc
         return rc_fail(e, RC_EINVAL, "parameter %s: %s initialisation needs a matrix, not shape %s", name, kind,
                        rc__shape_text(ndim, dim));
     if (!isfinite(init->value) || !isfinite(init->gain))
-        return rc_fail(e, RC_EINVAL, "parameter %s: %s initialisation with value %g and gain %g, expected finite numbers",
-                       name, kind, init->value, init->gain);
+        return rc_fail(e, RC_EINVAL,
+                       "parameter %s: %s initialisation with value %g and gain %g, expected finite numbers", name, kind,
+                       init->value, init->gain);
     return RC_OK;
 }
 
@@ -58,16 +59,18 @@ static void project_task(void *ctx, size_t task, int worker) {
     for (size_t i = 0; i < j->n; i++) a[i] -= c * q[i];
 }
 
-/* Modified Gram-Schmidt on min(rows, cols) normal vectors of max(rows, cols) elements. In exact arithmetic this is the Q of
- * a QR decomposition whose R has a positive diagonal: the sign fix that makes Q uniform over the orthogonal matrices
- * (Mezzadri 2007, arXiv:math-ph/0609050). In double the loss of orthogonality is about 1e-16 times the condition of a
- * normal matrix, far below a float's last bit. */
+/* Modified Gram-Schmidt on min(rows, cols) normal vectors of max(rows, cols) elements. In exact arithmetic this is the
+ * Q of a QR decomposition whose R has a positive diagonal: the sign fix that makes Q uniform over the orthogonal
+ * matrices (Mezzadri 2007, arXiv:math-ph/0609050). In double the loss of orthogonality is about 1e-16 times the
+ * condition of a normal matrix, far below a float's last bit. */
 static rc_status fill_orthogonal(const char *name, size_t rows, size_t cols, double gain, rc_rng *r, rc_real *w,
                                  rc_error *e) {
     size_t m = rows < cols ? rows : cols, n = rows < cols ? cols : rows, size;
     double *v = NULL;
     if (rc__size_mul(m, n, &size) && rc__size_mul(size, sizeof *v, &size)) v = rc__alloc(size);
-    if (!v) return rc_fail(e, RC_ENOMEM, "parameter %s: out of memory for an orthogonal (%zu, %zu) matrix", name, rows, cols);
+    if (!v)
+        return rc_fail(e, RC_ENOMEM, "parameter %s: out of memory for an orthogonal (%zu, %zu) matrix", name, rows,
+                       cols);
     for (size_t k = 0; k < m; k++)
         for (size_t i = 0; i < n; i++) v[k * n + i] = rc_rng_normal(r);
     for (size_t k = 0; k < m; k++) {

@@ -4,7 +4,7 @@
 #include "base/parallel.h"
 #include "kernels/gemm.h"
 
-/* ---- linear: y = x W^T + b,  x (M, K), W (N, K), b (N), y (M, N) ----------------------------------------------------- */
+/* ---- linear: y = x W^T + b,  x (M, K), W (N, K), b (N), y (M, N) ------------------------------------------------- */
 
 typedef struct linear_node {
     rc__node n;
@@ -25,21 +25,29 @@ static void linear_backward(rc_tape *t, rc__node *self) {
     rc_real *dw = rc__grad_to(t, l->w, &add);
     if (dw) rc__gemm_mt(true, false, l->N, l->K, l->M, 1, dy, l->N, l->x->x, l->K, add ? 1 : 0, dw, l->K); /* dy^T x */
     rc_real *db = l->b ? rc__grad_to(t, l->b, &add) : NULL;
-    if (db) rc__sum_columns(t, &(rc__column_sums){.items = 1, .rows = l->M, .cols = l->N, .row_stride = l->N, .x = dy,
-                                                  .scale = 1, .out = db, .add = add});
+    if (db)
+        rc__sum_columns(t, &(rc__column_sums){.items = 1,
+                                              .rows = l->M,
+                                              .cols = l->N,
+                                              .row_stride = l->N,
+                                              .x = dy,
+                                              .scale = 1,
+                                              .out = db,
+                                              .add = add});
 }
 
 rc_var *rc_linear(rc_tape *t, rc_var *x, rc_var *w, rc_var *b) {
     if (!rc__alive(t, "linear", 2, x, w) || (b && !rc__alive(t, "linear bias", 1, b))) return rc__dead(t);
     if (w->ndim != 2)
-        return rc__op_fail(t, RC_EINVAL, "linear", "weight is %s, expected 2 dimensions", rc__shape_text(w->ndim, w->dim));
+        return rc__op_fail(t, RC_EINVAL, "linear", "weight is %s, expected 2 dimensions",
+                           rc__shape_text(w->ndim, w->dim));
     size_t N = w->dim[0], K = w->dim[1], dim[RC_MAX_DIMS];
     if (x->ndim < 1 || x->dim[x->ndim - 1] != K)
         return rc__op_fail(t, RC_EINVAL, "linear", "x is %s, weight %s expects %zu", rc__shape_text(x->ndim, x->dim),
                            rc__shape_text(w->ndim, w->dim), K);
     if (b && (b->ndim != 1 || b->dim[0] != N))
-        return rc__op_fail(t, RC_EINVAL, "linear", "bias is %s, weight %s expects (%zu)", rc__shape_text(b->ndim, b->dim),
-                           rc__shape_text(w->ndim, w->dim), N);
+        return rc__op_fail(t, RC_EINVAL, "linear", "bias is %s, weight %s expects (%zu)",
+                           rc__shape_text(b->ndim, b->dim), rc__shape_text(w->ndim, w->dim), N);
     const rc__packed *packed = rc__tape_packed(t, w, false);
     if (!packed) return rc__dead(t);
     memcpy(dim, x->dim, sizeof dim);
@@ -57,7 +65,7 @@ rc_var *rc_linear(rc_tape *t, rc_var *x, rc_var *w, rc_var *b) {
     return &l->n.out;
 }
 
-/* ---- matmul: C = op(A) op(B), op(A) (M, K), op(B) (K, N), a batch of them ---------------------------------------------- */
+/* ---- matmul: C = op(A) op(B), op(A) (M, K), op(B) (K, N), a batch of them ---------------------------------------- */
 
 typedef struct product { /* C[i] = or += op(A[i]) op(B[i]); a step of 0 repeats the matrix */
     bool ta, tb;
@@ -112,9 +120,7 @@ static void matmul_backward(rc_tape *t, rc__node *self) {
         run_products(&(product){true, m->ta, N, K, M, dy, a, db, mn, mk, m->b_step, add}, m->batch);
 }
 
-static const char *swapped(bool trans) {
-    return trans ? " transposed" : "";
-}
+static const char *swapped(bool trans) { return trans ? " transposed" : ""; }
 
 rc_var *rc_matmul(rc_tape *t, rc_var *a, bool ta, rc_var *b, bool tb) {
     if (!rc__alive(t, "matmul", 2, a, b)) return rc__dead(t);
@@ -129,11 +135,13 @@ rc_var *rc_matmul(rc_tape *t, rc_var *a, bool ta, rc_var *b, bool tb) {
         batch *= a->dim[i];
     }
     if (!fits)
-        return rc__op_fail(t, RC_EINVAL, "matmul", "%s%s times %s%s do not fit", a_text, swapped(ta), b_text, swapped(tb));
+        return rc__op_fail(t, RC_EINVAL, "matmul", "%s%s times %s%s do not fit", a_text, swapped(ta), b_text,
+                           swapped(tb));
     memcpy(dim, a->dim, sizeof dim);
     dim[a->ndim - 2] = M;
     dim[a->ndim - 1] = N;
-    matmul_node *m = rc__node_new(t, sizeof *m, "matmul", a->ndim, dim, a->needs_grad || b->needs_grad, matmul_backward);
+    matmul_node *m =
+        rc__node_new(t, sizeof *m, "matmul", a->ndim, dim, a->needs_grad || b->needs_grad, matmul_backward);
     if (!m) return rc__dead(t);
     m->a = a;
     m->b = b;

@@ -1,9 +1,11 @@
-/* loss.c - losses, as torch.nn.functional's: cross-entropy (over logits, and fused with the linear layer before it), binary
- * cross-entropy, MSE, MAE, Huber, quantile. Letters: N positions, V classes, K width of the input of a fused layer.
+/* loss.c - losses, as torch.nn.functional's: cross-entropy (over logits, and fused with the linear layer before it),
+ * binary cross-entropy, MSE, MAE, Huber, quantile. Letters: N positions, V classes, K width of the input of a fused
+ * layer.
  *
  * Sums are kept in double, tile by tile, and added in the order of the tiles.
  *
- * Outline: 1 options and results   2 element by element   3 cross-entropy of a row   4 over logits   5 fused with the layer
+ * Outline: 1 options and results   2 element by element   3 cross-entropy of a row   4 over logits   5 fused with the
+ * layer
  */
 #include <math.h>
 #include <string.h>
@@ -14,7 +16,7 @@
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
 
-/* ---- 1 options and results ----------------------------------------------------------------------------------------- */
+/* ---- 1 options and results --------------------------------------------------------------------------------------- */
 
 rc_loss_options rc_loss_options_default(void) { return (rc_loss_options){.ignore_index = -100, .delta = 1}; }
 
@@ -26,14 +28,14 @@ static double ordered_sum(size_t n, const double *x) {
     return s;
 }
 
-/* ---- 2 element by element ------------------------------------------------------------------------------------------ */
+/* ---- 2 element by element ---------------------------------------------------------------------------------------- */
 
 typedef enum loss_kind { LOSS_MSE, LOSS_MAE, LOSS_HUBER, LOSS_QUANTILE, LOSS_BCE } loss_kind;
 
 typedef struct element_node {
     rc__node n;
     rc_var *pred;
-    rc_real *g;    /* dLoss/dpred for a gradient of 1 from above, NULL when nobody wants it */
+    rc_real *g; /* dLoss/dpred for a gradient of 1 from above, NULL when nobody wants it */
     loss_kind kind;
     rc__positions at;
     size_t len, cols; /* elements; width of the last axis, for the two kinds that look at columns */
@@ -77,7 +79,8 @@ static double huber_span(size_t n, const rc_real *p, const rc_real *y, rc_real d
     return s;
 }
 
-/* Koenker & Bassett 1978: q (y - p) when y >= p, (1 - q) (p - y) otherwise; column c of p is quantile q[c] of target row */
+/* Koenker & Bassett 1978: q (y - p) when y >= p, (1 - q) (p - y) otherwise; column c of p is quantile q[c] of target
+ * row */
 static double quantile_span(size_t n, size_t first, const element_node *s, rc_real *g) {
     double sum = 0;
     for (size_t i = 0; i < n; i++) {
@@ -129,8 +132,10 @@ static void element_task(void *ctx, size_t task, int worker) {
     double sum = 0;
     while (i < end) { /* runs of one (t, b) row, which counts or does not */
         size_t stop = s->at.lengths ? rc__min_size((i / s->at.inner + 1) * s->at.inner, end) : end;
-        if (rc__counts(&s->at, i)) sum += element_span(s, i, stop - i);
-        else if (s->g) memset(s->g + i, 0, (stop - i) * sizeof *s->g);
+        if (rc__counts(&s->at, i))
+            sum += element_span(s, i, stop - i);
+        else if (s->g)
+            memset(s->g + i, 0, (stop - i) * sizeof *s->g);
         i = stop;
     }
     s->part[task] = sum;
@@ -148,7 +153,8 @@ static rc_var *element_loss(rc_tape *t, const char *op, loss_kind kind, rc_var *
     if (!rc__alive(t, op, 1, pred)) return rc__dead(t);
     rc_loss_options o = options_or_default(options);
     if (!target) return rc__op_fail(t, RC_EINVAL, op, "targets is NULL");
-    if (kind == LOSS_HUBER && !(o.delta > 0)) return rc__op_fail(t, RC_EINVAL, op, "delta is %g, expected more than 0", o.delta);
+    if (kind == LOSS_HUBER && !(o.delta > 0))
+        return rc__op_fail(t, RC_EINVAL, op, "delta is %g, expected more than 0", o.delta);
     size_t cols = pred->ndim ? pred->dim[pred->ndim - 1] : 1;
     if (kind == LOSS_QUANTILE) {
         if (!o.quantiles || o.n_quantiles == 0) return rc__op_fail(t, RC_EINVAL, op, "no quantiles are given");
@@ -179,8 +185,10 @@ static rc_var *element_loss(rc_tape *t, const char *op, loss_kind kind, rc_var *
     rc__parallel(tiles, 8.0 * (double)s->len, element_task, s);
     double total = ordered_sum(tiles, s->part), count = 0;
     rc__arena_rewind(rc__tape_arena(t), mark);
-    if (o.sum) count = 1;
-    else if (!at.lengths) count = (double)s->len;
+    if (o.sum)
+        count = 1;
+    else if (!at.lengths)
+        count = (double)s->len;
     else
         for (size_t b = 0; b < at.B; b++) count += (double)at.lengths[b] * (double)at.inner;
     double a = count > 0 ? 1 / count : 0;
@@ -205,7 +213,7 @@ rc_var *rc_bce_logits(rc_tape *t, rc_var *logits, const rc_real *targets, const 
     return element_loss(t, "bce_logits", LOSS_BCE, logits, targets, opt);
 }
 
-/* ---- 3 cross-entropy of a row -------------------------------------------------------------------------------------- */
+/* ---- 3 cross-entropy of a row ------------------------------------------------------------------------------------ */
 
 /* With p = softmax(x), class weights w (1 without), smoothing e and target y, a row's loss is
  *     (1 - e) w_y (-log p_y) + e / V sum_c w_c (-log p_c)
@@ -213,10 +221,10 @@ rc_var *rc_bce_logits(rc_tape *t, rc_var *logits, const rc_real *targets, const 
 typedef struct classes {
     size_t V;
     const int32_t *target;
-    const rc_real *weight; /* (V) or NULL */
+    const rc_real *weight;        /* (V) or NULL */
     double smoothing, weight_sum; /* weight_sum: of all V */
-    double scale;  /* 1 / (sum of w_y), or 1 */
-    size_t counted; /* positions */
+    double scale;                 /* 1 / (sum of w_y), or 1 */
+    size_t counted;               /* positions */
     rc__positions at;
     int32_t ignore;
 } classes;
@@ -226,8 +234,12 @@ static bool row_counts(const classes *c, size_t row) { return c->target[row] != 
 static bool classes_init(classes *c, rc_tape *t, const char *op, const rc_var *x, size_t V, const int32_t *targets,
                          const rc_loss_options *options) {
     rc_loss_options o = options_or_default(options);
-    *c = (classes){.V = V, .target = targets, .weight = o.class_weights, .smoothing = o.label_smoothing,
-                   .weight_sum = (double)V, .ignore = o.ignore_index};
+    *c = (classes){.V = V,
+                   .target = targets,
+                   .weight = o.class_weights,
+                   .smoothing = o.label_smoothing,
+                   .weight_sum = (double)V,
+                   .ignore = o.ignore_index};
     if (!targets) {
         rc__op_fail(t, RC_EINVAL, op, "targets is NULL");
         return false;
@@ -263,23 +275,27 @@ static bool classes_init(classes *c, rc_tape *t, const char *op, const rc_var *x
     return true;
 }
 
-/* The loss of one row (not scaled). d, when given, receives d(loss)/dx times `scale`, and may be x itself. *nll: -log p_y. */
+/* The loss of one row (not scaled). d, when given, receives d(loss)/dx times `scale`, and may be x itself. *nll: -log
+ * p_y. */
 static double class_row(const classes *c, const rc_real *x, int32_t y, double scale, rc_real *d, double *nll) {
     double w = c->weight ? (double)c->weight[y] : 1, e = c->smoothing, xy = (double)x[y];
     double weighted = e == 0 ? 0 : c->weight ? rc__k->pw.dot(c->V, c->weight, x) : rc__k->pw.sum(c->V, x);
-    double lse = rc__k->row.softmax_lse(c->V, x, (rc_real)(scale * ((1 - e) * w + e * c->weight_sum / (double)c->V)), d);
+    double lse =
+        rc__k->row.softmax_lse(c->V, x, (rc_real)(scale * ((1 - e) * w + e * c->weight_sum / (double)c->V)), d);
     *nll = lse - xy;
     double loss = (1 - e) * w * *nll;
     if (e != 0) loss += e / (double)c->V * (c->weight_sum * lse - weighted);
     if (!d) return loss;
     rc_real spread = (rc_real)(scale * e / (double)c->V);
-    if (e != 0 && c->weight) rc__k->pw.axpy(c->V, -spread, c->weight, d);
-    else if (e != 0) rc__k->pw.scale(c->V, 1, -spread, d, d);
+    if (e != 0 && c->weight)
+        rc__k->pw.axpy(c->V, -spread, c->weight, d);
+    else if (e != 0)
+        rc__k->pw.scale(c->V, 1, -spread, d, d);
     d[y] -= (rc_real)(scale * (1 - e) * w);
     return loss;
 }
 
-/* ---- 4 over logits ------------------------------------------------------------------------------------------------- */
+/* ---- 4 over logits ----------------------------------------------------------------------------------------------- */
 
 typedef struct cross_entropy_node {
     rc__node n;
@@ -313,7 +329,8 @@ static void cross_entropy_back_task(void *ctx, size_t task, int worker) {
     }
 }
 
-/* The softmax is made anew: an exponential a class costs less than keeping (or reading) another array of the logits' size. */
+/* The softmax is made anew: an exponential a class costs less than keeping (or reading) another array of the logits'
+ * size. */
 static void cross_entropy_backward(rc_tape *t, rc__node *self) {
     cross_entropy_node *s = (cross_entropy_node *)self;
     bool add;
@@ -346,19 +363,19 @@ rc_var *rc_cross_entropy(rc_tape *t, rc_var *logits, const int32_t *targets, con
     return &s->n.out;
 }
 
-/* ---- 5 fused with the layer ---------------------------------------------------------------------------------------- */
+/* ---- 5 fused with the layer -------------------------------------------------------------------------------------- */
 
 /* Positions that count, in order, are cut into tiles of TILE rows, tiles into groups of at most GROUP_BYTES of logits.
  * Per tile, by one thread: logits = x W^T + b;  row by row the loss and, in place, dlogits;  db of the tile;
  * dx = dlogits W. Per group, by all: dW += dlogits^T x. Without gradients a thread's tile is all that is kept.
  * The gradients are made for 1 from above, which is what comes unless losses are added up or scaled. */
-#define TILE ((size_t)64)
+#define TILE        ((size_t)64)
 #define GROUP_BYTES ((size_t)64 << 20)
 
 typedef struct fused_node {
     rc__node n;
     rc_var *x, *w, *b;
-    size_t N, K, V; /* N: rows of x */
+    size_t N, K, V;        /* N: rows of x */
     rc_real *dx, *dw, *db; /* NULL when nobody wants them */
 } fused_node;
 
@@ -366,14 +383,14 @@ typedef struct fused_job {
     fused_node *s;
     const classes *c;
     const rc__packed *forward, *transposed;
-    const uint32_t *row;     /* (counted) rows that count; NULL: all */
-    size_t first, rows;      /* this group: positions among those that count */
-    rc_real *logits;         /* (rows, V), or (workers * TILE, V) without gradients */
-    rc_real *gathered;       /* (rows, K) when row is given */
-    rc_real *dgathered;      /* (rows, K) when row and dx are given */
-    rc_real *db_part;        /* (tiles, V) */
+    const uint32_t *row; /* (counted) rows that count; NULL: all */
+    size_t first, rows;  /* this group: positions among those that count */
+    rc_real *logits;     /* (rows, V), or (workers * TILE, V) without gradients */
+    rc_real *gathered;   /* (rows, K) when row is given */
+    rc_real *dgathered;  /* (rows, K) when row and dx are given */
+    rc_real *db_part;    /* (tiles, V) */
     bool keep;
-    double *loss, *nll;      /* per tile of the whole */
+    double *loss, *nll; /* per tile of the whole */
 } fused_job;
 
 static void fused_task(void *ctx, size_t task, int worker) {
@@ -396,8 +413,10 @@ static void fused_task(void *ctx, size_t task, int worker) {
         int32_t y = c->target[j->row ? j->row[first + r] : first + r];
         loss += class_row(c, d, y, c->scale, j->keep ? d : NULL, &nll);
         total += nll;
-        if (db && r == 0) memcpy(db, d, V * sizeof *db);
-        else if (db) rc__k->pw.add(V, db, d, db);
+        if (db && r == 0)
+            memcpy(db, d, V * sizeof *db);
+        else if (db)
+            rc__k->pw.add(V, db, d, db);
     }
     j->loss[first / TILE] = loss;
     j->nll[first / TILE] = total;
@@ -431,7 +450,8 @@ static bool fused_groups(rc_tape *t, fused_node *s, const classes *c, double *nl
     fused_job j = {.s = s, .c = c, .keep = s->dx || s->dw || s->db};
     /* whole tiles, and groups of about the same size */
     size_t tiles_max = rows_max / TILE > 1 ? rows_max / TILE : 1, groups = rc__tiles(tiles, tiles_max);
-    size_t group = rc__tiles(tiles, groups) * TILE, held = j.keep ? rc__min_size(group, tiles * TILE) : (size_t)rc__workers() * TILE;
+    size_t group = rc__tiles(tiles, groups) * TILE,
+           held = j.keep ? rc__min_size(group, tiles * TILE) : (size_t)rc__workers() * TILE;
     j.forward = rc__tape_packed(t, s->w, false);
     if (s->dx) j.transposed = rc__tape_packed(t, s->w, true);
     if (!j.forward || (s->dx && !j.transposed)) return false;
@@ -478,8 +498,8 @@ rc_var *rc_linear_cross_entropy(rc_tape *t, rc_var *x, rc_var *w, rc_var *b, con
     if (x->len / K > UINT32_MAX) return rc__op_fail(t, RC_EINVAL, op, "%zu positions are too many", x->len / K);
     classes c;
     if (!classes_init(&c, t, op, x, V, targets, opt)) return rc__dead(t);
-    fused_node *s = rc__node_new(t, sizeof *s, op, 0, NULL, x->needs_grad || w->needs_grad || (b && b->needs_grad),
-                                 fused_backward);
+    fused_node *s =
+        rc__node_new(t, sizeof *s, op, 0, NULL, x->needs_grad || w->needs_grad || (b && b->needs_grad), fused_backward);
     if (!s) return rc__dead(t);
     s->x = x, s->w = w, s->b = b, s->N = x->len / K, s->K = K, s->V = V;
     double nll = 0, loss = 0;

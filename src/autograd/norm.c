@@ -1,5 +1,5 @@
-/* norm.c - layer normalisation over the last axis (Ba, Kiros & Hinton 2016) and batch normalisation per feature (Ioffe &
- * Szegedy 2015), as torch.nn.functional.layer_norm and batch_norm. Letters: N rows, F features. */
+/* norm.c - layer normalisation over the last axis (Ba, Kiros & Hinton 2016) and batch normalisation per feature (Ioffe
+ * & Szegedy 2015), as torch.nn.functional.layer_norm and batch_norm. Letters: N rows, F features. */
 #include <math.h>
 #include <string.h>
 #include "autograd/bulk.h"
@@ -88,7 +88,8 @@ rc_var *rc_layer_norm(rc_tape *t, rc_var *x, rc_var *gain, rc_var *bias, double 
     if (!s) return rc__dead(t);
     s->x = x, s->gain = gain, s->bias = bias, s->eps = eps;
     s->N = x->len / F, s->F = F;
-    s->tile = F < RC__TILE / 16 ? RC__TILE / F : 16; /* at least 16 rows: each tile has its own sums for gain and bias */
+    s->tile =
+        F < RC__TILE / 16 ? RC__TILE / F : 16; /* at least 16 rows: each tile has its own sums for gain and bias */
     s->mean = rc__tape_alloc(t, s->N * sizeof *s->mean);
     s->rstd = rc__tape_alloc(t, s->N * sizeof *s->rstd);
     if (!s->mean || !s->rstd) return rc__dead(t);
@@ -244,7 +245,8 @@ rc_var *rc_batch_norm(rc_tape *t, rc_var *x, const int32_t *lengths, rc_var *gai
                       rc_real *running_var, double momentum, double eps) {
     const char *op = "batch_norm";
     if (!rc__alive(t, op, 1, x)) return rc__dead(t);
-    if (x->ndim < 2) return rc__op_fail(t, RC_EINVAL, op, "x is %s, expected (..., features)", rc__shape_text(x->ndim, x->dim));
+    if (x->ndim < 2)
+        return rc__op_fail(t, RC_EINVAL, op, "x is %s, expected (..., features)", rc__shape_text(x->ndim, x->dim));
     size_t F = x->dim[x->ndim - 1];
     if (!vector_of(t, op, "gain", gain, F) || !vector_of(t, op, "bias", bias, F)) return rc__dead(t);
     if (!(eps >= 0)) return rc__op_fail(t, RC_EINVAL, op, "eps is %g, expected 0 or more", eps);

@@ -35,8 +35,10 @@ void rc__packed_cache_free(rc__packed_cache *c) {
 static void drop_unused(rc__packed_cache *c) {
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++) {
-        if (c->entry[i]->used + KEEP_RUNS < c->run) entry_free(c->entry[i]);
-        else c->entry[n++] = c->entry[i];
+        if (c->entry[i]->used + KEEP_RUNS < c->run)
+            entry_free(c->entry[i]);
+        else
+            c->entry[n++] = c->entry[i];
     }
     c->n = n;
 }
@@ -80,7 +82,8 @@ const rc__packed *rc__tape_packed(rc_tape *t, const rc_var *w, bool trans) {
         if (e->packed.K != K || e->packed.N != N) continue;
         if (e->w == w->x && e->param == p && e->trans == trans) mine = e;
         /* one run of grace, so that a pass of evaluation between steps finds its copies again */
-        else if (e->used + (e->param ? 1 : 0) < c->run) spare = e;
+        else if (e->used + (e->param ? 1 : 0) < c->run)
+            spare = e;
     }
     if (!mine) mine = spare;
     if (!mine) mine = entry_new(t, c, K, N);

@@ -166,13 +166,9 @@ rc_status rc_params_build(rc_params *ps, uint64_t seed, rc_error *e) {
     return RC_OK;
 }
 
-size_t rc_params_count(const rc_params *ps) {
-    return ps ? ps->n : 0;
-}
+size_t rc_params_count(const rc_params *ps) { return ps ? ps->n : 0; }
 
-rc_param *rc_params_at(const rc_params *ps, size_t i) {
-    return ps && i < ps->n ? ps->item[i] : NULL;
-}
+rc_param *rc_params_at(const rc_params *ps, size_t i) { return ps && i < ps->n ? ps->item[i] : NULL; }
 
 rc_param *rc_params_find(const rc_params *ps, const char *name) {
     if (!ps || !name) return NULL;
@@ -187,17 +183,11 @@ size_t rc_params_len(const rc_params *ps) {
     return n;
 }
 
-size_t rc_params_block_len(const rc_params *ps) {
-    return ps ? ps->block_len : 0;
-}
+size_t rc_params_block_len(const rc_params *ps) { return ps ? ps->block_len : 0; }
 
-rc_real *rc_params_values(const rc_params *ps) {
-    return ps ? ps->values : NULL;
-}
+rc_real *rc_params_values(const rc_params *ps) { return ps ? ps->values : NULL; }
 
-rc_real *rc_params_grads(const rc_params *ps) {
-    return ps ? ps->grads : NULL;
-}
+rc_real *rc_params_grads(const rc_params *ps) { return ps ? ps->grads : NULL; }
 
 /* Runs of dense parameters are cleared in one go; sparse ones row by row. */
 void rc_params_zero_grad(rc_params *ps) {
@@ -247,9 +237,7 @@ void rc_param_touch(rc_param *p, size_t row) {
     p->rows[p->n_rows++] = (int32_t)row;
 }
 
-uint64_t rc_params_version(const rc_params *ps) {
-    return ps ? ps->version : 0;
-}
+uint64_t rc_params_version(const rc_params *ps) { return ps ? ps->version : 0; }
 
 void rc_params_changed(rc_params *ps) {
     if (ps) ps->version = next_version();

@@ -3,8 +3,8 @@
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 
-static const char *const act_name[RC_ACT_COUNT] = {"sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu", "silu",
-                                                   "softplus", "exp", "log", "sqrt", "square", "abs"};
+static const char *const act_name[RC_ACT_COUNT] = {"sigmoid",  "tanh", "relu", "leaky_relu", "elu",    "gelu", "silu",
+                                                   "softplus", "exp",  "log",  "sqrt",       "square", "abs"};
 #define ACT_WORK 4 /* times that of an addition: a rough mean, exp and erf among them */
 
 typedef struct act_node {
@@ -37,7 +37,8 @@ static void backward_task(void *ctx, size_t task, int worker) {
 static void act_backward(rc_tape *t, rc__node *self) {
     act_node *a = (act_node *)self;
     rc_real *dx = rc__grad(t, a->x);
-    if (dx) rc__parallel(rc__tiles(a->x->len, RC__TILE), ACT_WORK * RC__WORK(a->x->len), backward_task, &(act_job){a, dx});
+    if (dx)
+        rc__parallel(rc__tiles(a->x->len, RC__TILE), ACT_WORK * RC__WORK(a->x->len), backward_task, &(act_job){a, dx});
 }
 
 rc_var *rc_activate(rc_tape *t, rc_var *x, rc_act act) {
@@ -54,14 +55,8 @@ rc_var *rc_activate(rc_tape *t, rc_var *x, rc_act act) {
     return &a->n.out;
 }
 
-rc_var *rc_sigmoid(rc_tape *t, rc_var *x) {
-    return rc_activate(t, x, RC_ACT_SIGMOID);
-}
+rc_var *rc_sigmoid(rc_tape *t, rc_var *x) { return rc_activate(t, x, RC_ACT_SIGMOID); }
 
-rc_var *rc_tanh(rc_tape *t, rc_var *x) {
-    return rc_activate(t, x, RC_ACT_TANH);
-}
+rc_var *rc_tanh(rc_tape *t, rc_var *x) { return rc_activate(t, x, RC_ACT_TANH); }
 
-rc_var *rc_relu(rc_tape *t, rc_var *x) {
-    return rc_activate(t, x, RC_ACT_RELU);
-}
+rc_var *rc_relu(rc_tape *t, rc_var *x) { return rc_activate(t, x, RC_ACT_RELU); }

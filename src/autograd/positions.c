@@ -2,7 +2,8 @@
 #include "autograd/positions.h"
 #include <string.h>
 
-bool rc__positions_init(rc__positions *p, rc_tape *t, const char *op, const rc_var *x, int lead, const int32_t *lengths) {
+bool rc__positions_init(rc__positions *p, rc_tape *t, const char *op, const rc_var *x, int lead,
+                        const int32_t *lengths) {
     size_t rows = 1;
     for (int i = 0; i < lead; i++) rows *= x->dim[i];
     *p = (rc__positions){.T = 1, .B = rows, .inner = 1};

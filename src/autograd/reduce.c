@@ -1,5 +1,5 @@
-/* reduce.c - sums, means and maxima over an axis, over everything, and over the valid steps of sequences. Sums are added
- * up in double, in an order that does not depend on the number of threads. */
+/* reduce.c - sums, means and maxima over an axis, over everything, and over the valid steps of sequences. Sums are
+ * added up in double, in an order that does not depend on the number of threads. */
 #include <string.h>
 #include "autograd/bulk.h"
 #include "base/parallel.h"
@@ -18,7 +18,7 @@ static void drop_axis(const rc_var *x, int axis, size_t *dim) {
         if (i != axis) dim[k++] = x->dim[i];
 }
 
-/* ---- over one axis, and over all: sum, mean ------------------------------------------------------------------------- */
+/* ---- over one axis, and over all: sum, mean ---------------------------------------------------------------------- */
 
 typedef struct spread_job { /* dx[o, k, i] = or += scale * dy[o, i] */
     const rc_real *dy;
@@ -32,8 +32,10 @@ static void spread_rows(const spread_job *j, size_t first, size_t last) {
     for (size_t r = first; r < last; r++) {
         const rc_real *dy = j->dy + r / j->len * j->inner;
         rc_real *dx = j->dx + r * j->inner;
-        if (j->add) rc__k->pw.axpy(j->inner, j->scale, dy, dx);
-        else rc__k->pw.scale(j->inner, j->scale, 0, dy, dx);
+        if (j->add)
+            rc__k->pw.axpy(j->inner, j->scale, dy, dx);
+        else
+            rc__k->pw.scale(j->inner, j->scale, 0, dy, dx);
     }
 }
 
@@ -43,8 +45,10 @@ static void spread_values(const spread_job *j, size_t first, size_t last) {
         size_t o = first / j->len, end = rc__min_size((o + 1) * j->len, last);
         rc_real v = j->scale * j->dy[o], *dx = j->dx + first;
         /* in place: y = 1 * y + v */
-        if (j->add) rc__k->pw.scale(end - first, 1, v, dx, dx);
-        else for (size_t i = 0; i < end - first; i++) dx[i] = v;
+        if (j->add)
+            rc__k->pw.scale(end - first, 1, v, dx, dx);
+        else
+            for (size_t i = 0; i < end - first; i++) dx[i] = v;
         first = end;
     }
 }
@@ -53,8 +57,10 @@ static void spread_task(void *ctx, size_t task, int worker) {
     (void)worker;
     const spread_job *j = ctx;
     size_t first = task * j->rows_of_task, last = rc__min_size(first + j->rows_of_task, j->outer * j->len);
-    if (j->inner == 1) spread_values(j, first, last);
-    else spread_rows(j, first, last);
+    if (j->inner == 1)
+        spread_values(j, first, last);
+    else
+        spread_rows(j, first, last);
 }
 
 static void sum_backward(rc_tape *t, rc__node *self) {
@@ -96,21 +102,22 @@ static rc_var *sum_axis(rc_tape *t, const char *op, rc_var *x, int axis, bool me
     } else if (r->inner == 1) {
         row_sums_job j = {x->x, r->n.out.x, r->outer, r->len, r->len < RC__TILE ? RC__TILE / r->len : 1, scale};
         rc__parallel(rc__tiles(j.rows, j.rows_of_task), RC__WORK(x->len), row_sums_task, &j);
-    } else if (!rc__sum_columns(t, &(rc__column_sums){.items = r->outer, .rows = r->len, .cols = r->inner,
-                                                      .item_stride = r->len * r->inner, .row_stride = r->inner, .x = x->x,
-                                                      .scale = scale, .out = r->n.out.x})) {
+    } else if (!rc__sum_columns(t, &(rc__column_sums){.items = r->outer,
+                                                      .rows = r->len,
+                                                      .cols = r->inner,
+                                                      .item_stride = r->len * r->inner,
+                                                      .row_stride = r->inner,
+                                                      .x = x->x,
+                                                      .scale = scale,
+                                                      .out = r->n.out.x})) {
         return rc__dead(t);
     }
     return &r->n.out;
 }
 
-rc_var *rc_sum(rc_tape *t, rc_var *x, int axis) {
-    return sum_axis(t, "sum", x, axis, false);
-}
+rc_var *rc_sum(rc_tape *t, rc_var *x, int axis) { return sum_axis(t, "sum", x, axis, false); }
 
-rc_var *rc_mean(rc_tape *t, rc_var *x, int axis) {
-    return sum_axis(t, "mean", x, axis, true);
-}
+rc_var *rc_mean(rc_tape *t, rc_var *x, int axis) { return sum_axis(t, "mean", x, axis, true); }
 
 static rc_var *sum_all(rc_tape *t, const char *op, rc_var *x, bool mean) {
     if (!rc__alive(t, op, 1, x)) return rc__dead(t);
@@ -125,15 +132,11 @@ static rc_var *sum_all(rc_tape *t, const char *op, rc_var *x, bool mean) {
     return &r->n.out;
 }
 
-rc_var *rc_sum_all(rc_tape *t, rc_var *x) {
-    return sum_all(t, "sum_all", x, false);
-}
+rc_var *rc_sum_all(rc_tape *t, rc_var *x) { return sum_all(t, "sum_all", x, false); }
 
-rc_var *rc_mean_all(rc_tape *t, rc_var *x) {
-    return sum_all(t, "mean_all", x, true);
-}
+rc_var *rc_mean_all(rc_tape *t, rc_var *x) { return sum_all(t, "mean_all", x, true); }
 
-/* ---- maxima ---------------------------------------------------------------------------------------------------------- */
+/* ---- maxima ------------------------------------------------------------------------------------------------------ */
 
 #define MAX_COLS ((size_t)256)
 
@@ -142,8 +145,8 @@ typedef struct max_job { /* y[o, i] = max over k of x[o * outer_step + k * step 
     rc_real *y;
     uint32_t *index; /* or NULL */
     size_t inner, outer_step, step, blocks;
-    size_t len;               /* of every column, or */
-    const int32_t *lengths;   /* of columns [b * features, (b + 1) * features); 0 gives 0 */
+    size_t len;             /* of every column, or */
+    const int32_t *lengths; /* of columns [b * features, (b + 1) * features); 0 gives 0 */
     size_t features;
 } max_job;
 
@@ -151,7 +154,8 @@ static bool greater(rc_real x, rc_real best) {
     return best == best && !(x <= best); /* true for a NaN, unless best is one already */
 }
 
-static void max_columns(const max_job *j, size_t at, size_t from, size_t cols, size_t len, rc_real *y, uint32_t *index) {
+static void max_columns(const max_job *j, size_t at, size_t from, size_t cols, size_t len, rc_real *y,
+                        uint32_t *index) {
     const rc_real *x = j->x + at;
     for (size_t i = from; i < from + cols; i++) {
         y[i] = len ? x[i] : 0;
@@ -210,13 +214,18 @@ rc_var *rc_max(rc_tape *t, rc_var *x, int axis) {
     r->x = x;
     rc__around_axis(x, axis, &r->outer, &r->len, &r->inner);
     if (!keep_index(t, "max", r)) return rc__dead(t);
-    run_max(&(max_job){.x = x->x, .y = r->n.out.x, .index = r->index, .inner = r->inner, .outer_step = r->len * r->inner,
-                       .step = r->inner, .len = r->len},
+    run_max(&(max_job){.x = x->x,
+                       .y = r->n.out.x,
+                       .index = r->index,
+                       .inner = r->inner,
+                       .outer_step = r->len * r->inner,
+                       .step = r->inner,
+                       .len = r->len},
             r->outer, r->len);
     return &r->n.out;
 }
 
-/* ---- over time: (T, B, F) -> (B, F) ----------------------------------------------------------------------------------- */
+/* ---- over time: (T, B, F) -> (B, F) ------------------------------------------------------------------------------ */
 
 typedef struct time_node {
     rc__node n;
@@ -278,7 +287,8 @@ static void mean_time_back_task(void *ctx, size_t b, int worker) {
     const time_job *j = ctx;
     const time_node *n = j->n;
     for (size_t k = 0; k < (size_t)n->lengths[b]; k++)
-        rc__k->pw.axpy(n->F, (rc_real)(1 / (double)n->lengths[b]), n->n.out.dx + b * n->F, j->dx + (k * n->B + b) * n->F);
+        rc__k->pw.axpy(n->F, (rc_real)(1 / (double)n->lengths[b]), n->n.out.dx + b * n->F,
+                       j->dx + (k * n->B + b) * n->F);
 }
 
 static void mean_time_backward(rc_tape *t, rc__node *self) {
@@ -312,8 +322,13 @@ rc_var *rc_max_time(rc_tape *t, rc_var *x, const int32_t *lengths) {
         n->index = rc__tape_alloc(t, n->n.out.len * sizeof *n->index);
         if (!n->index) return rc__dead(t);
     }
-    run_max(&(max_job){.x = x->x, .y = n->n.out.x, .index = n->index, .inner = n->F, .outer_step = n->F,
-                       .step = n->B * n->F, .lengths = n->lengths},
+    run_max(&(max_job){.x = x->x,
+                       .y = n->n.out.x,
+                       .index = n->index,
+                       .inner = n->F,
+                       .outer_step = n->F,
+                       .step = n->B * n->F,
+                       .lengths = n->lengths},
             n->B, n->T);
     return &n->n.out;
 }
@@ -333,8 +348,10 @@ rc_var *rc_last_time(rc_tape *t, rc_var *x, const int32_t *lengths) {
     if (!n) return rc__dead(t);
     for (size_t b = 0; b < n->B; b++) {
         rc_real *y = n->n.out.x + b * n->F;
-        if (n->lengths[b] == 0) memset(y, 0, n->F * sizeof *y);
-        else memcpy(y, x->x + ((size_t)(n->lengths[b] - 1) * n->B + b) * n->F, n->F * sizeof *y);
+        if (n->lengths[b] == 0)
+            memset(y, 0, n->F * sizeof *y);
+        else
+            memcpy(y, x->x + ((size_t)(n->lengths[b] - 1) * n->B + b) * n->F, n->F * sizeof *y);
     }
     return &n->n.out;
 }

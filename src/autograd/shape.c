@@ -13,7 +13,7 @@ typedef struct shape_node {
     size_t start;
 } shape_node;
 
-/* ---- reshape: shares the value ------------------------------------------------------------------------------------- */
+/* ---- reshape: shares the value ----------------------------------------------------------------------------------- */
 
 static void reshape_backward(rc_tape *t, rc__node *self) {
     shape_node *s = (shape_node *)self;
@@ -43,9 +43,12 @@ static bool resolve_shape(rc_tape *t, const rc_var *x, int ndim, const size_t *d
     bool ok = true;
     for (int i = 0; i < ndim; i++) {
         out[i] = dim[i];
-        if (dim[i] != SIZE_MAX) ok = ok && rc__size_mul(known, dim[i], &known);
-        else if (open < 0) open = i;
-        else ok = false;
+        if (dim[i] != SIZE_MAX)
+            ok = ok && rc__size_mul(known, dim[i], &known);
+        else if (open < 0)
+            open = i;
+        else
+            ok = false;
     }
     if (ok && open >= 0) {
         ok = known > 0 && x->len % known == 0;
@@ -69,7 +72,7 @@ rc_var *rc_reshape(rc_tape *t, rc_var *x, int ndim, const size_t *dim) {
     return &s->n.out;
 }
 
-/* ---- transpose ------------------------------------------------------------------------------------------------------ */
+/* ---- transpose --------------------------------------------------------------------------------------------------- */
 
 static void row_strides(int ndim, const size_t *dim, size_t *stride) {
     size_t s = 1;
@@ -91,8 +94,8 @@ rc_var *rc_transpose(rc_tape *t, rc_var *x, const int *perm) {
     if (!perm && x->ndim) return rc__op_fail(t, RC_EINVAL, "transpose", "the permutation is NULL");
     for (int i = 0; i < x->ndim; i++) {
         if (perm[i] < 0 || perm[i] >= x->ndim || (seen >> perm[i] & 1))
-            return rc__op_fail(t, RC_EINVAL, "transpose", "entry %d of the permutation is %d: not an order of 0 to %d", i,
-                               perm[i], x->ndim - 1);
+            return rc__op_fail(t, RC_EINVAL, "transpose", "entry %d of the permutation is %d: not an order of 0 to %d",
+                               i, perm[i], x->ndim - 1);
         seen |= 1u << perm[i];
         dim[i] = x->dim[perm[i]];
         stride[i] = from[perm[i]];
@@ -106,7 +109,7 @@ rc_var *rc_transpose(rc_tape *t, rc_var *x, const int *perm) {
     return &s->n.out;
 }
 
-/* ---- rows of one array to rows of another --------------------------------------------------------------------------- */
+/* ---- rows of one array to rows of another ------------------------------------------------------------------------ */
 
 typedef struct rows_job {
     size_t rows, width, from_stride, to_stride, rows_of_task;
@@ -122,8 +125,10 @@ static void rows_task(void *ctx, size_t task, int worker) {
     for (size_t r = first; r < last; r++) {
         const rc_real *x = j->from + r * j->from_stride;
         rc_real *y = j->to + r * j->to_stride;
-        if (j->add) rc__k->pw.add(j->width, x, y, y);
-        else memcpy(y, x, j->width * sizeof *y);
+        if (j->add)
+            rc__k->pw.add(j->width, x, y, y);
+        else
+            memcpy(y, x, j->width * sizeof *y);
     }
 }
 
@@ -136,7 +141,7 @@ static void move_rows(rows_job j) {
     rc__parallel(rc__tiles(j.rows, j.rows_of_task), RC__WORK(j.rows * j.width), rows_task, &j);
 }
 
-/* ---- concat --------------------------------------------------------------------------------------------------------- */
+/* ---- concat ------------------------------------------------------------------------------------------------------ */
 
 typedef struct concat_node {
     rc__node n;
@@ -174,7 +179,8 @@ rc_var *rc_concat(rc_tape *t, int count, rc_var *const *x, int axis) {
         for (int d = 0; fits && d < x[0]->ndim; d++) fits = d == axis || x[i]->dim[d] == dim[d];
         if (!fits)
             return rc__op_fail(t, RC_EINVAL, "concat", "input 1 is %s, input %d is %s: they may differ in axis %d only",
-                               rc__shape_text(x[0]->ndim, x[0]->dim), i + 1, rc__shape_text(x[i]->ndim, x[i]->dim), axis);
+                               rc__shape_text(x[0]->ndim, x[0]->dim), i + 1, rc__shape_text(x[i]->ndim, x[i]->dim),
+                               axis);
         if (!rc__size_add(sum, x[i]->dim[axis], &sum)) return rc__op_fail(t, RC_EINVAL, "concat", "too large");
         needs_grad = needs_grad || x[i]->needs_grad;
     }
@@ -196,7 +202,7 @@ rc_var *rc_concat(rc_tape *t, int count, rc_var *const *x, int axis) {
     return &c->n.out;
 }
 
-/* ---- slice, split --------------------------------------------------------------------------------------------------- */
+/* ---- slice, split ------------------------------------------------------------------------------------------------ */
 
 static void slice_backward(rc_tape *t, rc__node *self) {
     shape_node *s = (shape_node *)self;
@@ -218,14 +224,16 @@ rc_var *rc_slice(rc_tape *t, rc_var *x, int axis, size_t start, size_t len) {
     memcpy(dim, x->dim, sizeof dim);
     dim[axis] = len;
     /* along the outermost axis the piece is contiguous: a view */
-    shape_node *s = (outer == 1 ? rc__node_view : rc__node_new)(t, sizeof *s, "slice", x->ndim, dim, x->needs_grad,
-                                                               slice_backward);
+    shape_node *s =
+        (outer == 1 ? rc__node_view : rc__node_new)(t, sizeof *s, "slice", x->ndim, dim, x->needs_grad, slice_backward);
     if (!s) return rc__dead(t);
     s->x = x;
     s->axis = axis;
     s->start = start;
-    if (outer == 1) s->n.out.x = x->x + start * inner;
-    else move_rows((rows_job){outer, len * inner, n * inner, len * inner, 0, x->x + start * inner, s->n.out.x, false});
+    if (outer == 1)
+        s->n.out.x = x->x + start * inner;
+    else
+        move_rows((rows_job){outer, len * inner, n * inner, len * inner, 0, x->x + start * inner, s->n.out.x, false});
     return &s->n.out;
 }
 

@@ -14,10 +14,10 @@
 struct rc_tape {
     rc__arena *arena;
     rc_tape_mode mode;
-    rc__node *last;        /* newest node with a backward */
-    uint64_t random_ops;   /* since rc_tape_begin */
-    bool walked;           /* rc_backward was called */
-    rc_error error;        /* code RC_OK while all is well */
+    rc__node *last;      /* newest node with a backward */
+    uint64_t random_ops; /* since rc_tape_begin */
+    bool walked;         /* rc_backward was called */
+    rc_error error;      /* code RC_OK while all is well */
     rc__node dead;
     rc__packed_cache packed;
 };
@@ -27,9 +27,7 @@ struct rc_tape {
 /* What a call on no tape returns; never written. */
 static rc_var no_tape_var;
 
-rc_var *rc__dead(rc_tape *t) {
-    return t ? &t->dead.out : &no_tape_var;
-}
+rc_var *rc__dead(rc_tape *t) { return t ? &t->dead.out : &no_tape_var; }
 
 rc_var *rc__op_fail(rc_tape *t, rc_status code, const char *op, const char *format, ...) {
     if (t && t->error.code == RC_OK) {
@@ -52,8 +50,10 @@ bool rc__alive(rc_tape *t, const char *op, int n, ...) {
         const rc_var *v = va_arg(args, const rc_var *);
         if (v && v->len > 0) continue;
         ok = false;
-        if (n == 1) rc__op_fail(t, RC_EINVAL, op, "the input is %s", v ? "a dead variable" : "NULL");
-        else rc__op_fail(t, RC_EINVAL, op, "input %d of %d is %s", i + 1, n, v ? "a dead variable" : "NULL");
+        if (n == 1)
+            rc__op_fail(t, RC_EINVAL, op, "the input is %s", v ? "a dead variable" : "NULL");
+        else
+            rc__op_fail(t, RC_EINVAL, op, "input %d of %d is %s", i + 1, n, v ? "a dead variable" : "NULL");
     }
     va_end(args);
     return ok;
@@ -78,7 +78,7 @@ const char *rc__shape_text(int ndim, const size_t *dim) {
     return s;
 }
 
-/* ---- life of a tape ------------------------------------------------------------------------------------------------ */
+/* ---- life of a tape ---------------------------------------------------------------------------------------------- */
 
 rc_status rc_tape_new(rc_tape **out, rc_error *e) {
     *out = NULL;
@@ -113,21 +113,13 @@ void rc_tape_begin(rc_tape *t, rc_tape_mode mode) {
     t->packed.run++;
 }
 
-rc_tape_mode rc_tape_get_mode(const rc_tape *t) {
-    return t ? t->mode : (rc_tape_mode){0};
-}
+rc_tape_mode rc_tape_get_mode(const rc_tape *t) { return t ? t->mode : (rc_tape_mode){0}; }
 
-size_t rc_tape_bytes(const rc_tape *t) {
-    return t ? rc__arena_used(t->arena) : 0;
-}
+size_t rc_tape_bytes(const rc_tape *t) { return t ? rc__arena_used(t->arena) : 0; }
 
-rc__arena *rc__tape_arena(rc_tape *t) {
-    return t->arena;
-}
+rc__arena *rc__tape_arena(rc_tape *t) { return t->arena; }
 
-rc__packed_cache *rc__tape_packed_cache(rc_tape *t) {
-    return &t->packed;
-}
+rc__packed_cache *rc__tape_packed_cache(rc_tape *t) { return &t->packed; }
 
 void *rc__tape_alloc(rc_tape *t, size_t bytes) {
     void *p = rc__arena_alloc(t->arena, bytes ? bytes : 1);
@@ -135,7 +127,7 @@ void *rc__tape_alloc(rc_tape *t, size_t bytes) {
     return p;
 }
 
-/* ---- nodes --------------------------------------------------------------------------------------------------------- */
+/* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
 /* Sets *len to the number of elements; false (tape marked) for a shape that no variable can have. */
 static bool shape_len(rc_tape *t, const char *op, int ndim, const size_t *dim, size_t *len) {
@@ -186,13 +178,9 @@ void *rc__node_new(rc_tape *t, size_t size, const char *op, int ndim, const size
     return n->out.x ? n : NULL;
 }
 
-bool rc__tape_keeps(const rc_tape *t, const rc_var *v) {
-    return t->mode.grad && v && v->needs_grad;
-}
+bool rc__tape_keeps(const rc_tape *t, const rc_var *v) { return t->mode.grad && v && v->needs_grad; }
 
-rc_param *rc__var_param(const rc_var *v) {
-    return ((const rc__node *)v)->param;
-}
+rc_param *rc__var_param(const rc_var *v) { return ((const rc__node *)v)->param; }
 
 /* Gradient memory of v, not cleared when new (*fresh). */
 static rc_real *grad_memory(rc_tape *t, rc_var *v, bool *fresh) {
@@ -240,7 +228,7 @@ rc_rng rc__tape_rng(rc_tape *t) {
     return rc_rng_make(t->mode.seed, (UINT64_C(1) << 63) | ((t->mode.step << 20) + op));
 }
 
-/* ---- leaves -------------------------------------------------------------------------------------------------------- */
+/* ---- leaves ------------------------------------------------------------------------------------------------------ */
 
 static rc_var *leaf(rc_tape *t, const char *op, int ndim, const size_t *dim, const rc_real *x, bool needs_grad) {
     if (!rc__alive(t, op, 0)) return rc__dead(t);
@@ -287,7 +275,7 @@ const rc__node *rc__tape_first_bad(const rc_tape *t) {
     return first;
 }
 
-/* ---- the walk back ------------------------------------------------------------------------------------------------- */
+/* ---- the walk back ----------------------------------------------------------------------------------------------- */
 
 rc_status rc_backward(rc_tape *t, rc_var *loss, double scale, rc_error *e) {
     rc_status s = rc_tape_status(t, e);
@@ -296,9 +284,9 @@ rc_status rc_backward(rc_tape *t, rc_var *loss, double scale, rc_error *e) {
     if (!t->mode.grad) return rc_fail(e, RC_EINVAL, "backward: the tape was begun without grad");
     if (t->walked) return rc_fail(e, RC_EINVAL, "backward: already called since rc_tape_begin");
     if (loss->len != 1)
-        return rc_fail(e, RC_EINVAL, "backward: the loss is %s, expected a scalar", rc__shape_text(loss->ndim, loss->dim));
-    if (!loss->needs_grad)
-        return rc_fail(e, RC_EINVAL, "backward: nothing that the loss depends on takes a gradient");
+        return rc_fail(e, RC_EINVAL, "backward: the loss is %s, expected a scalar",
+                       rc__shape_text(loss->ndim, loss->dim));
+    if (!loss->needs_grad) return rc_fail(e, RC_EINVAL, "backward: nothing that the loss depends on takes a gradient");
     t->walked = true;
     rc_real *seed = rc__grad(t, loss);
     if (seed) *seed += (rc_real)scale;

@@ -67,10 +67,11 @@ rc_rng rc__tape_rng(rc_tape *t);
 const rc__node *rc__tape_first_bad(const rc_tape *t);
 /* "(3, 4, 5)" into a static ring of buffers, for messages. */
 const char *rc__shape_text(int ndim, const size_t *dim);
-/* A packed copy of a parameter-like matrix, kept by the tape (autograd/packed.c) so that several products of a step share
- * it: w (N, K) row-major; trans false packs W^T (K x N) for y = x W^T, true packs W (N x K) for dx = dy W. Valid until the
- * next rc_tape_begin. A parameter is packed anew when the version of its rc_params moved, anything else once per
- * rc_tape_begin; the memory is reused, so a steady loop allocates nothing. NULL (tape marked) when out of memory. */
+/* A packed copy of a parameter-like matrix, kept by the tape (autograd/packed.c) so that several products of a step
+ * share it: w (N, K) row-major; trans false packs W^T (K x N) for y = x W^T, true packs W (N x K) for dx = dy W. Valid
+ * until the next rc_tape_begin. A parameter is packed anew when the version of its rc_params moved, anything else once
+ * per rc_tape_begin; the memory is reused, so a steady loop allocates nothing. NULL (tape marked) when out of
+ * memory. */
 struct rc__packed;
 const struct rc__packed *rc__tape_packed(rc_tape *t, const rc_var *w, bool trans);
 

@@ -13,11 +13,11 @@ struct rc_lm {
     size_t width;      /* W: E when tied, else the output size of the layers */
     rc_params *params;
     rc_rnn *rnn;
-    rc_param *embedding; /* embedding.weight (V, E) */
-    rc_param *adapter;   /* adapter.weight (E, output size), or NULL: only when tied and the widths differ */
-    rc_param *head;      /* head.weight (V, W); the embedding itself when tied */
-    rc_param *bias;      /* head.bias (V) */
-    char *provenance;    /* JSON object, rc__strdup; NULL = "{}" */
+    rc_param *embedding;       /* embedding.weight (V, E) */
+    rc_param *adapter;         /* adapter.weight (E, output size), or NULL: only when tied and the widths differ */
+    rc_param *head;            /* head.weight (V, W); the embedding itself when tied */
+    rc_param *bias;            /* head.bias (V) */
+    char *provenance;          /* JSON object, rc__strdup; NULL = "{}" */
     double smoothing;          /* of the labels while training */
     rc__lm_sampling *sampling; /* of the softmax while training; NULL = the whole vocabulary */
 };

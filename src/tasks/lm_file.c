@@ -205,10 +205,11 @@ static rc_status read_document(reader *r, rc_error *e) {
     snprintf(r->where, sizeof r->where, "%.500s: metadata \"recur\"", path);
     const char *experiment = rc__st_get_meta(r->file, "recur_experiment");
     if (!text && experiment)
-        return rc_fail(e, RC_EMODEL,
-                       "%s: this is the net of an experiment on %s, not a language model: it has no vocabulary, and eval, "
-                       "predict and explain do not run it",
-                       path, experiment);
+        return rc_fail(
+            e, RC_EMODEL,
+            "%s: this is the net of an experiment on %s, not a language model: it has no vocabulary, and eval, "
+            "predict and explain do not run it",
+            path, experiment);
     if (!text)
         return rc_fail(e, RC_EMODEL,
                        "%s: no metadata \"recur\": these are tensors, not a model file of recur "

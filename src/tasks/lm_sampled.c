@@ -15,7 +15,7 @@
 
 struct rc__lm_sampling {
     size_t V, samples;
-    double *sum;      /* (V) running sum of q */
+    double *sum;                    /* (V) running sum of q */
     float *log_miss_u, *log_miss_q; /* (V) log(1 - u), log(1 - q) */
 };
 
@@ -74,8 +74,10 @@ static size_t draw(const rc__lm_sampling *s, rc_rng *rng) {
     size_t lo = 0, hi = s->V - 1;
     while (lo < hi) {
         size_t mid = (lo + hi) / 2;
-        if (s->sum[mid] > x) hi = mid;
-        else lo = mid + 1;
+        if (s->sum[mid] > x)
+            hi = mid;
+        else
+            lo = mid + 1;
     }
     return lo;
 }

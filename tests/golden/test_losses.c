@@ -56,15 +56,22 @@ static void test_linear_cross_entropy(void **state) {
         rc_loss_options o = class_options(variant);
         double nll;
         size_t count;
-        rc_var *x = rc_leaf(begin(true), 3, (size_t[]){G_T, G_B, G_K}, g_x), *w = rc_leaf(tape, 2, (size_t[]){G_V, G_K}, g_w),
-               *b = rc_leaf(tape, 1, (size_t[]){G_V}, g_b), *loss = rc_linear_cross_entropy(tape, x, w, b, g_target, &o, &nll, &count);
+        rc_var *x = rc_leaf(begin(true), 3, (size_t[]){G_T, G_B, G_K}, g_x),
+               *w = rc_leaf(tape, 2, (size_t[]){G_V, G_K}, g_w), *b = rc_leaf(tape, 1, (size_t[]){G_V}, g_b),
+               *loss = rc_linear_cross_entropy(tape, x, w, b, g_target, &o, &nll, &count);
         run(loss);
         same("linear_cross_entropy", 1, loss->x, &g_ce_loss[2 * variant + 1]);
         assert_true(fabs(nll - (double)g_ce_loss[variant & 1 ? 7 : 5]) < 1e-5 * nll); /* the sum without options */
         assert_int_equal(count, variant & 1 ? 5 : 11);
-        const float *want[3] = {variant == 0 ? g_fused_dx_0 : variant == 5 ? g_fused_dx_5 : g_fused_dx_15,
-                                variant == 0 ? g_fused_dw_0 : variant == 5 ? g_fused_dw_5 : g_fused_dw_15,
-                                variant == 0 ? g_fused_db_0 : variant == 5 ? g_fused_db_5 : g_fused_db_15};
+        const float *want[3] = {variant == 0   ? g_fused_dx_0
+                                : variant == 5 ? g_fused_dx_5
+                                               : g_fused_dx_15,
+                                variant == 0   ? g_fused_dw_0
+                                : variant == 5 ? g_fused_dw_5
+                                               : g_fused_dw_15,
+                                variant == 0   ? g_fused_db_0
+                                : variant == 5 ? g_fused_db_5
+                                               : g_fused_db_15};
         if (variant != 0 && variant != 5 && variant != 15) continue;
         same("linear_cross_entropy dx", x->len, x->dx, want[0]);
         same("linear_cross_entropy dw", w->len, w->dx, want[1]);
@@ -74,7 +81,8 @@ static void test_linear_cross_entropy(void **state) {
 
 typedef rc_var *loss_fn(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_options *opt);
 
-static void element(const char *name, loss_fn *f, const float *target, const float *class_weights, const float *loss4, const float *dpred) {
+static void element(const char *name, loss_fn *f, const float *target, const float *class_weights, const float *loss4,
+                    const float *dpred) {
     for (int i = 0; i < 4; i++) { /* all: mean, sum; within lengths: mean, sum */
         rc_loss_options o = rc_loss_options_default();
         o.lengths = i >= 2 ? g_lengths : NULL;
@@ -109,7 +117,8 @@ static void leaves(bool training) {
     gain = rc_leaf(tape, 1, (size_t[]){G_E}, g_gain);
     bias = rc_leaf(tape, 1, (size_t[]){G_E}, g_bias);
 }
-static void check_op(const char *name, rc_var *y, const float *want, const float *dx, const float *dg, const float *db) {
+static void check_op(const char *name, rc_var *y, const float *want, const float *dx, const float *dg,
+                     const float *db) {
     same(name, COUNT(g_pred), y->x, want);
     run(rc_sum_all(tape, rc_mul(tape, y, rc_input(tape, 3, (size_t[]){G_T, G_B, G_E}, g_value))));
     same(name, COUNT(g_pred), pred->dx, dx);
@@ -120,7 +129,8 @@ static void check_op(const char *name, rc_var *y, const float *want, const float
 static void test_norms_and_softmax(void **state) {
     (void)state;
     leaves(true);
-    check_op("layer_norm", rc_layer_norm(tape, pred, gain, bias, 1e-5), g_layer_norm, g_layer_norm_dx, g_layer_norm_dg, g_layer_norm_db);
+    check_op("layer_norm", rc_layer_norm(tape, pred, gain, bias, 1e-5), g_layer_norm, g_layer_norm_dx, g_layer_norm_dg,
+             g_layer_norm_db);
     leaves(true);
     check_op("softmax", rc_softmax(tape, pred), g_softmax, g_softmax_dx, NULL, NULL);
     leaves(true);
@@ -128,12 +138,12 @@ static void test_norms_and_softmax(void **state) {
     float mean[G_E], var[G_E];
     memcpy(mean, g_mean0, sizeof mean), memcpy(var, g_var0, sizeof var);
     leaves(false);
-    check_op("batch_norm, running", rc_batch_norm(tape, pred, NULL, gain, bias, mean, var, 0.1, 1e-5), g_batch_norm_eval,
-             g_batch_norm_eval_dx, g_batch_norm_eval_dg, g_batch_norm_eval_db);
+    check_op("batch_norm, running", rc_batch_norm(tape, pred, NULL, gain, bias, mean, var, 0.1, 1e-5),
+             g_batch_norm_eval, g_batch_norm_eval_dx, g_batch_norm_eval_dg, g_batch_norm_eval_db);
     same("running mean", G_E, mean, g_mean0), same("running variance", G_E, var, g_var0);
     leaves(true);
-    check_op("batch_norm", rc_batch_norm(tape, pred, NULL, gain, bias, mean, var, 0.1, 1e-5), g_batch_norm, g_batch_norm_dx,
-             g_batch_norm_dg, g_batch_norm_db);
+    check_op("batch_norm", rc_batch_norm(tape, pred, NULL, gain, bias, mean, var, 0.1, 1e-5), g_batch_norm,
+             g_batch_norm_dx, g_batch_norm_dg, g_batch_norm_db);
     same("running mean", G_E, mean, g_mean1), same("running variance", G_E, var, g_var1);
     leaves(true);
     check_op("batch_norm, padded", rc_batch_norm(tape, pred, g_lengths, gain, bias, mean, var, 0.1, 1e-5),
@@ -153,8 +163,8 @@ static void test_embedding(void **state) {
 int main(void) {
     if (rc_tape_new(&tape, NULL) != RC_OK) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cross_entropy),     cmocka_unit_test(test_linear_cross_entropy),
-        cmocka_unit_test(test_elements),          cmocka_unit_test(test_norms_and_softmax),
+        cmocka_unit_test(test_cross_entropy), cmocka_unit_test(test_linear_cross_entropy),
+        cmocka_unit_test(test_elements),      cmocka_unit_test(test_norms_and_softmax),
         cmocka_unit_test(test_embedding),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

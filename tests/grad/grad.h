@@ -39,5 +39,6 @@ static inline rc_var *ones(rc_tape *t, int ndim, const size_t *dim) {
     for (size_t i = 0; i < v->len; i++) v->x[i] = 1;
     return v;
 }
-#define DIMS(...) (int)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), (size_t[]){__VA_ARGS__}
+#define DIMS(...) \
+    (int)(sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)), (size_t[]) { __VA_ARGS__ }
 #endif

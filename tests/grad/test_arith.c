@@ -7,27 +7,26 @@
 typedef rc_var *(*binary)(rc_tape *t, rc_var *a, rc_var *b);
 static const binary op[] = {rc_add, rc_sub, rc_mul};
 
-static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) {
-    return op[*(int *)ctx](t, in[0], in[1]);
-}
+static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) { return op[*(int *)ctx](t, in[0], in[1]); }
 
-static rc_var *with_itself(rc_tape *t, rc_var *const *in, void *ctx) {
-    return op[*(int *)ctx](t, in[0], in[0]);
-}
+static rc_var *with_itself(rc_tape *t, rc_var *const *in, void *ctx) { return op[*(int *)ctx](t, in[0], in[0]); }
 
-typedef struct pair { int n[2]; size_t dim[2][RC_MAX_DIMS]; } pair;
+typedef struct pair {
+    int n[2];
+    size_t dim[2][RC_MAX_DIMS];
+} pair;
 static const pair pairs[] = {
-    {{3, 3}, {{3, 2, 5}, {3, 2, 5}}},          /* equal */
-    {{3, 1}, {{3, 2, 5}, {5}}},                /* bias */
-    {{3, 2}, {{3, 2, 5}, {2, 5}}},             /* suffix */
-    {{3, 1}, {{3, 2, 5}, {1}}},                /* scalar */
-    {{3, 0}, {{3, 2, 5}, {0}}},                /* scalar without axes */
-    {{3, 3}, {{3, 2, 5}, {3, 2, 1}}},          /* one value per row */
-    {{3, 3}, {{3, 2, 5}, {3, 1, 5}}},          /* repeated in the middle */
-    {{3, 3}, {{3, 2, 5}, {1, 2, 1}}},          /* repeated at both ends */
-    {{3, 3}, {{3, 2, 5}, {3, 1, 1}}},          /* the first axis only */
-    {{2, 2}, {{4, 1}, {1, 5}}},                /* outer product */
-    {{4, 3}, {{2, 1, 3, 1}, {4, 1, 5}}},       /* both ways at once */
+    {{3, 3}, {{3, 2, 5}, {3, 2, 5}}},    /* equal */
+    {{3, 1}, {{3, 2, 5}, {5}}},          /* bias */
+    {{3, 2}, {{3, 2, 5}, {2, 5}}},       /* suffix */
+    {{3, 1}, {{3, 2, 5}, {1}}},          /* scalar */
+    {{3, 0}, {{3, 2, 5}, {0}}},          /* scalar without axes */
+    {{3, 3}, {{3, 2, 5}, {3, 2, 1}}},    /* one value per row */
+    {{3, 3}, {{3, 2, 5}, {3, 1, 5}}},    /* repeated in the middle */
+    {{3, 3}, {{3, 2, 5}, {1, 2, 1}}},    /* repeated at both ends */
+    {{3, 3}, {{3, 2, 5}, {3, 1, 1}}},    /* the first axis only */
+    {{2, 2}, {{4, 1}, {1, 5}}},          /* outer product */
+    {{4, 3}, {{2, 1, 3, 1}, {4, 1, 5}}}, /* both ways at once */
     {{5, 5}, {{2, 1, 3, 1, 2}, {1, 2, 1, 3, 2}}},
     {{0, 0}, {{0}, {0}}},
 };
@@ -45,7 +44,10 @@ static void test_gradients(void **state) {
                 check_gradient(&c);
             }
     for (int k = 0; k < 3; k++) {
-        rc__gradcheck c = {.build = with_itself, .ctx = &k, .n = 1, .in = {{.name = "a", .ndim = 2, .dim = {3, 5}, .zero_ok = k == 1}}};
+        rc__gradcheck c = {.build = with_itself,
+                           .ctx = &k,
+                           .n = 1,
+                           .in = {{.name = "a", .ndim = 2, .dim = {3, 5}, .zero_ok = k == 1}}};
         check_gradient(&c);
     }
 }
@@ -95,7 +97,8 @@ static void test_large(void **state) {
     for (int threads = 1; threads <= 3; threads += 2) {
         assert_int_equal(rc_set_threads(threads, NULL), RC_OK);
         rc_tape *t = training_tape(1);
-        rc_var *a = rc_leaf(t, DIMS(R, C), x), *b = rc_leaf(t, DIMS(C), w), *c = rc_leaf(t, DIMS(R, 1), w), *s = rc_leaf(t, DIMS(1), w);
+        rc_var *a = rc_leaf(t, DIMS(R, C), x), *b = rc_leaf(t, DIMS(C), w), *c = rc_leaf(t, DIMS(R, 1), w),
+               *s = rc_leaf(t, DIMS(1), w);
         rc_var *weight = rc_input(t, DIMS(R, C), w);
         rc_var *y = rc_mul(t, rc_sub(t, rc_mul(t, rc_mul(t, a, b), c), s), weight);
         rc_error e = {0};

@@ -17,7 +17,12 @@ static rc_var *sequence(rc_tape *t, rc_var *const *in, void *ctx) {
 static void test_gradients(void **state) {
     (void)state;
     for (int training = 0; training < 2; training++) {
-        rc__gradcheck c = {.build = plain, .training = training, .seed = 3, .step = 7, .n = 1, .in = {{.name = "x", .ndim = 3, .dim = {3, 2, 5}}}};
+        rc__gradcheck c = {.build = plain,
+                           .training = training,
+                           .seed = 3,
+                           .step = 7,
+                           .n = 1,
+                           .in = {{.name = "x", .ndim = 3, .dim = {3, 2, 5}}}};
         check_gradient(&c);
         c.build = sequence;
         check_gradient(&c);
@@ -94,9 +99,11 @@ static void test_identity(void **state) {
     assert_ptr_equal(rc_dropout_sequence(t, x, 0.5), x);
     check_refused(t, rc_dropout(t, x, 1), "dropout: p is 1, expected 0 <= p < 1");
     rc_tape_begin(t, (rc_tape_mode){.grad = true});
-    check_refused(t, rc_dropout_sequence(t, ones(t, DIMS(2, 3, 4)), NAN), "dropout_sequence: p is nan, expected 0 <= p < 1");
+    check_refused(t, rc_dropout_sequence(t, ones(t, DIMS(2, 3, 4)), NAN),
+                  "dropout_sequence: p is nan, expected 0 <= p < 1");
     rc_tape_begin(t, (rc_tape_mode){.grad = true});
-    check_refused(t, rc_dropout_sequence(t, ones(t, DIMS(2, 3)), 0.5), "dropout_sequence: x is (2, 3), expected (T, B, features)");
+    check_refused(t, rc_dropout_sequence(t, ones(t, DIMS(2, 3)), 0.5),
+                  "dropout_sequence: x is (2, 3), expected (T, B, features)");
     rc_tape_free(t);
 }
 

@@ -17,7 +17,8 @@ static void test_gradients(void **state) {
     (void)state;
     static const size_t widths[] = {1, 4, 65, 130}; /* one stripe and several */
     for (size_t i = 0; i < 4; i++) {
-        rc__gradcheck c = {.build = plain, .n = 1, .training = true, .in = {{"table", 2, {6, widths[i]}, RC__FILL_NORMAL}}};
+        rc__gradcheck c = {
+            .build = plain, .n = 1, .training = true, .in = {{"table", 2, {6, widths[i]}, RC__FILL_NORMAL}}};
         check_gradient(&c);
         c.build = dropped;
         c.seed = 2;
@@ -31,7 +32,8 @@ static void test_values(void **state) {
     double table[6][2];
     for (int i = 0; i < 12; i++) table[i / 2][i % 2] = i + 1;
     rc_var *w = rc_leaf(t, 2, (size_t[]){6, 2}, &table[0][0]);
-    rc_var *y = rc_embedding(t, ids, 2, (size_t[]){3, 2}, w), *d = rc_embedding_dropout(t, ids, 2, (size_t[]){3, 2}, w, 0.5);
+    rc_var *y = rc_embedding(t, ids, 2, (size_t[]){3, 2}, w),
+           *d = rc_embedding_dropout(t, ids, 2, (size_t[]){3, 2}, w, 0.5);
     assert_int_equal(y->ndim, 3);
     assert_int_equal(y->len, 12);
     double kept[6] = {-1, -1, -1, -1, -1, -1};
@@ -54,7 +56,8 @@ static void test_sparse_table(void **state) {
     (void)state;
     rc_params *ps;
     assert_int_equal(rc_params_new(&ps, NULL), RC_OK);
-    rc_param *p = rc_params_add(ps, "embedding.weight", 2, (size_t[]){6, 3}, (rc_init){.kind = RC_INIT_NORMAL, .value = 1}, NULL);
+    rc_param *p =
+        rc_params_add(ps, "embedding.weight", 2, (size_t[]){6, 3}, (rc_init){.kind = RC_INIT_NORMAL, .value = 1}, NULL);
     p->sparse = true;
     assert_int_equal(rc_params_build(ps, 1, NULL), RC_OK);
     rc_tape *t = training_tape(7);
@@ -81,7 +84,8 @@ static void test_refusals(void **state) {
     check_refused(t, rc_embedding(t, negative, 1, (size_t[]){1}, ones(t, DIMS(6, 3))),
                   "embedding: id -1 at position 0 of (1), expected 0 to 5");
     rc_tape_begin(t, (rc_tape_mode){0});
-    check_refused(t, rc_embedding(t, bad, 1, (size_t[]){1}, ones(t, DIMS(6))), "embedding: the table is (6), expected (V, E)");
+    check_refused(t, rc_embedding(t, bad, 1, (size_t[]){1}, ones(t, DIMS(6))),
+                  "embedding: the table is (6), expected (V, E)");
     rc_tape_begin(t, (rc_tape_mode){0});
     check_refused(t, rc_embedding_dropout(t, bad, 1, (size_t[]){1}, ones(t, DIMS(6, 3)), 1),
                   "embedding_dropout: dropout 1 is outside [0, 1)");

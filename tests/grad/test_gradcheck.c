@@ -4,9 +4,7 @@
 #include <stdio.h>
 #include "grad.h"
 
-typedef enum fault {
-    RIGHT, SIGN, TERM, FACTOR, ZERO, NOT_A_NUMBER, SETS, WRITES, ONE_ELEMENT, SWAPPED
-} fault;
+typedef enum fault { RIGHT, SIGN, TERM, FACTOR, ZERO, NOT_A_NUMBER, SETS, WRITES, ONE_ELEMENT, SWAPPED } fault;
 
 typedef struct op_node {
     rc__node n;
@@ -26,7 +24,11 @@ static void op_backward(rc_tape *t, rc__node *self) {
         if (o->f == ZERO) gx = 0;
         if (o->f == NOT_A_NUMBER && i == 2) gx = NAN;
         if (o->f == ONE_ELEMENT && i == 5) gx += 1e-4;
-        if (o->f == SWAPPED) { double s = gx; gx = gw; gw = s; }
+        if (o->f == SWAPPED) {
+            double s = gx;
+            gx = gw;
+            gw = s;
+        }
         if (dx) dx[i] = o->f == SETS ? gx : dx[i] + gx;
         if (dw) dw[i] += gw;
     }
@@ -44,13 +46,14 @@ static rc_var *op(rc_tape *t, rc_var *x, rc_var *w, fault f) {
     return &o->n.out;
 }
 
-static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) {
-    return op(t, in[0], in[1], *(fault *)ctx);
-}
+static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) { return op(t, in[0], in[1], *(fault *)ctx); }
 
 static rc_status run(fault f, rc_error *e) {
-    rc__gradcheck c = {.build = build, .ctx = &f, .seed = 7, .n = 2, .in = {{.name = "x", .ndim = 2, .dim = {3, 5}},
-                                                                 {.name = "w", .ndim = 2, .dim = {3, 5}}}};
+    rc__gradcheck c = {.build = build,
+                       .ctx = &f,
+                       .seed = 7,
+                       .n = 2,
+                       .in = {{.name = "x", .ndim = 2, .dim = {3, 5}}, {.name = "w", .ndim = 2, .dim = {3, 5}}}};
     return rc__gradcheck_run(&c, e);
 }
 
@@ -92,16 +95,16 @@ static void test_refuses_writing_to_an_input(void **state) {
     refuse(WRITES, "input x was written to");
 }
 
-static rc_var *ignores_w(rc_tape *t, rc_var *const *in, void *ctx) {
-    return op(t, in[0], in[0], *(fault *)ctx);
-}
+static rc_var *ignores_w(rc_tape *t, rc_var *const *in, void *ctx) { return op(t, in[0], in[0], *(fault *)ctx); }
 
 static void test_refuses_a_gradient_of_zero(void **state) {
     (void)state;
     fault f = ZERO;
     rc_real zero[4] = {0};
     /* dw is rightly 0 where x is 0, so a backward that forgot it would pass: the checker asks for better inputs */
-    rc__gradcheck c = {.build = build, .ctx = &f, .n = 2,
+    rc__gradcheck c = {.build = build,
+                       .ctx = &f,
+                       .n = 2,
                        .in = {{.name = "x", .ndim = 1, .dim = {4}, .fill = RC__FILL_DATA, .x = zero, .no_grad = true},
                               {.name = "w", .ndim = 1, .dim = {4}}}};
     rc_error e = {0};
@@ -128,8 +131,8 @@ static void test_checks_parameters(void **state) {
     p[0] = rc_params_add(ps, "first", 1, dim, (rc_init){.kind = RC_INIT_NORMAL, .value = 1}, NULL);
     p[1] = rc_params_add(ps, "second", 1, dim, (rc_init){.kind = RC_INIT_NORMAL, .value = 1}, NULL);
     assert_int_equal(rc_params_build(ps, 3, NULL), RC_OK);
-    rc__gradcheck c = {.build = param_build, .ctx = p, .params = ps, .n = 1,
-                       .in = {{.name = "x", .ndim = 1, .dim = {6}}}};
+    rc__gradcheck c = {
+        .build = param_build, .ctx = p, .params = ps, .n = 1, .in = {{.name = "x", .ndim = 1, .dim = {6}}}};
     check_gradient(&c);
     for (size_t i = 0; i < rc_params_block_len(ps); i++) assert_true(rc_params_grads(ps)[i] == 0);
     p[2] = p[0];

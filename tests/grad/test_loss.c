@@ -1,13 +1,14 @@
-/* Losses: gradients for every option, known values, padding that must not matter, the fused cross-entropy against the plain
- * one. */
+/* Losses: gradients for every option, known values, padding that must not matter, the fused cross-entropy against the
+ * plain one. */
 #include "grad.h"
 #include <math.h>
 #include <stdlib.h>
 
 enum { T = 4, B = 3, V = 5, K = 6, F = 2 };
 static const int32_t lengths[B] = {3, 0, 4};
-static const int32_t classes[T * B] = {1, 4, 0, -100, 2, 3, 4, 0, 0, 1, 3, 2};   /* -100: ignored */
-static const int32_t padded[T * B] = {1, -7, 0, -100, 99, 3, 4, -1, 0, -5, 7, 2}; /* what lies beyond lengths is garbage */
+static const int32_t classes[T * B] = {1, 4, 0, -100, 2, 3, 4, 0, 0, 1, 3, 2}; /* -100: ignored */
+static const int32_t padded[T * B] = {1, -7, 0, -100, 99, 3,
+                                      4, -1, 0, -5,   7,  2}; /* what lies beyond lengths is garbage */
 static const double weights[V] = {0.5, 2, 1, 0, 2.2}, positive[F] = {3, 0.5}, quantiles[3] = {0.1, 0.5, 0.9};
 static double values[T * B * F], zero_one[T * B * F];
 
@@ -47,7 +48,10 @@ static void test_class_gradients(void **state) {
     for (int k = CE; k <= FUSED_NO_BIAS; k++)
         for (int variant = 0; variant < 16; variant++) {
             setup s = class_setup((kind)k, variant);
-            rc__gradcheck c = {.build = build, .ctx = &s, .n = 1, .seed = (uint64_t)variant + 1,
+            rc__gradcheck c = {.build = build,
+                               .ctx = &s,
+                               .n = 1,
+                               .seed = (uint64_t)variant + 1,
                                .in = {{"logits", 3, {T, B, V}, RC__FILL_NORMAL}}};
             if (k != CE) {
                 c.n = k == FUSED ? 3 : 2;
@@ -70,9 +74,14 @@ static void test_element_gradients(void **state) {
             if (k == HUBER) s.o.delta = variant & 4 ? 0.4 : 1;
             s.o.quantiles = quantiles;
             s.o.n_quantiles = 3;
-            rc__gradcheck c = {.build = build, .ctx = &s, .n = 1, .seed = (uint64_t)variant + 1,
+            rc__gradcheck c = {.build = build,
+                               .ctx = &s,
+                               .n = 1,
+                               .seed = (uint64_t)variant + 1,
                                .in = {{"pred", 3, {T, B, F}, RC__FILL_NORMAL}}};
-            if (k == QUANTILE) c.in[0] = (rc__gradcheck_input){.name = "pred", .ndim = 4, .dim = {T, B, F, 3}, .fill = RC__FILL_NORMAL};
+            if (k == QUANTILE)
+                c.in[0] =
+                    (rc__gradcheck_input){.name = "pred", .ndim = 4, .dim = {T, B, F, 3}, .fill = RC__FILL_NORMAL};
             check_gradient(&c);
         }
 }
@@ -130,7 +139,8 @@ static void test_element_values(void **state) {
     o.quantiles = q, o.n_quantiles = 2;
     static const double two[2][2] = {{1, 2}, {3, 1}}, truth[2] = {2, 1};
     double pinball = 0.25 * 1 + 0 + 0.75 * 2 + 0;
-    assert_true(fabs(value_of(t, rc_quantile(t, rc_input(t, 2, (size_t[]){2, 2}, &two[0][0]), truth, &o)) - pinball) < 1e-15);
+    assert_true(fabs(value_of(t, rc_quantile(t, rc_input(t, 2, (size_t[]){2, 2}, &two[0][0]), truth, &o)) - pinball) <
+                1e-15);
     rc_tape_free(t);
 }
 
@@ -219,7 +229,8 @@ static void fused_against_plain(size_t N, size_t k, size_t v, bool left_out) {
     }
     rc_tape_begin(t[0], (rc_tape_mode){0}); /* without gradients: the same loss */
     o.label_smoothing = 0, o.sum = true;
-    rc_var *xi = rc_input(t[0], 2, (size_t[]){N, k}, x), *wi = rc_input(t[0], 2, (size_t[]){v, k}, w), *bi = rc_input(t[0], 1, &v, b);
+    rc_var *xi = rc_input(t[0], 2, (size_t[]){N, k}, x), *wi = rc_input(t[0], 2, (size_t[]){v, k}, w),
+           *bi = rc_input(t[0], 1, &v, b);
     plain_nll = value_of(t[0], rc_linear_cross_entropy(t[0], xi, wi, bi, y, &o, NULL, NULL));
     assert_true(fabs(plain_nll - nll) < 1e-10 * nll);
     rc_tape_free(t[0]), rc_tape_free(t[1]);
@@ -240,7 +251,8 @@ static void test_fused(void **state) {
 static rc_var *tied(rc_tape *t, rc_var *const *in, void *ctx) {
     (void)ctx;
     static const int32_t ids[4] = {2, 0, 2, 4}, next[4] = {0, 2, 4, 1};
-    return rc_linear_cross_entropy(t, rc_embedding(t, ids, 1, (size_t[]){4}, in[0]), in[0], NULL, next, NULL, NULL, NULL);
+    return rc_linear_cross_entropy(t, rc_embedding(t, ids, 1, (size_t[]){4}, in[0]), in[0], NULL, next, NULL, NULL,
+                                   NULL);
 }
 
 static void test_tied(void **state) {
@@ -255,13 +267,15 @@ static void test_refusals(void **state) {
     rc_loss_options o = rc_loss_options_default();
     static const int32_t y[4] = {0, 1, 5, 0}, long_row[2] = {2, 3};
     static const double bad_weights[3] = {1, -1, 1}, bad_quantile[1] = {1};
-#define REFUSED(call, text) check_refused(t, (call), text), rc_tape_begin(t, (rc_tape_mode){.grad = true}), o = rc_loss_options_default()
+#define REFUSED(call, text) \
+    check_refused(t, (call), text), rc_tape_begin(t, (rc_tape_mode){.grad = true}), o = rc_loss_options_default()
     REFUSED(rc_cross_entropy(t, ones(t, DIMS(2, 2, 5)), y, &o),
             "cross_entropy: target 5 at position 2 of (2, 2), expected 0 to 4");
     REFUSED(rc_linear_cross_entropy(t, ones(t, DIMS(2, 2, 3)), ones(t, DIMS(5, 4)), NULL, y, &o, NULL, NULL),
             "linear_cross_entropy: x is (2, 2, 3), weight expects 4");
-    REFUSED(rc_linear_cross_entropy(t, ones(t, DIMS(2, 2, 3)), ones(t, DIMS(5, 3)), ones(t, DIMS(4)), y, &o, NULL, NULL),
-            "linear_cross_entropy: the bias is (4), expected (5)");
+    REFUSED(
+        rc_linear_cross_entropy(t, ones(t, DIMS(2, 2, 3)), ones(t, DIMS(5, 3)), ones(t, DIMS(4)), y, &o, NULL, NULL),
+        "linear_cross_entropy: the bias is (4), expected (5)");
     o.lengths = long_row;
     REFUSED(rc_mse(t, ones(t, DIMS(2, 2, 3)), values, &o), "mse: length 3 of row 1 is outside 0..2");
     o.lengths = long_row;
@@ -269,14 +283,16 @@ static void test_refusals(void **state) {
     o.label_smoothing = 1.5;
     REFUSED(rc_cross_entropy(t, ones(t, DIMS(2, 3)), y, &o), "cross_entropy: label_smoothing is 1.5, expected 0 to 1");
     o.class_weights = bad_weights;
-    REFUSED(rc_cross_entropy(t, ones(t, DIMS(2, 3)), y, &o), "cross_entropy: weight of class 1 is -1, expected 0 or more");
+    REFUSED(rc_cross_entropy(t, ones(t, DIMS(2, 3)), y, &o),
+            "cross_entropy: weight of class 1 is -1, expected 0 or more");
     o.delta = 0;
     REFUSED(rc_huber(t, ones(t, DIMS(4)), values, &o), "huber: delta is 0, expected more than 0");
     REFUSED(rc_quantile(t, ones(t, DIMS(4, 1)), values, &o), "quantile: no quantiles are given");
     o.quantiles = bad_quantile, o.n_quantiles = 1;
     REFUSED(rc_quantile(t, ones(t, DIMS(4, 1)), values, &o), "quantile: quantile 0 is 1, expected inside (0, 1)");
     o.quantiles = quantiles, o.n_quantiles = 3;
-    REFUSED(rc_quantile(t, ones(t, DIMS(4, 2)), values, &o), "quantile: pred is (4, 2), expected a last axis of 3 quantiles");
+    REFUSED(rc_quantile(t, ones(t, DIMS(4, 2)), values, &o),
+            "quantile: pred is (4, 2), expected a last axis of 3 quantiles");
     REFUSED(rc_mae(t, ones(t, DIMS(4)), NULL, &o), "mae: targets is NULL");
     rc_tape_free(t);
 }
@@ -285,10 +301,14 @@ int main(void) {
     fill(values, T * B * F, 77);
     for (int i = 0; i < T * B * F; i++) zero_one[i] = i % 3 == 0 ? 1 : i % 3 == 1 ? 0 : 0.3;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_class_gradients), cmocka_unit_test(test_element_gradients),
-        cmocka_unit_test(test_class_values),    cmocka_unit_test(test_element_values),
-        cmocka_unit_test(test_padding),         cmocka_unit_test(test_fused),
-        cmocka_unit_test(test_tied),            cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_class_gradients),
+        cmocka_unit_test(test_element_gradients),
+        cmocka_unit_test(test_class_values),
+        cmocka_unit_test(test_element_values),
+        cmocka_unit_test(test_padding),
+        cmocka_unit_test(test_fused),
+        cmocka_unit_test(test_tied),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,9 +4,7 @@
 #include "base/parallel.h"
 #include "grad.h"
 
-static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) {
-    return rc_activate(t, in[0], *(rc_act *)ctx);
-}
+static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) { return rc_activate(t, in[0], *(rc_act *)ctx); }
 
 static double reference(rc_act act, double x) {
     switch (act) {
@@ -32,7 +30,8 @@ static void test_gradients(void **state) {
     (void)state;
     for (rc_act act = 0; act < RC_ACT_COUNT; act++) {
         rc__fill fill = act == RC_ACT_LOG || act == RC_ACT_SQRT ? RC__FILL_POSITIVE : RC__FILL_APART;
-        rc__gradcheck c = {.build = build, .ctx = &act, .n = 1, .in = {{.name = "x", .ndim = 2, .dim = {3, 21}, .fill = fill}}};
+        rc__gradcheck c = {
+            .build = build, .ctx = &act, .n = 1, .in = {{.name = "x", .ndim = 2, .dim = {3, 21}, .fill = fill}}};
         check_gradient(&c);
     }
 }

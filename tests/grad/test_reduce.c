@@ -7,7 +7,13 @@
 typedef rc_var *(*axis_op)(rc_tape *t, rc_var *x, int axis);
 typedef rc_var *(*all_op)(rc_tape *t, rc_var *x);
 typedef rc_var *(*time_op)(rc_tape *t, rc_var *x, const int32_t *lengths);
-typedef struct context { axis_op axis_f; all_op all_f; time_op time_f; int axis; const int32_t *lengths; } context;
+typedef struct context {
+    axis_op axis_f;
+    all_op all_f;
+    time_op time_f;
+    int axis;
+    const int32_t *lengths;
+} context;
 
 static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) {
     const context *c = ctx;
@@ -19,7 +25,8 @@ static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) {
 static void test_gradients(void **state) {
     (void)state;
     context k = {0};
-    rc__gradcheck c = {.build = build, .ctx = &k, .n = 1, .in = {{.name = "x", .ndim = 3, .dim = {3, 4, 5}, .fill = RC__FILL_APART}}};
+    rc__gradcheck c = {
+        .build = build, .ctx = &k, .n = 1, .in = {{.name = "x", .ndim = 3, .dim = {3, 4, 5}, .fill = RC__FILL_APART}}};
     axis_op axis_ops[] = {rc_sum, rc_mean, rc_max};
     for (int f = 0; f < 3; f++)
         for (k.axis = -3; k.axis < 3; k.axis++) {
@@ -46,8 +53,11 @@ static void test_time_gradients(void **state) {
     for (int f = 0; f < 3; f++)
         for (int l = 0; l < 3; l++) {
             context k = {.time_f = ops[f], .lengths = lengths[l]};
-            rc__gradcheck c = {.build = build, .ctx = &k, .n = 1,
-                               .in = {{.name = "x", .ndim = 3, .dim = {4, 5, 3}, .fill = RC__FILL_APART, .zero_ok = l == 2}}};
+            rc__gradcheck c = {
+                .build = build,
+                .ctx = &k,
+                .n = 1,
+                .in = {{.name = "x", .ndim = 3, .dim = {4, 5, 3}, .fill = RC__FILL_APART, .zero_ok = l == 2}}};
             check_gradient(&c);
         }
 }
@@ -59,7 +69,8 @@ static void test_time_values(void **state) {
     for (size_t i = 0; i < x->len; i++) x->x[i] = sin(3.7 * (double)i) - 2;
     for (int l = 0; l < 2; l++) {
         const int32_t *lengths = l ? some : NULL;
-        rc_var *mean = rc_mean_time(t, x, lengths), *most = rc_max_time(t, x, lengths), *last = rc_last_time(t, x, lengths);
+        rc_var *mean = rc_mean_time(t, x, lengths), *most = rc_max_time(t, x, lengths),
+               *last = rc_last_time(t, x, lengths);
         assert_true(mean->ndim == 2 && mean->dim[0] == 5 && mean->dim[1] == 3);
         for (size_t b = 0; b < 5; b++)
             for (size_t f = 0; f < 3; f++) {
@@ -118,7 +129,8 @@ static void test_large(void **state) {
     for (int threads = 1; threads < 4; threads++) {
         rc_set_threads(threads, NULL);
         rc_tape *t = training_tape(1);
-        rc_var *v = rc_leaf(t, DIMS(R, C), x), *cols = rc_sum(t, v, 0), *rows = rc_sum(t, v, 1), *all = rc_sum_all(t, v);
+        rc_var *v = rc_leaf(t, DIMS(R, C), x), *cols = rc_sum(t, v, 0), *rows = rc_sum(t, v, 1),
+               *all = rc_sum_all(t, v);
         double total = 0, want = 0;
         for (size_t i = 0; i < (size_t)R * C; i++) want += x[i];
         for (size_t i = 0; i < C; i++) total += cols->x[i];
@@ -126,8 +138,10 @@ static void test_large(void **state) {
         total = 0;
         for (size_t i = 0; i < R; i++) total += rows->x[i];
         assert_true(fabs(total - want) < 1e-9 * want);
-        if (threads == 1) memcpy(first, cols->x, C * sizeof *first);
-        else assert_memory_equal(first, cols->x, C * sizeof *first);
+        if (threads == 1)
+            memcpy(first, cols->x, C * sizeof *first);
+        else
+            assert_memory_equal(first, cols->x, C * sizeof *first);
         assert_int_equal(rc_backward(t, rc_mean_all(t, rows), 1, NULL), RC_OK);
         for (size_t i = 0; i < (size_t)R * C; i += 1001) assert_true(fabs(v->dx[i] - 1.0 / R) < 1e-15);
         rc_tape_free(t);
@@ -141,12 +155,12 @@ static void test_large(void **state) {
 static void test_refusals(void **state) {
     (void)state;
     rc_tape *t = training_tape(1);
-#define REFUSE(call, text)                                                                                           \
-    do {                                                                                                             \
-        rc_tape_begin(t, (rc_tape_mode){.grad = true});                                                              \
-        rc_var *x = rc_zeros(t, DIMS(3, 2, 4));                                                                      \
-        (void)x;                                                                                                     \
-        check_refused(t, call, text);                                                                                \
+#define REFUSE(call, text)                              \
+    do {                                                \
+        rc_tape_begin(t, (rc_tape_mode){.grad = true}); \
+        rc_var *x = rc_zeros(t, DIMS(3, 2, 4));         \
+        (void)x;                                        \
+        check_refused(t, call, text);                   \
     } while (0)
     REFUSE(rc_sum(t, x, 3), "sum: axis 3 of (3, 2, 4), which has 3");
     REFUSE(rc_mean(t, rc_zeros(t, 0, NULL), 0), "mean: axis 0 of (), which has 0");

@@ -110,8 +110,11 @@ static void check(const char *cell, const variant *v) {
     c.in[0] = (rc__gradcheck_input){.name = "x", .ndim = 3, .dim = {T, B, I}, .fill = RC__FILL_NORMAL};
     if (v->state_vars) {
         c.n = info->has_c ? 3 : 2;
-        c.in[1] = (rc__gradcheck_input){.name = "h0", .ndim = 3, .dim = {rows, B, rc_rnn_state_size(n.rnn)},
-                                        .fill = RC__FILL_NORMAL, .zero_ok = !strcmp(cell, "sru")};
+        c.in[1] = (rc__gradcheck_input){.name = "h0",
+                                        .ndim = 3,
+                                        .dim = {rows, B, rc_rnn_state_size(n.rnn)},
+                                        .fill = RC__FILL_NORMAL,
+                                        .zero_ok = !strcmp(cell, "sru")};
         c.in[2] = (rc__gradcheck_input){.name = "c0", .ndim = 3, .dim = {rows, B, H}, .fill = RC__FILL_NORMAL};
     }
     if (rc__gradcheck_run(&c, &e)) fail_msg("%s, %s: %s", cell, v->name, e.text);

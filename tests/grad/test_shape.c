@@ -6,17 +6,13 @@ static rc_var *reshape(rc_tape *t, rc_var *const *in, void *ctx) {
     return rc_reshape(t, in[0], 2, (size_t[]){5, (size_t)-1});
 }
 
-static rc_var *transpose(rc_tape *t, rc_var *const *in, void *ctx) {
-    return rc_transpose(t, in[0], ctx);
-}
+static rc_var *transpose(rc_tape *t, rc_var *const *in, void *ctx) { return rc_transpose(t, in[0], ctx); }
 
 static rc_var *concat(rc_tape *t, rc_var *const *in, void *ctx) {
     return rc_concat(t, 3, (rc_var *[]){in[0], in[1], in[0]}, *(int *)ctx);
 }
 
-static rc_var *slice(rc_tape *t, rc_var *const *in, void *ctx) {
-    return rc_slice(t, in[0], *(int *)ctx, 1, 2);
-}
+static rc_var *slice(rc_tape *t, rc_var *const *in, void *ctx) { return rc_slice(t, in[0], *(int *)ctx, 1, 2); }
 
 /* pieces of different weight, one of them unused */
 static rc_var *split(rc_tape *t, rc_var *const *in, void *ctx) {
@@ -47,7 +43,11 @@ static void test_gradients(void **state) {
     }
     size_t shape[3][3] = {{3, 2, 5}, {3, 2, 5}, {3, 2, 5}};
     for (int axis = 0; axis < 3; axis++) {
-        c = (rc__gradcheck){.build = concat, .ctx = &axis, .n = 2, .in = {{.name = "a", .ndim = 3, .dim = {3, 2, 5}}, {.name = "b", .ndim = 3, .dim = {3, 2, 5}}}};
+        c = (rc__gradcheck){
+            .build = concat,
+            .ctx = &axis,
+            .n = 2,
+            .in = {{.name = "a", .ndim = 3, .dim = {3, 2, 5}}, {.name = "b", .ndim = 3, .dim = {3, 2, 5}}}};
         memcpy(c.in[1].dim, shape[axis], sizeof shape[axis]);
         c.in[1].dim[axis] = 4;
         check_gradient(&c);
@@ -85,17 +85,18 @@ static void test_transpose_values(void **state) {
 static void test_refusals(void **state) {
     (void)state;
     rc_tape *t = training_tape(1);
-#define REFUSE(call, text)                                                                                           \
-    do {                                                                                                             \
-        rc_tape_begin(t, (rc_tape_mode){.grad = true});                                                              \
-        rc_var *x = rc_zeros(t, DIMS(3, 4)), *y = rc_zeros(t, DIMS(3, 5));                                           \
-        (void)x;                                                                                                     \
-        (void)y;                                                                                                     \
-        check_refused(t, call, text);                                                                                \
+#define REFUSE(call, text)                                                 \
+    do {                                                                   \
+        rc_tape_begin(t, (rc_tape_mode){.grad = true});                    \
+        rc_var *x = rc_zeros(t, DIMS(3, 4)), *y = rc_zeros(t, DIMS(3, 5)); \
+        (void)x;                                                           \
+        (void)y;                                                           \
+        check_refused(t, call, text);                                      \
     } while (0)
     REFUSE(rc_reshape(t, x, DIMS(5, (size_t)-1)), "reshape: x is (3, 4), 12 elements, which do not fill (5, -1)");
     REFUSE(rc_reshape(t, x, DIMS(7)), "reshape: x is (3, 4), 12 elements, which do not fill (7)");
-    REFUSE(rc_reshape(t, x, DIMS((size_t)-1, (size_t)-1)), "reshape: x is (3, 4), 12 elements, which do not fill (-1, -1)");
+    REFUSE(rc_reshape(t, x, DIMS((size_t)-1, (size_t)-1)),
+           "reshape: x is (3, 4), 12 elements, which do not fill (-1, -1)");
     REFUSE(rc_reshape(t, NULL, DIMS(7)), "reshape: the input is NULL");
     REFUSE(rc_transpose(t, x, ((int[]){0, 0})), "transpose: entry 1 of the permutation is 0: not an order of 0 to 1");
     REFUSE(rc_transpose(t, x, ((int[]){0, 2})), "transpose: entry 1 of the permutation is 2: not an order of 0 to 1");

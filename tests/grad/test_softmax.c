@@ -2,7 +2,9 @@
 #include "grad.h"
 #include <math.h>
 
-static rc_var *soft(rc_tape *t, rc_var *const *in, void *ctx) { return *(bool *)ctx ? rc_log_softmax(t, in[0]) : rc_softmax(t, in[0]); }
+static rc_var *soft(rc_tape *t, rc_var *const *in, void *ctx) {
+    return *(bool *)ctx ? rc_log_softmax(t, in[0]) : rc_softmax(t, in[0]);
+}
 
 static void test_gradients(void **state) {
     (void)state;
@@ -10,7 +12,11 @@ static void test_gradients(void **state) {
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
         for (int log = 0; log < 2; log++) {
             bool flag = log;
-            rc__gradcheck c = {.build = soft, .ctx = &flag, .n = 1, .seed = i + 1, .in = {{"x", (int)shapes[i][0], {0}, RC__FILL_NORMAL}}};
+            rc__gradcheck c = {.build = soft,
+                               .ctx = &flag,
+                               .n = 1,
+                               .seed = i + 1,
+                               .in = {{"x", (int)shapes[i][0], {0}, RC__FILL_NORMAL}}};
             memcpy(c.in[0].dim, shapes[i] + 1, shapes[i][0] * sizeof(size_t));
             check_gradient(&c);
         }
@@ -34,7 +40,8 @@ static void test_one_class(void **state) { /* a constant 1, or 0: no gradient */
     (void)state;
     for (int log = 0; log < 2; log++) {
         bool flag = log;
-        rc__gradcheck c = {.build = soft, .ctx = &flag, .n = 1, .in = {{"x", 2, {3, 1}, RC__FILL_NORMAL, .zero_ok = true}}};
+        rc__gradcheck c = {
+            .build = soft, .ctx = &flag, .n = 1, .in = {{"x", 2, {3, 1}, RC__FILL_NORMAL, .zero_ok = true}}};
         check_gradient(&c);
     }
 }
