@@ -105,6 +105,8 @@ mkdir -p bare/old/checkpoints
 echo '{}' >bare/old/config.json
 t 'recur runs --dir bare'
 recur runs compare run3 run4 >out
+recur runs compare run3 byte >both
+check 'steps done and steps set are two rows' test "$(grep -cE '^steps( done)?  ' both)" = 2
 check 'comparison shows what differs' grep -qE '^layers +1 +2$' out
 t 'recur runs delete run1 run2'
 check 'they are gone' test ! -e run1 -a ! -e run2
