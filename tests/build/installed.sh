@@ -22,7 +22,7 @@ lib=${pc%/pkgconfig/*}
 cd "$dir"
 $CC use.c -o shared $(pkg-config --cflags --libs recur)
 LD_LIBRARY_PATH=$lib ./shared
-ldd shared | grep -q librecur || { echo "the program does not use the shared library"; exit 1; }
+ldd shared | grep librecur > /dev/null || { echo "the program does not use the shared library"; exit 1; }
 "$CXX" -x c++ -std=c++17 use.c -x none -o cxx $(pkg-config --cflags --libs recur)
 LD_LIBRARY_PATH=$lib ./cxx > /dev/null
 rm "$lib"/librecur.so*

@@ -107,7 +107,7 @@ $(head -n 5 "$block.err")"
     [ ! -e "$shown" ] || while read -r word _; do
         [[ -z $word || $word = "…" ]] && continue
         word=$(sed 's/^[0-9.]*$/N/' <<<"$word")
-        sed -E 's/^ *[0-9.]+ /N /; s/^ +//' "$block.out" | grep -qF -e "$word" || fail "shown, but the program does not write: $word"
+        sed -E 's/^ *[0-9.]+ /N /; s/^ +//' "$block.out" | grep -F -e "$word" >/dev/null || fail "shown, but the program does not write: $word"
     done <"$shown"
 done
 [ $ran -ge 10 ] || fail "only $ran blocks ran"
