@@ -1,9 +1,10 @@
 /* parallel.c - a pool of threads over tiles.
  *
  * Tasks are taken one by one from a counter, by the caller and by whichever helpers are there; the caller waits for
- * tasks that were begun, never for helpers that did not come. An OpenMP region waits for its whole team at each end,
- * and on a machine with another busy process that costs a time slice of the scheduler per region: measured on 2 cores
- * with one such process, training fell from 65 to 13 thousand tokens/s with libgomp.
+ * tasks that were begun, never for helpers that did not come. An OpenMP region waits for its whole team at each
+ * end, and on a machine with another busy process that can cost a time slice of the scheduler per region. Seen on 2 cores,
+ * training 2 x 256: 13 to 17 thousand tokens/s with libgomp beside other runs and builds; 53 with this pool beside one
+ * niced busy loop. The loads were not the same, so the two are no comparison; alone libgomp read 64 and the pool 60.
  *
  * The counter is one word, generation | helpers allowed | tasks | next, so that a helper that slept through a job
  * cannot take a task of another by what it remembers: its compare-and-swap fails. (Should the generation come round to
