@@ -55,7 +55,7 @@ static rc__packed_entry *entry_new(rc_tape *t, rc__packed_cache *c, size_t K, si
     rc__packed_entry *e = rc__calloc(1, sizeof *e);
     if (!e) goto no_memory;
     rc_error why = {0};
-    if (rc__packed_init(&e->packed, K, N, &why) != RC_OK) {
+    if (rc__packed_init(&e->packed, RC_PANEL_REAL, K, N, &why) != RC_OK) {
         rc__free(e, sizeof *e);
         rc__op_fail(t, why.code ? why.code : RC_ENOMEM, "pack", "%s", why.text);
         return NULL;
@@ -100,4 +100,13 @@ const rc__packed *rc__tape_packed(rc_tape *t, const rc_var *w, bool trans) {
     mine->version = version;
     mine->filled = c->run;
     return &mine->packed;
+}
+
+bool rc__tape_outer(rc_tape *t, size_t M, size_t N, size_t K, const rc_real *A, size_t lda, const rc_real *B, size_t ldb,
+                    bool add, rc_real *C, size_t ldc) {
+    rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
+    rc_real *room = rc__tape_alloc(t, rc__gemm_outer_room(M, N) * sizeof *room);
+    if (room) rc__gemm_outer_mt(M, N, K, A, lda, B, ldb, add, C, ldc, room);
+    rc__arena_rewind(rc__tape_arena(t), mark);
+    return room != NULL;
 }

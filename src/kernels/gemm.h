@@ -1,29 +1,44 @@
-/* gemm.h - matrix products. All of these run on the calling thread alone, except the _mt ones, which cut the work into
- * tiles that do not depend on the number of threads. Row-major; ld* are row strides in elements.
+/* gemm.h - matrix products. All of these run on the calling thread alone, except the _mt ones. Row-major; ld* are row
+ * strides in elements.
  *
- * The bits of a row of C depend on shapes only, never on the number of threads. */
+ * Packed and outer products: the bits of an element of C depend on its row of A, its column of B and the build of the
+ * kernels, on nothing else. Others: on shapes too, never on the number of threads. */
 #ifndef RC_GEMM_H
 #define RC_GEMM_H
-#include "recur/base.h"
+#include "kernels/kernels.h"
 
 const char *rc__gemm_backend(void); /* "oneDNN 2.6.3", "CBLAS", "reference" */
 
-/* A (K, N) matrix packed once for many products. */
+/* A (K, N) matrix packed once for many products. bf16 and int8 keep less of it; sums are float all the same. For bf16 the
+ * caller rounds A too (rc__k->panel.bf16_round). */
 typedef struct rc__packed {
     size_t K, N;
-    void *impl;
+    rc__panel_format format;
+    void *impl;  /* int8: the scales (N), then the panels */
+    size_t bytes;
 } rc__packed;
 
-/* Prepares (allocates) for a K x N matrix; the reference backend keeps a plain copy. */
-rc_status rc__packed_init(rc__packed *p, size_t K, size_t N, rc_error *e);
+/* Prepares (allocates) for a K x N matrix. */
+rc_status rc__packed_init(rc__packed *p, rc__panel_format format, size_t K, size_t N, rc_error *e);
 void rc__packed_free(rc__packed *p);
 /* Fills it from B: element (k, n) is B[k * ldb + n], or B[n * ldb + k] when trans (PyTorch's weights (N, K)). */
 void rc__packed_set(rc__packed *p, const rc_real *B, size_t ldb, bool trans);
+/* Columns [first, last) alone: parts may be filled by different threads. Both are multiples of rc__k->panel.width, or N. */
+void rc__packed_set_columns(rc__packed *p, const rc_real *B, size_t ldb, bool trans, size_t first, size_t last);
 /* C (M, N) = A (M, K) B (+ C when accumulate) (+ bias (N) when not NULL; not together with accumulate). */
 void rc__gemm_packed(size_t M, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias, bool accumulate,
                      rc_real *C, size_t ldc);
 void rc__gemm_packed_mt(size_t M, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias,
                         bool accumulate, rc_real *C, size_t ldc);
+/* The same for groups of rows, and columns [first, last) of B and C alone (edges as above). */
+void rc__gemm_packed_rows(size_t segments, const rc__panel_rows *rows, size_t lda, const rc__packed *B,
+                          const rc_real *bias, bool accumulate, size_t ldc, size_t first, size_t last);
+
+/* C (M, N) = A^T B (+ C when accumulate), A (K, M), B (K, N): a weight gradient over K rows, in pieces of K that are added
+ * up one after the other. room: rc__gemm_outer_room(M, N) elements, of no use afterwards. */
+size_t rc__gemm_outer_room(size_t M, size_t N);
+void rc__gemm_outer_mt(size_t M, size_t N, size_t K, const rc_real *A, size_t lda, const rc_real *B, size_t ldb,
+                       bool accumulate, rc_real *C, size_t ldc, rc_real *room);
 
 /* C (M, N) = alpha op(A) op(B) + beta C, op(A) (M, K). With ta, A is stored (K, M). */
 void rc__gemm(bool ta, bool tb, size_t M, size_t N, size_t K, rc_real alpha, const rc_real *A, size_t lda,

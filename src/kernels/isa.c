@@ -7,6 +7,7 @@
  */
 #include "kernels/kernels.h"
 #include "kernels/vecmath.h"
+#include <string.h>
 
 #if defined(RC_ISA_v4) && !(defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__))
 #error "kernels v4 need -march=x86-64-v4"
@@ -33,6 +34,7 @@
 #include "kernels/pointwise.inc"
 #include "kernels/rows.inc"
 #include "kernels/optim.inc"
+#include "kernels/panel.inc"
 #if __has_include("kernels/cells.inc")
 #include "kernels/cells.inc"
 #endif
@@ -50,4 +52,5 @@ const rc__kernels JOIN(rc__kernels_, RC_ISA) = {
     .cell = RC_CELL_TABLE,
     .zone = RC_ZONEOUT_TABLE,
 #endif
+    .panel = PANEL_TABLE,
 };

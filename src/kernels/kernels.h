@@ -65,6 +65,42 @@ typedef struct rc__optim_kernels { /* one fused pass over n elements of a parame
     void (*lerp)(size_t n, rc_real a, const rc_real *w, rc_real *avg); /* avg += a (w - avg) */
 } rc__optim_kernels;
 
+/* Products with a packed matrix (panel.inc says how it lies). */
+typedef enum rc__panel_format { RC_PANEL_REAL, RC_PANEL_BF16, RC_PANEL_INT8 } rc__panel_format;
+typedef struct rc__panel_rows { /* n rows of A and of C, one after the other */
+    const rc_real *A;
+    rc_real *C;
+    size_t n;
+} rc__panel_rows;
+typedef struct rc__panel_product { /* C = A B, C + A B (add), or bias + A B, for columns [first, last) of B (K, N) */
+    rc__panel_format format;
+    size_t K, N, first, last; /* first is a multiple of the panel's width; last is one too, or N */
+    const void *B;
+    const rc_real *scale;     /* int8: (N) */
+    const rc_real *bias;      /* (N) or NULL; not together with add */
+    bool add;
+    size_t lda, ldc;
+    const rc__panel_rows *rows;
+    size_t segments;
+} rc__panel_product;
+typedef struct rc__outer_product { /* C (M, N) += A^T B: A (K, M), B (K, N) */
+    size_t M, N, K, lda, ldb, ldc;
+    const rc_real *A, *B;
+    rc_real *C;
+    rc_real *room; /* outer_room(M, N) elements */
+} rc__outer_product;
+typedef struct rc__panel_kernels {
+    size_t width; /* columns of a panel */
+    size_t (*bytes)(rc__panel_format format, size_t K, size_t N);
+    /* columns [first, last) of B, element (k, n) at B[k * ldb + n], or B[n * ldb + k] when trans */
+    void (*pack)(rc__panel_format format, size_t K, size_t N, const rc_real *B, size_t ldb, bool trans, size_t first,
+                 size_t last, void *to, rc_real *scale);
+    void (*product)(const rc__panel_product *p);
+    size_t (*outer_room)(size_t M, size_t N);
+    void (*outer)(const rc__outer_product *p);
+    void (*bf16_round)(size_t n, const rc_real *x, rc_real *y); /* y = x as bf16 would hold it; in place */
+} rc__panel_kernels;
+
 typedef struct rc__kernels {
     const char *isa; /* "ref", "plain", "x86-64-v2", "x86-64-v3", "x86-64-v4" */
     rc__pointwise_kernels pw;
@@ -72,6 +108,7 @@ typedef struct rc__kernels {
     rc__optim_kernels opt;
     rc__cell_kernels cell[RC_CELL_COUNT];
     rc__zoneout_kernels zone;
+    rc__panel_kernels panel;
 } rc__kernels;
 
 extern const rc__kernels *rc__k; /* never NULL; set before main by kernels/dispatch.c */

@@ -415,23 +415,17 @@ static bool stage_weight_gradient(rc_tape *t, const rc_rnn *rnn, const run *r, s
     size_t N = d->N[i], K = d->K[i], ldu = d->kind[i] == RC_STAGE_ADD ? d->G * rnn->H : N;
     const rc_real *du = d->kind[i] == RC_STAGE_ADD ? r->dg + d->col[i] * rnn->H : r->du[i];
     if (i > 0 || r->mask) {
-        rc__gemm_mt(true, false, N, K, o->R, 1, du, ldu, r->a[i], K, 1, dw, K);
-        return true;
+        return rc__tape_outer(t, N, K, o->R, du, ldu, r->a[i], K, true, dw, K);
     }
     if (!o->direct) {
         rc_real *a = gather_h_prev(t, rnn, r);
-        if (!a) return false;
-        rc__gemm_mt(true, false, N, K, o->R, 1, du, ldu, a, K, 1, dw, K);
-        return true;
+        return a && rc__tape_outer(t, N, K, o->R, du, ldu, a, K, true, dw, K);
     }
     size_t B = o->B, start = o->off[0]; /* forwards: steps 1.. meet h of steps ..T-2; backwards: the mirror */
-    rc__gemm_mt(true, false, N, K, B, 1, du + start * ldu, ldu, r->h0, K, 1, dw, K);
-    if (o->S > 1) {
-        bool reverse = start != 0;
-        rc__gemm_mt(true, false, N, K, (o->S - 1) * B, 1, du + (reverse ? 0 : B * ldu), ldu,
-                    r->h + (reverse ? B * r->ldh : 0), r->ldh, 1, dw, K);
-    }
-    return true;
+    if (!rc__tape_outer(t, N, K, B, du + start * ldu, ldu, r->h0, K, true, dw, K)) return false;
+    bool reverse = start != 0;
+    return o->S < 2 || rc__tape_outer(t, N, K, (o->S - 1) * B, du + (reverse ? 0 : B * ldu), ldu,
+                                      r->h + (reverse ? B * r->ldh : 0), r->ldh, true, dw, K);
 }
 
 static bool weight_gradients(rc_tape *t, const layer_node *ln, const run *r) {
@@ -440,9 +434,8 @@ static bool weight_gradients(rc_tape *t, const layer_node *ln, const run *r) {
     const rc_real *drop = r->drop_mask;
     size_t H = rnn->H, GH = d->G * H, tiles = ln->tiles;
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
-    bool ok = true;
-    if (!d->w_ih->frozen) rc__gemm_mt(true, false, GH, d->I, r->ord.R, 1, r->dg, GH, r->x, d->I, 1, d->w_ih->g, d->I);
-    if (d->w_hh && !d->w_hh->frozen) {
+    bool ok = d->w_ih->frozen || rc__tape_outer(t, GH, d->I, r->ord.R, r->dg, GH, r->x, d->I, true, d->w_ih->g, d->I);
+    if (ok && d->w_hh && !d->w_hh->frozen) {
         rc_real *dw = d->w_hh->g;
         if (drop && !(dw = rc__tape_alloc(t, d->w_hh->len * sizeof *dw))) ok = false;
         if (drop && ok) memset(dw, 0, d->w_hh->len * sizeof *dw);

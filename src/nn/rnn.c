@@ -258,7 +258,7 @@ static void pack_flush(pack_list *l) {
 static rc_status pack_add(pack_list *l, rc__packed *to, size_t K, size_t N, const rc_real *from, size_t ld, bool trans,
                           rc_error *e) {
     if (!to->impl) {
-        rc_status s = rc__packed_init(to, K, N, e);
+        rc_status s = rc__packed_init(to, RC_PANEL_REAL, K, N, e);
         if (s) return s;
     }
     l->job[l->n++] = (pack_job){to, from, ld, trans};

@@ -79,7 +79,7 @@ static void packed_products(void **state) {
             float *B = random_block(nb), *bias = random_block(N);
             rc__packed p;
             rc_error e = {0};
-            if (rc__packed_init(&p, K, N, &e) != RC_OK) fail_msg("%s", e.text);
+            if (rc__packed_init(&p, RC_PANEL_REAL, K, N, &e) != RC_OK) fail_msg("%s", e.text);
             rc__packed_set(&p, B, ldb, trans);
             size_t rows[] = {0, 1, 2, 7, 8, 15, 16, 17, 64, shapes[s][0], 70};
             for (size_t m = 0; m < sizeof rows / sizeof *rows; m++)
@@ -118,7 +118,7 @@ static void many_shapes(void **state) {
     enum { K = 5, N = 6, ROWS = 900 };
     float *A = random_block(ROWS * K), *B = random_block(K * N), *C = random_block(ROWS * N);
     rc__packed p;
-    assert_int_equal(rc__packed_init(&p, K, N, NULL), RC_OK);
+    assert_int_equal(rc__packed_init(&p, RC_PANEL_REAL, K, N, NULL), RC_OK);
     rc__packed_set(&p, B, N, false);
     for (int round = 0; round < 2; round++)
         for (size_t M = 1; M <= ROWS; M++) {
@@ -140,7 +140,7 @@ static void the_same_bits_for_any_number_of_threads(void **state) {
     rc__parallel_threshold = 0;
     float *A = random_block(M * K), *B = random_block(K * N), *C = random_block(M * N), *first = random_block(M * N);
     rc__packed p;
-    assert_int_equal(rc__packed_init(&p, K, N, NULL), RC_OK);
+    assert_int_equal(rc__packed_init(&p, RC_PANEL_REAL, K, N, NULL), RC_OK);
     rc__packed_set(&p, B, N, false);
     for (int what = 0; what < 4; what++)
         for (int threads = 1; threads <= 5; threads++) {

@@ -236,11 +236,11 @@ static void instruction_sets(void **state) {
         for (size_t width = 1; width <= 33; width += width < 10 ? 4 : 8) {
             rc_rnn_options o = options(rc_cell_at(c)->name, 1);
             o.hidden_size = width;
-            net n = make(o);
             float *x = numbers(T * B * I, 12), *want = NULL, *grad = NULL;
-            size_t dims[3] = {T, B, I}, g = rc_params_block_len(n.ps);
             for (size_t k = 0; k < count; k++) {
                 rc__k = all[k];
+                net n = make(o); /* packed weights belong to the build that packed them */
+                size_t dims[3] = {T, B, I}, g = rc_params_block_len(n.ps);
                 rc_params_zero_grad(n.ps);
                 rc_tape_begin(n.tape, (rc_tape_mode){.grad = true});
                 rc_var *y = rc_rnn_forward(n.tape, n.rnn, rc_input(n.tape, 3, dims, x), lengths, NULL);
@@ -259,10 +259,10 @@ static void instruction_sets(void **state) {
                     if (!(fabs((double)(rc_params_grads(n.ps)[i] - grad[i])) <= 2e-4 * fmax(1, fabs((double)grad[i]))))
                         fail_msg("%s %s: gradient %zu: %g, reference %g", rc__k->isa, o.cell, i,
                                  (double)rc_params_grads(n.ps)[i], (double)grad[i]);
+                drop(&n);
             }
             rc__k = saved;
             free(x), free(want), free(grad);
-            drop(&n);
         }
     (void)state;
 }
