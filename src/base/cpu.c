@@ -46,6 +46,16 @@ int rc__cpu_cores(void) {
     return limit > 0 && limit < n ? limit : n;
 }
 
+size_t rc__cpu_l2_bytes(void) {
+    static _Atomic long found; /* asked once: the system reads it anew each time */
+    long n = found;
+    if (n) return (size_t)n;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    n = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    return (size_t)(found = n > 0 ? n : 1 << 20);
+}
+
 static char name[128], features[256];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 

@@ -5,6 +5,8 @@
 
 /* Cores this process may use: the affinity mask, and no more than the CPU quota of its control group; at least 1. */
 int rc__cpu_cores(void);
+/* L2 of one core, as the system says; 1 MiB when it does not. */
+size_t rc__cpu_l2_bytes(void);
 /* "Intel(R) Xeon(R) ..." and "avx2 fma avx512f ...": for reports only. Never NULL; "" when unknown. */
 const char *rc__cpu_name(void);
 const char *rc__cpu_features(void);

@@ -21,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 #include "base/cpu.h"
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
@@ -162,7 +163,7 @@ static void start_helpers(int n) {
     pthread_attr_destroy(&attr);
 }
 
-static void run_batch(size_t tasks, int workers) {
+static void open_batch(size_t tasks, int workers) {
     atomic_store_explicit(&pool.done, 0, memory_order_relaxed);
     uint64_t generation = GENERATION(atomic_load_explicit(&pool.ticket, memory_order_relaxed)) + 1;
     atomic_store(&pool.ticket, TICKET(generation, workers, tasks));
@@ -171,6 +172,9 @@ static void run_batch(size_t tasks, int workers) {
         pthread_cond_broadcast(&pool.wake);
         pthread_mutex_unlock(&pool.lock);
     }
+}
+
+static void close_batch(size_t tasks) {
     take_tasks(0);
     for (int spins = 0; atomic_load_explicit(&pool.done, memory_order_acquire) < tasks; spins++)
         if (spins < SPINS) relax();
@@ -191,10 +195,91 @@ void rc__parallel(size_t tasks, double work, void (*fn)(void *ctx, size_t task, 
         pool.fn = fn;
         pool.ctx = ctx;
         in_job = true;
-        for (pool.first = 0; pool.first < tasks; pool.first += TASK_MASK)
-            run_batch(tasks - pool.first < TASK_MASK ? tasks - pool.first : TASK_MASK, n);
+        for (pool.first = 0; pool.first < tasks; pool.first += TASK_MASK) {
+            size_t here = tasks - pool.first < TASK_MASK ? tasks - pool.first : TASK_MASK;
+            open_batch(here, n);
+            close_batch(here);
+        }
         in_job = false;
         pthread_mutex_unlock(&pool.busy);
     }
     if (saved != 1) omp_set_num_threads(saved);
+}
+
+/* ---- teams --------------------------------------------------------------------------------------------------------------- */
+
+#define CLOSED (1 << 20)
+
+/* Each word on a cache line of its own: they are what the team spins on. */
+static struct {
+    _Alignas(64) atomic_int joined; /* helpers that came, and CLOSED when no more may */
+    _Alignas(64) atomic_int arrived;
+    _Alignas(64) atomic_uint phase;
+    void (*fn)(void *ctx, int rank, int size);
+    void *ctx;
+} team;
+
+static void spin(int *spins) {
+    if (++*spins < SPINS) relax();
+    else sched_yield();
+}
+
+void rc__team_wait(int size) {
+    if (size < 2) return;
+    unsigned phase = atomic_load_explicit(&team.phase, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&team.arrived, 1, memory_order_acq_rel) + 1 == size) {
+        atomic_store_explicit(&team.arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&team.phase, phase + 1, memory_order_release);
+        return;
+    }
+    int spins = 0;
+    while (atomic_load_explicit(&team.phase, memory_order_acquire) == phase) spin(&spins);
+}
+
+/* A helper's task: to join, unless the team is closed. */
+static void join_task(void *ctx, size_t task, int worker) {
+    (void)ctx, (void)task, (void)worker;
+    int n = atomic_load(&team.joined), spins = 0;
+    do
+        if (n & CLOSED) return;
+    while (!atomic_compare_exchange_weak(&team.joined, &n, n + 1));
+    int rank = n + 1;
+    while (!((n = atomic_load_explicit(&team.joined, memory_order_acquire)) & CLOSED)) spin(&spins);
+    team.fn(team.ctx, rank, (n & ~CLOSED) + 1);
+}
+
+/* How long to wait for helpers that sleep: a part of the time that one thread would take, at some 50 GFLOP/s. */
+static int64_t patience_ns(double work) {
+    double ns = work / 200;
+    return ns < 2e3 ? 2000 : ns > 5e5 ? 500000 : (int64_t)ns;
+}
+
+static int64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+void rc__team(double work, void (*fn)(void *ctx, int rank, int size), void *ctx) {
+    int n = rc__workers();
+    if (n == 1 || work < rc__parallel_threshold || pthread_mutex_trylock(&pool.busy) != 0) {
+        fn(ctx, 0, 1);
+        return;
+    }
+    if (pool.started < n - 1) start_helpers(n);
+    int wanted = pool.started < n - 1 ? pool.started : n - 1;
+    team.fn = fn;
+    team.ctx = ctx;
+    atomic_store(&team.joined, 0);
+    pool.fn = join_task;
+    pool.first = 0;
+    in_job = true;
+    open_batch((size_t)wanted, n);
+    int64_t start = now_ns(), patience = patience_ns(work);
+    while (atomic_load_explicit(&team.joined, memory_order_relaxed) < wanted && now_ns() - start < patience) relax();
+    int size = 1 + atomic_fetch_or(&team.joined, CLOSED);
+    fn(ctx, 0, size);
+    close_batch((size_t)wanted);
+    in_job = false;
+    pthread_mutex_unlock(&pool.busy);
 }

@@ -533,28 +533,38 @@ rc_status rc_rnn_step(const rc_rnn *r, rc_state *s, const rc_real *x, rc_real *y
 }
 
 size_t rc_rnn_explain(const rc_rnn *r, size_t batch, size_t seq_len, char *out, size_t cap) {
-    size_t at = 0, tile = rc__layer_tile_rows(batch), tiles = tile ? (batch + tile - 1) / tile : 0;
-    size_t most = (size_t)rc_threads();
+    size_t at = 0, most = (size_t)rc_threads();
     if (cap) out[0] = 0;
     for (size_t l = 0; l < r->L; l++)
         for (size_t i = 0; i < r->D; i++) {
             const rc__dir *d = rc__rnn_dir(r, l, i);
-            size_t threads = most < tiles * r->D ? most : tiles * r->D;
-            const char *why = d->kind[0] == RC_STAGE_NONE ? "no recurrent product: an element-wise scan"
-                              : threads > 1               ? "rows are cut into tiles, no barrier between steps"
-                              : most > 1                  ? "one tile of rows: one thread runs the recurrence"
-                                                          : "one thread is set";
+            rc__plan plan;
+            rc__layer_plan(r, d, batch, most, &plan);
+            size_t tasks = plan.groups * r->D, threads = most < tasks ? most : tasks;
+            const char *why = "one thread is set";
+            char rows[64];
+            snprintf(rows, sizeof rows, "%zu group%s of %zu row%s", plan.groups, plan.groups == 1 ? "" : "s",
+                     plan.group * plan.tile, plan.group * plan.tile == 1 ? "" : "s");
             if (rc__layer_work(r, d, batch) * (double)seq_len * (double)r->D < rc__parallel_threshold && most > 1) {
                 threads = 1;
                 why = "too little work for a second thread";
+            } else if (plan.by_columns) {
+                threads = most;
+                snprintf(rows, sizeof rows, "%zu row%s together", batch, batch == 1 ? "" : "s");
+                why = "each thread has its columns of the recurrent weights, two waits a product";
+            } else if (threads > 1) {
+                why = d->kind[0] == RC_STAGE_NONE ? "an element-wise scan, no wait between steps"
+                                                  : "each thread has rows of its own, no wait between steps";
+            } else if (most > 1) {
+                why = d->kind[0] == RC_STAGE_NONE ? "an element-wise scan of few rows"
+                                                  : "few rows, and a step too short to share";
             }
             int n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0,
-                             "layer %zu%s: %s %zu -> %zu, fp32, %s, products by %s, pointwise %s, "
-                             "%zu tile%s of %zu row%s, %zu thread%s: %s\n",
+                             "layer %zu%s: %s %zu -> %zu, fp32, %s, packed products by recur, others by %s, "
+                             "kernels %s, %s, %zu thread%s: %s\n",
                              l, i ? " reverse" : "", r->cell->name, d->I, r->P,
                              d->kind[0] == RC_STAGE_NONE ? "scan" : "fused sequence", rc__gemm_backend(), rc__k->isa,
-                             tiles, tiles == 1 ? "" : "s", tile, tile == 1 ? "" : "s", threads,
-                             threads == 1 ? "" : "s", why);
+                             rows, threads, threads == 1 ? "" : "s", why);
             if (n > 0) at += (size_t)n;
         }
     return at;

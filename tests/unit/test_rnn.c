@@ -396,7 +396,7 @@ static void explain(void **state) {
         net n = make(options(rc_cell_at(c)->name, 2));
         size_t len = rc_rnn_explain(n.rnn, 64, 1000, text, sizeof text);
         assert_int_equal(len, strlen(text));
-        assert_non_null(strstr(text, "4 tiles of 16 rows, 2 threads"));
+        assert_non_null(strstr(text, "4 groups of 16 rows, 2 threads"));
         assert_null(strstr(text, "too little work"));
         assert_int_equal(rc_rnn_explain(n.rnn, 64, 1000, part, sizeof part), len);
         assert_memory_equal(part, text, sizeof part - 1);

@@ -1,0 +1,390 @@
+/* steps.c - the time steps of one layer and direction, forward and backward.
+ *
+ * Forward. The input product of about CHUNK_ROWS rows is made for several steps at once, so that the input weights are read
+ * once for all of them while the result stays in L2; then per step and stage the recurrent product and the cell.
+ *
+ * Backward. Per step in reverse: the cell leaves dg and du, a product with the transposed weights makes the gradient of the
+ * operand. Weight gradients and dx are products over all rows, made afterwards by recurrence.c.
+ *
+ * One thread runs all of it, or a team: then a product is cut by panels of columns and everything else by tiles, with a wait
+ * between the two. With one thread both cuts are the whole and the waits are nothing.
+ */
+#include <string.h>
+#include "base/parallel.h"
+#include "nn/recurrence.h"
+
+#define CHUNK_ROWS 128
+
+/* What one thread of the team does. */
+typedef struct share {
+    const rc__layer *ln;
+    const rc__run *r;
+    size_t first, rows;  /* of the group */
+    size_t tile0, tile1; /* mine */
+    int rank, size;
+} share;
+
+static share share_of(const rc__layer *ln, const rc__run *r, size_t g, int rank, int size) {
+    size_t t0 = g * ln->plan.group, t1 = t0 + ln->plan.group < ln->plan.tiles ? t0 + ln->plan.group : ln->plan.tiles, n = t1 - t0, B = r->ord.B;
+    return (share){.ln = ln, .r = r, .first = t0 * ln->plan.tile, .rows = (t1 * ln->plan.tile < B ? t1 * ln->plan.tile : B) - t0 * ln->plan.tile,
+                   .tile0 = t0 + n * (size_t)rank / (size_t)size, .tile1 = t0 + n * (size_t)(rank + 1) / (size_t)size,
+                   .rank = rank, .size = size};
+}
+
+/* My columns of a product N wide: whole panels. */
+static void my_columns(const share *w, size_t N, size_t *first, size_t *last) {
+    size_t width = rc__k->panel.width, panels = (N + width - 1) / width;
+    *first = panels * (size_t)w->rank / (size_t)w->size * width;
+    *last = panels * (size_t)(w->rank + 1) / (size_t)w->size * width;
+    if (*last > N) *last = N;
+}
+
+/* The group's rows at one step. */
+static void product(const share *w, size_t n, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias, bool add,
+                    rc_real *C, size_t ldc) {
+    size_t first, last;
+    my_columns(w, B->N, &first, &last);
+    rc__panel_rows rows = {A, C, n};
+    if (first < last) rc__gemm_packed_rows(1, &rows, lda, B, bias, add, ldc, first, last);
+    rc__team_wait(w->size);
+}
+
+/* Rows of tile t that run at step s, and where they are: first of them in the batch's order, in the group's, in all rows. */
+typedef struct place {
+    size_t n, first, in_group, p;
+} place;
+
+static place place_of(const share *w, size_t t, size_t s) {
+    const rc__order *o = &w->r->ord;
+    size_t first = t * w->ln->plan.tile, end = w->first + w->rows, rows = first + w->ln->plan.tile < end ? w->ln->plan.tile : end - first;
+    return (place){.n = rc__order_active(o, s, first, rows), .first = first, .in_group = first - w->first,
+                   .p = o->off[s] + first};
+}
+
+/* Recurrent dropout of a scan cell: its state meets no product, and a mask on the state itself would multiply it at each step.
+ * There the mask is on what a step adds to the memory, the candidate's block of g or of dg ("recurrent dropout without memory
+ * loss", Semeniuta et al. 2016, arXiv:1603.05118, eq. 8, with one mask per sequence). */
+static void mask_candidate(const rc_rnn *rnn, size_t n, const rc_real *mask, rc_real *g, size_t ldg) {
+    size_t H = rnn->H;
+    g += (size_t)rnn->cell->candidate * H;
+    for (size_t b = 0; b < n; b++) rc__k->pw.mul(H, g + b * ldg, mask + b * H, g + b * ldg);
+}
+
+/* What the cell reads at step s of a tile with n rows running, forward and backward alike. */
+static rc__cell_step step_of(const rc_rnn *rnn, const rc__run *r, size_t first, size_t s, size_t n) {
+    const rc__dir *d = r->d;
+    size_t H = rnn->H, P = rnn->P, ldg = d->G * H;
+    size_t p = r->ord.off[s] + first, q = s ? r->ord.off[s - 1] + first : 0; /* rows of this step, of the one before */
+    rc__cell_step st = {
+        .rows = n, .H = H, .P = P, .stages = (int)rnn->stages, .g = r->g + p * ldg, .ldg = ldg, .vec = r->vec};
+    st.h_prev = s ? r->h + q * r->ldh : r->h0 + first * P;
+    st.ldhp = s ? r->ldh : P;
+    if (r->c) {
+        st.c_prev = s ? r->c + q * H : r->c0 + first * H;
+        st.c = r->fresh_c + p * H;
+    }
+    if (rnn->save_width) st.save = r->save + p * rnn->save_width;
+    if (d->sees_x) {
+        st.x = r->x + p * d->I;
+        st.ldx = d->I;
+    }
+    return st;
+}
+
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
+
+/* g of steps s0 .. s1-1. */
+static void input_product(const share *w, size_t s0, size_t s1) {
+    const rc__run *r = w->r;
+    const rc__dir *d = r->d;
+    size_t GH = d->G * w->ln->rnn->H, first, last, n = 0;
+    rc__panel_rows rows[CHUNK_ROWS];
+    for (size_t s = s0; s < s1; s++) {
+        size_t p = r->ord.off[s] + w->first, at = rc__order_active(&r->ord, s, w->first, w->rows);
+        if (!at) break;
+        rc__panel_rows one = {r->x + p * d->I, r->g + p * GH, at};
+        if (n && one.A == rows[n - 1].A + rows[n - 1].n * d->I) { /* steps that touch are one block of rows */
+            rows[n - 1].n += at;
+        } else if (n && rows[n - 1].A == one.A + at * d->I) {
+            one.n += rows[n - 1].n;
+            rows[n - 1] = one;
+        } else {
+            rows[n++] = one;
+        }
+    }
+    my_columns(w, GH, &first, &last);
+    if (first < last) rc__gemm_packed_rows(n, rows, d->I, &d->ih, d->bias, false, GH, first, last);
+    rc__team_wait(w->size);
+}
+
+/* Stage i of my tiles at step s: the cell, and the mask of the next operand. */
+static void stage_forward(const share *w, size_t s, size_t i, const rc_real *u) {
+    const rc__run *r = w->r;
+    const rc_rnn *rnn = w->ln->rnn;
+    const rc__dir *d = r->d;
+    size_t H = rnn->H, P = rnn->P;
+    for (size_t t = w->tile0; t < w->tile1; t++) {
+        place at = place_of(w, t, s);
+        if (!at.n) break;
+        rc__cell_step st = step_of(rnn, r, at.first, s, at.n);
+        st.h = r->fresh_h ? r->fresh_h + at.p * P : r->h + at.p * r->ldh;
+        st.ldh = r->fresh_h ? P : r->ldh;
+        st.stage = (int)i;
+        st.u = u + at.in_group * d->N[i];
+        if (i + 1 < rnn->stages) st.a_next = r->a[i + 1] + at.p * d->K[i + 1];
+        if (r->mask && d->kind[i] == RC_STAGE_NONE) mask_candidate(rnn, at.n, r->mask + at.first * P, st.g, st.ldg);
+        rc__k->cell[rnn->cell->id].forward(&st);
+        if (i + 1 < rnn->stages) {
+            if (r->mask && d->kind[i + 1] != RC_STAGE_PROJECT)
+                rc__k->pw.mul(at.n * d->K[i + 1], st.a_next, r->mask + at.first * P, st.a_next);
+            continue;
+        }
+        if (r->fresh_h)
+            for (size_t b = 0; b < at.n; b++)
+                rc__k->zone.forward(P, r->zone_h ? r->zone_h + (at.p + b) * P : NULL, (rc_real)w->ln->zone_h,
+                                    st.h_prev + b * st.ldhp, st.h + b * P, r->h + (at.p + b) * r->ldh);
+        if (r->c && r->fresh_c != r->c)
+            rc__k->zone.forward(at.n * H, r->zone_c ? r->zone_c + at.p * H : NULL, (rc_real)w->ln->zone_c, st.c_prev,
+                                r->fresh_c + at.p * H, r->c + at.p * H);
+    }
+    rc__team_wait(w->size);
+}
+
+/* a_0 = h(t-1) masked, of my tiles. */
+static void mask_operand(const share *w, size_t s) {
+    const rc__run *r = w->r;
+    size_t P = w->ln->rnn->P;
+    for (size_t t = w->tile0; t < w->tile1; t++) {
+        place at = place_of(w, t, s);
+        rc__cell_step st = step_of(w->ln->rnn, r, at.first, s, at.n);
+        for (size_t b = 0; b < at.n; b++)
+            rc__k->pw.mul(P, st.h_prev + b * st.ldhp, r->mask + (at.first + b) * P, r->a[0] + (at.p + b) * P);
+    }
+    rc__team_wait(w->size);
+}
+
+static void step_forward(const share *w, size_t s, size_t n, rc_real *u) {
+    const rc__run *r = w->r;
+    const rc_rnn *rnn = w->ln->rnn;
+    const rc__dir *d = r->d;
+    size_t H = rnn->H, GH = d->G * H, p = r->ord.off[s] + w->first;
+    rc__cell_step st = step_of(rnn, r, w->first, s, n);
+    const rc_real *op = st.h_prev;
+    size_t ld = st.ldhp;
+    if (r->mask && d->kind[0] != RC_STAGE_NONE) {
+        mask_operand(w, s);
+        op = r->a[0] + p * rnn->P;
+        ld = rnn->P;
+    }
+    for (size_t i = 0; i < rnn->stages; i++) {
+        if (i) {
+            op = r->a[i] + p * d->K[i];
+            ld = d->K[i];
+        }
+        if (d->kind[i] == RC_STAGE_ADD)
+            product(w, n, op, ld, &d->hh[i], NULL, true, r->g + p * GH + d->col[i] * H, GH);
+        else if (d->kind[i] != RC_STAGE_NONE)
+            product(w, n, op, ld, &d->hh[i],
+                    d->kind[i] == RC_STAGE_APART && d->b_hh ? d->b_hh->w + d->row[i] : NULL, false, u, d->N[i]);
+        stage_forward(w, s, i, u);
+    }
+}
+
+void rc__steps_forward(const rc__layer *ln, const rc__run *r, size_t g, int rank, int size, rc_real *scratch) {
+    share w = share_of(ln, r, g, rank, size);
+    size_t S = r->ord.S, chunk = w.rows < CHUNK_ROWS ? CHUNK_ROWS / w.rows : 1;
+    for (size_t s = 0; s < S; s++) {
+        size_t n = rc__order_active(&r->ord, s, w.first, w.rows);
+        if (!n) break;
+        if (s % chunk == 0) input_product(&w, s, s + chunk < S ? s + chunk : S);
+        step_forward(&w, s, n, scratch);
+    }
+}
+
+/* ---- backward ---------------------------------------------------------------------------------------------------- */
+
+static void column_sums(size_t rows, size_t cols, const rc_real *x, size_t ld, rc_real *sum) {
+    for (size_t b = 0; b < rows; b++) rc__k->pw.axpy(cols, 1, x + b * ld, sum);
+}
+
+/* Scratch of a group's backward: rows of so many numbers each. */
+typedef struct back_room {
+    rc_real *dh;          /* P: gradient of h(t) */
+    rc_real *carry;       /* P: the part of it that comes from later steps */
+    rc_real *next;        /* P: the same for h(t-1), being made */
+    rc_real *fresh;       /* P: gradient of h before zoneout */
+    rc_real *dc;          /* H: gradient of c(t), then of c(t-1) */
+    rc_real *dc_zone;     /* H: under zoneout the part past the cell ... */
+    rc_real *dc_fresh;    /* H: ... and the part through it */
+    rc_real *cell;        /* 4H: rc__cell_grad's scratch */
+    rc_real *da, *da_too; /* max_k: gradients of the operands of two stages */
+} back_room;
+
+static size_t back_room_len(const rc_rnn *rnn, const rc__dir *d, size_t rows) {
+    return rows * (4 * rnn->P + 7 * rnn->H + 2 * d->max_k);
+}
+
+static back_room back_room_at(const rc_rnn *rnn, const rc__dir *d, size_t rows, rc_real *at) {
+    back_room m = {.dh = at};
+    m.carry = m.dh + rows * rnn->P;
+    m.next = m.carry + rows * rnn->P;
+    m.fresh = m.next + rows * rnn->P;
+    m.dc = m.fresh + rows * rnn->P;
+    m.dc_zone = m.dc + rows * rnn->H;
+    m.dc_fresh = m.dc_zone + rows * rnn->H;
+    m.cell = m.dc_fresh + rows * rnn->H;
+    m.da = m.cell + rows * 4 * rnn->H;
+    m.da_too = m.da + rows * d->max_k;
+    return m;
+}
+
+static void copy_or_clear(rc_real *to, const rc_real *from, size_t row, size_t width) {
+    if (from) memcpy(to, from + row * width, width * sizeof *to);
+    else memset(to, 0, width * sizeof *to);
+}
+
+/* Sums of tile t over its rows and steps: of dg (G*H), of the vectors, of the du that stages keep apart. */
+static rc_real *part_of(const share *w, size_t t) { return w->r->part + t * w->ln->part_len; }
+
+/* Before the stages of step s: the gradients of h and c of my tiles. */
+static void gradient_in(const share *w, size_t s, const back_room *m, size_t before) {
+    const rc__run *r = w->r;
+    const rc_rnn *rnn = w->ln->rnn;
+    size_t H = rnn->H, P = rnn->P;
+    for (size_t t = w->tile0; t < w->tile1; t++) {
+        place at = place_of(w, t, s);
+        size_t from = at.in_group, end = from + at.n;
+        for (size_t b = before > from ? before : from; b < end; b++) { /* this is the last step of these rows */
+            copy_or_clear(m->carry + b * P, r->dhn, rc__order_row(&r->ord, w->first + b), P);
+            if (r->c) copy_or_clear(m->dc + b * H, r->dcn, rc__order_row(&r->ord, w->first + b), H);
+        }
+        if (r->dy)
+            for (size_t b = 0; b < at.n; b++)
+                rc__k->pw.add(P, r->dy + (at.p + b) * r->lddy, m->carry + (from + b) * P, m->dh + (from + b) * P);
+        else
+            memcpy(m->dh + from * P, m->carry + from * P, at.n * P * sizeof *m->dh);
+        memset(m->next + from * P, 0, at.n * P * sizeof *m->next);
+        if (r->fresh_h)
+            rc__k->zone.backward(at.n * P, r->zone_h ? r->zone_h + at.p * P : NULL, (rc_real)w->ln->zone_h,
+                                 m->dh + from * P, m->next + from * P, m->fresh + from * P);
+        if (r->c && r->fresh_c != r->c) {
+            memset(m->dc_zone + from * H, 0, at.n * H * sizeof *m->dc_zone);
+            rc__k->zone.backward(at.n * H, r->zone_c ? r->zone_c + at.p * H : NULL, (rc_real)w->ln->zone_c,
+                                 m->dc + from * H, m->dc_zone + from * H, m->dc_fresh + from * H);
+        }
+    }
+}
+
+/* Stage i of my tiles: from da_next to du, and in the last call dg. */
+static void stage_backward(const share *w, size_t s, size_t i, const back_room *m, const rc_real *da_next) {
+    const rc__run *r = w->r;
+    const rc_rnn *rnn = w->ln->rnn;
+    const rc__dir *d = r->d;
+    size_t H = rnn->H, P = rnn->P, ldg = d->G * H;
+    bool add = d->kind[i] == RC_STAGE_ADD;
+    for (size_t t = w->tile0; t < w->tile1; t++) {
+        place at = place_of(w, t, s);
+        if (!at.n) break;
+        rc_real *part = part_of(w, t);
+        rc__cell_grad cg = {.f = step_of(rnn, r, at.first, s, at.n), .lddh = P, .dg = r->dg + at.p * ldg, .lddg = ldg,
+                            .dh_prev = m->next + at.in_group * P, .dvec = part + ldg,
+                            .scratch = m->cell + at.in_group * 4 * H};
+        cg.dh = (r->fresh_h ? m->fresh : m->dh) + at.in_group * P;
+        cg.dc = (r->c && r->fresh_c != r->c ? m->dc_fresh : m->dc) + at.in_group * H;
+        if (d->sees_x) {
+            cg.dx = r->dx ? r->dx + at.p * d->I : NULL;
+            cg.lddx = d->I;
+        }
+        cg.f.stage = (int)i;
+        cg.du = add ? cg.dg + d->col[i] * H : r->du[i] ? r->du[i] + at.p * d->N[i] : NULL;
+        if (da_next) cg.da_next = da_next + at.in_group * d->K[i + 1];
+        rc__k->cell[rnn->cell->id].backward(&cg);
+    }
+    rc__team_wait(w->size);
+}
+
+/* After the stages of step s: the gradient of c(t-1) and the sums of my tiles. */
+static void gradient_out(const share *w, size_t s, const back_room *m) {
+    const rc__run *r = w->r;
+    const rc_rnn *rnn = w->ln->rnn;
+    const rc__dir *d = r->d;
+    size_t H = rnn->H, P = rnn->P, ldg = d->G * H;
+    for (size_t t = w->tile0; t < w->tile1; t++) {
+        place at = place_of(w, t, s);
+        rc_real *part = part_of(w, t), *sum = part + ldg + d->vecs_len, *dg = r->dg + at.p * ldg;
+        if (r->mask && d->kind[0] == RC_STAGE_NONE) mask_candidate(rnn, at.n, r->mask + at.first * P, dg, ldg);
+        if (r->c && r->fresh_c != r->c)
+            rc__k->pw.add(at.n * H, m->dc_zone + at.in_group * H, m->dc_fresh + at.in_group * H, m->dc + at.in_group * H);
+        column_sums(at.n, ldg, dg, ldg, part);
+        for (size_t i = 0; d->b_hh && i < rnn->stages; i++)
+            if (d->kind[i] == RC_STAGE_APART) {
+                column_sums(at.n, d->N[i], r->du[i] + at.p * d->N[i], d->N[i], sum);
+                sum += d->N[i];
+            }
+    }
+}
+
+/* to = to * mask (then += into `sum` when given), of my tiles. */
+static void mask_gradient(const share *w, size_t s, rc_real *to, size_t width, const rc_real *mask, rc_real *sum) {
+    for (size_t t = w->tile0; t < w->tile1; t++) {
+        place at = place_of(w, t, s);
+        rc_real *mine = to + at.in_group * width;
+        if (mask) rc__k->pw.mul(at.n * width, mine, mask + at.first * width, mine);
+        if (sum) rc__k->pw.add(at.n * width, sum + at.in_group * width, mine, sum + at.in_group * width);
+    }
+}
+
+/* One step: from m->carry and m->dc of step s to m->next and m->dc of step s - 1. */
+static void step_backward(const share *w, size_t s, size_t n, const back_room *m, size_t before) {
+    const rc__run *r = w->r;
+    const rc_rnn *rnn = w->ln->rnn;
+    const rc__dir *d = r->d;
+    size_t ldg = d->G * rnn->H, p = r->ord.off[s] + w->first;
+    const rc_real *da_next = NULL;
+    gradient_in(w, s, m, before);
+    for (size_t i = rnn->stages; i-- > 0;) {
+        stage_backward(w, s, i, m, da_next);
+        if (d->kind[i] == RC_STAGE_NONE) break;
+        bool add = d->kind[i] == RC_STAGE_ADD, masked = r->mask && d->kind[i] != RC_STAGE_PROJECT;
+        const rc_real *du = add ? r->dg + p * ldg + d->col[i] * rnn->H : r->du[i] + p * d->N[i];
+        size_t ldu = add ? ldg : d->N[i];
+        if (i == 0 && !masked) {
+            product(w, n, du, ldu, &d->hh_back[0], NULL, true, m->next, rnn->P);
+        } else {
+            rc_real *to = da_next == m->da ? m->da_too : m->da;
+            product(w, n, du, ldu, &d->hh_back[i], NULL, false, to, d->K[i]);
+            mask_gradient(w, s, to, d->K[i], masked ? r->mask : NULL, i == 0 ? m->next : NULL);
+            da_next = to;
+        }
+    }
+    gradient_out(w, s, m);
+}
+
+void rc__steps_backward(const rc__layer *ln, const rc__run *r, size_t g, int rank, int size, rc_real *scratch) {
+    share w = share_of(ln, r, g, rank, size);
+    const rc__order *o = &r->ord;
+    size_t H = ln->rnn->H, P = ln->rnn->P, before = 0; /* rows that were running at step s + 1 */
+    back_room m = back_room_at(ln->rnn, r->d, w.rows, scratch);
+    for (size_t s = o->S; s-- > 0;) {
+        size_t n = rc__order_active(o, s, w.first, w.rows);
+        if (!n) continue;
+        step_backward(&w, s, n, &m, before);
+        before = n;
+        rc_real *swap = m.carry;
+        m.carry = m.next;
+        m.next = swap;
+    }
+    for (size_t t = w.tile0; t < w.tile1; t++)
+        for (size_t b = t * ln->plan.tile - w.first; b < w.rows && b < (t + 1) * ln->plan.tile - w.first; b++) {
+            bool ran = b < before; /* else a row of length 0: its final state is the initial one */
+            size_t row = rc__order_row(o, w.first + b);
+            if (r->dh0) copy_or_clear(r->dh0 + (w.first + b) * P, ran ? m.carry : r->dhn, ran ? b : row, P);
+            if (r->dc0) copy_or_clear(r->dc0 + (w.first + b) * H, ran ? m.dc : r->dcn, ran ? b : row, H);
+        }
+}
+
+/* u of a step forward, or the room of a group's backward. */
+size_t rc__steps_scratch(const rc_rnn *rnn, const rc__dir *d, size_t rows) {
+    size_t forward = rows * d->max_n, backward = back_room_len(rnn, d, rows);
+    return forward > backward ? forward : backward;
+}
