@@ -401,7 +401,7 @@ static void explain(void **state) {
         assert_int_equal(rc_rnn_explain(n.rnn, 64, 1000, part, sizeof part), len);
         assert_memory_equal(part, text, sizeof part - 1);
         rc_rnn_explain(n.rnn, 1, 1, text, sizeof text);
-        assert_non_null(strstr(text, "1 tile of 1 row, 1 thread: too little work for a second thread"));
+        assert_non_null(strstr(text, "1 group of 1 row, 1 thread: too little work for a second thread"));
         drop(&n);
     }
 }
