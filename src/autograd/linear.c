@@ -23,7 +23,8 @@ static void linear_backward(rc_tape *t, rc__node *self) {
         rc__gemm_packed_mt(l->M, dy, l->N, w, NULL, add, dx, l->K);
     }
     rc_real *dw = rc__grad_to(t, l->w, &add);
-    if (dw && !rc__tape_outer(t, l->N, l->K, l->M, dy, l->N, l->x->x, l->K, add, dw, l->K)) return; /* dy^T x */
+    rc__outer_side side = {.N = l->K, .B = l->x->x, .ldb = l->K, .C = dw, .ldc = l->K};
+    if (dw && !rc__tape_outer(t, l->N, l->M, dy, l->N, &side, 1, add)) return; /* dy^T x */
     rc_real *db = l->b ? rc__grad_to(t, l->b, &add) : NULL;
     if (db)
         rc__sum_columns(t, &(rc__column_sums){.items = 1,

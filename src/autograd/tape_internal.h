@@ -74,9 +74,10 @@ const char *rc__shape_text(int ndim, const size_t *dim);
  * memory. */
 struct rc__packed;
 const struct rc__packed *rc__tape_packed(rc_tape *t, const rc_var *w, bool trans);
-/* C (M, N) = A^T B (+ C when add) over K rows, with scratch of the tape. False (tape marked) when out of memory. */
-bool rc__tape_outer(rc_tape *t, size_t M, size_t N, size_t K, const rc_real *A, size_t lda, const rc_real *B, size_t ldb,
-                    bool add, rc_real *C, size_t ldc);
+/* rc__gemm_outer_mt with scratch of the tape. False (tape marked) when out of memory. */
+struct rc__outer_side;
+bool rc__tape_outer(rc_tape *t, size_t M, size_t K, const rc_real *A, size_t lda, const struct rc__outer_side *side,
+                    size_t sides, bool add);
 
 /* ---- between tape.c and packed.c --------------------------------------------------------------------------------- */
 typedef struct rc__packed_entry rc__packed_entry;

@@ -184,51 +184,56 @@ void rc__gemm_packed_mt(size_t M, const rc_real *A, size_t lda, const rc__packed
     rc__parallel(tiles_m * j.tiles_n, 2.0 * (double)M * (double)B->N * (double)B->K, packed_task, &j);
 }
 
+/* C in tiles that stay in L2 while K passes. */
 typedef struct outer_job {
-    size_t M, N, K, lda, ldb, ldc, tile_m, tile_n, tiles_n, room_len;
-    const rc_real *A, *B;
+    rc__outer_product p;
+    size_t tile_m, tile_n, tiles_n, room_len; /* tile_n: columns of each side */
     bool add;
-    rc_real *C, *room;
+    rc_real *room;
 } outer_job;
 
-/* C in tiles that stay in L2 while K passes; of a narrow C the tiles are wider or higher. */
-static outer_job outer_tiles(size_t M, size_t N) {
-    outer_job j = {.M = M, .N = N, .tile_m = M < OUTER_TILE ? M : OUTER_TILE, .tile_n = N < OUTER_TILE ? N : OUTER_TILE};
-    if (M <= OUTER_TILE && N <= OUTER_TILE) /* one tile would leave one thread */
-        j.tile_m = (M + 1) / 2;
-    j.tiles_n = (N + j.tile_n - 1) / (j.tile_n ? j.tile_n : 1);
-    j.room_len = (rc__k->panel.outer_room(j.tile_m, j.tile_n) + 63) / 64 * 64;
+static outer_job outer_tiles(size_t M, size_t N1, size_t N2) {
+    size_t N = N1 > N2 ? N1 : N2, both = N2 ? 2 : 1;
+    outer_job j = {.tile_m = M < OUTER_TILE ? M : OUTER_TILE, .tile_n = N < OUTER_TILE ? N : OUTER_TILE};
+    if (M <= OUTER_TILE && N <= OUTER_TILE) j.tile_m = (M + 1) / 2; /* one tile would leave one thread */
+    j.tiles_n = (N + j.tile_n - 1) / j.tile_n;
+    j.room_len = (rc__k->panel.outer_room(j.tile_m, both * j.tile_n) + 63) / 64 * 64;
     return j;
 }
 
-size_t rc__gemm_outer_room(size_t M, size_t N) { return outer_tiles(M, N).room_len * (size_t)rc_threads(); }
+size_t rc__gemm_outer_room(size_t M, size_t N1, size_t N2) {
+    return M && (N1 || N2) ? outer_tiles(M, N1, N2).room_len * (size_t)rc_threads() : 0;
+}
 
 static void outer_task(void *ctx, size_t task, int worker) {
     const outer_job *j = ctx;
     size_t m = task / j->tiles_n * j->tile_m, n = task % j->tiles_n * j->tile_n;
-    rc__outer_product p = {.M = j->M - m < j->tile_m ? j->M - m : j->tile_m,
-                           .N = j->N - n < j->tile_n ? j->N - n : j->tile_n,
-                           .K = j->K, .lda = j->lda, .ldb = j->ldb, .ldc = j->ldc, .A = j->A + m, .B = j->B + n,
-                           .C = j->C + m * j->ldc + n, .room = j->room + (size_t)worker * j->room_len};
-    for (size_t i = 0; !j->add && i < p.M; i++) memset(p.C + i * p.ldc, 0, p.N * sizeof *p.C);
+    rc__outer_product p = {.M = j->p.M - m < j->tile_m ? j->p.M - m : j->tile_m, .K = j->p.K, .lda = j->p.lda,
+                           .A = j->p.A + m, .room = j->room + (size_t)worker * j->room_len};
+    for (size_t i = 0; i < j->p.sides; i++) {
+        rc__outer_side s = j->p.side[i];
+        if (n >= s.N) continue;
+        s.N = s.N - n < j->tile_n ? s.N - n : j->tile_n;
+        s.B += n;
+        if (s.other) s.other += n;
+        s.C += m * s.ldc + n;
+        for (size_t r = 0; !j->add && r < p.M; r++) memset(s.C + r * s.ldc, 0, s.N * sizeof *s.C);
+        p.side[p.sides++] = s;
+    }
     rc__k->panel.outer(&p);
 }
 
-void rc__gemm_outer_mt(size_t M, size_t N, size_t K, const rc_real *A, size_t lda, const rc_real *B, size_t ldb,
-                       bool accumulate, rc_real *C, size_t ldc, rc_real *room) {
-    if (M == 0 || N == 0) return;
-    outer_job j = outer_tiles(M, N);
-    j.K = K;
-    j.lda = lda;
-    j.ldb = ldb;
-    j.ldc = ldc;
-    j.A = A;
-    j.B = B;
+void rc__gemm_outer_mt(size_t M, size_t K, const rc_real *A, size_t lda, const rc__outer_side *side, size_t sides,
+                       bool accumulate, rc_real *room) {
+    size_t N1 = side[0].N, N2 = sides > 1 ? side[1].N : 0;
+    if (M == 0 || (N1 == 0 && N2 == 0)) return;
+    outer_job j = outer_tiles(M, N1, N2);
+    j.p = (rc__outer_product){.M = M, .K = K, .lda = lda, .A = A, .sides = sides};
+    memcpy(j.p.side, side, sides * sizeof *side);
     j.add = accumulate;
-    j.C = C;
     j.room = room;
     size_t tiles_m = (M + j.tile_m - 1) / j.tile_m;
-    rc__parallel(tiles_m * j.tiles_n, 2.0 * (double)M * (double)N * (double)K, outer_task, &j);
+    rc__parallel(tiles_m * j.tiles_n, 2.0 * (double)M * (double)(N1 + N2) * (double)K, outer_task, &j);
 }
 
 typedef struct gemm_job {

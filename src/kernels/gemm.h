@@ -34,11 +34,12 @@ void rc__gemm_packed_mt(size_t M, const rc_real *A, size_t lda, const rc__packed
 void rc__gemm_packed_rows(size_t segments, const rc__panel_rows *rows, size_t lda, const rc__packed *B,
                           const rc_real *bias, bool accumulate, size_t ldc, size_t first, size_t last);
 
-/* C (M, N) = A^T B (+ C when accumulate), A (K, M), B (K, N): a weight gradient over K rows, in pieces of K that are added
- * up one after the other. room: rc__gemm_outer_room(M, N) elements, of no use afterwards. */
-size_t rc__gemm_outer_room(size_t M, size_t N);
-void rc__gemm_outer_mt(size_t M, size_t N, size_t K, const rc_real *A, size_t lda, const rc_real *B, size_t ldb,
-                       bool accumulate, rc_real *C, size_t ldc, rc_real *room);
+/* Weight gradients: C (M, N) = A^T B (+ C when accumulate) over K rows of A (K, M), for one or two sides B (K, N) that share
+ * the A; in pieces of K that are added up one after the other. room: rc__gemm_outer_room(M, N of the one, N of the other or
+ * 0) elements, of no use afterwards. */
+size_t rc__gemm_outer_room(size_t M, size_t N1, size_t N2);
+void rc__gemm_outer_mt(size_t M, size_t K, const rc_real *A, size_t lda, const rc__outer_side *side, size_t sides,
+                       bool accumulate, rc_real *room);
 
 /* C (M, N) = alpha op(A) op(B) + beta C, op(A) (M, K). With ta, A is stored (K, M). */
 void rc__gemm(bool ta, bool tb, size_t M, size_t N, size_t K, rc_real alpha, const rc_real *A, size_t lda,

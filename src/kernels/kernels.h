@@ -83,11 +83,20 @@ typedef struct rc__panel_product { /* C = A B, C + A B (add), or bias + A B, for
     const rc__panel_rows *rows;
     size_t segments;
 } rc__panel_product;
-typedef struct rc__outer_product { /* C (M, N) += A^T B: A (K, M), B (K, N) */
-    size_t M, N, K, lda, ldb, ldc;
-    const rc_real *A, *B;
+typedef struct rc__outer_side { /* C (M, N) += A^T B */
+    size_t N, ldb, ldc;
+    const rc_real *B;         /* row k is B[(k + shift) * ldb], but for k in [from, to) other[(k - from) * ld_other]: */
+    ptrdiff_t shift;          /* h(t-1) of a sequence is h a step further on, and the initial state */
+    const rc_real *other;
+    size_t ld_other, from, to;
     rc_real *C;
-    rc_real *room; /* outer_room(M, N) elements */
+} rc__outer_side;
+typedef struct rc__outer_product { /* over K rows of A (K, M), for one or two B: gradients of weights with the same dy */
+    size_t M, K, lda;
+    const rc_real *A;
+    rc__outer_side side[2];
+    size_t sides;
+    rc_real *room; /* outer_room(M, N of all sides) elements */
 } rc__outer_product;
 typedef struct rc__panel_kernels {
     size_t width; /* columns of a panel */

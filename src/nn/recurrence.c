@@ -115,7 +115,7 @@ static bool run_steps(rc_tape *t, rc__layer *ln, bool backward) {
 
 /* ---- weight gradients -------------------------------------------------------------------------------------------- */
 
-/* The operand of stage 0 for all rows in order: h(t-1). Full batches have it in h, one step away. */
+/* h(t-1) of all rows in order, of a batch with lengths. */
 static rc_real *gather_h_prev(rc_tape *t, const rc_rnn *rnn, const rc__run *r) {
     size_t P = rnn->P;
     const rc__order *o = &r->ord;
@@ -126,24 +126,43 @@ static rc_real *gather_h_prev(rc_tape *t, const rc_rnn *rnn, const rc__run *r) {
     return to;
 }
 
-/* dw (N, K) += du^T a over all rows of one stage. */
-static bool stage_weight_gradient(rc_tape *t, const rc_rnn *rnn, const rc__run *r, size_t i, rc_real *dw) {
-    const rc__dir *d = r->d;
+/* The operand of stage i for all rows, as a side of the product that makes dw (N, K) += du^T a. */
+static bool operand(rc_tape *t, const rc_rnn *rnn, const rc__run *r, size_t i, rc_real *dw, rc__outer_side *side) {
     const rc__order *o = &r->ord;
-    size_t N = d->N[i], K = d->K[i], ldu = d->kind[i] == RC_STAGE_ADD ? d->G * rnn->H : N;
-    const rc_real *du = d->kind[i] == RC_STAGE_ADD ? r->dg + d->col[i] * rnn->H : r->du[i];
-    if (i > 0 || r->mask) {
-        return rc__tape_outer(t, N, K, o->R, du, ldu, r->a[i], K, true, dw, K);
+    size_t K = r->d->K[i], B = o->B;
+    *side = (rc__outer_side){.N = K, .B = r->a[i], .ldb = K, .C = dw, .ldc = K};
+    if (i > 0 || r->mask) return true;
+    if (!o->direct) return (side->B = gather_h_prev(t, rnn, r)) != NULL;
+    side->B = r->h; /* h(t-1) is a step away: before, or after where time runs backwards; of the first step it is h0 */
+    side->ldb = r->ldh;
+    side->shift = o->S > 1 && o->off[0] ? (ptrdiff_t)B : -(ptrdiff_t)B;
+    side->other = r->h0;
+    side->ld_other = K;
+    side->from = o->S ? o->off[0] : 0;
+    side->to = o->S ? o->off[0] + B : 0;
+    return true;
+}
+
+/* dW and the dR of all stages. Where a stage has the whole of dg, both are one product. */
+static bool matrix_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r, rc_real *dr) {
+    const rc_rnn *rnn = ln->rnn;
+    const rc__dir *d = r->d;
+    size_t GH = d->G * rnn->H, R = r->ord.R;
+    rc__outer_side x = {.N = d->I, .B = r->x, .ldb = d->I, .C = d->w_ih->g, .ldc = d->I}, h;
+    bool do_x = !d->w_ih->frozen;
+    for (size_t i = 0; dr && i < rnn->stages; i++) {
+        if (d->kind[i] != RC_STAGE_ADD && d->kind[i] != RC_STAGE_APART) continue;
+        bool add = d->kind[i] == RC_STAGE_ADD;
+        if (!operand(t, rnn, r, i, dr + d->row[i] * d->K[i], &h)) return false;
+        if (add && do_x && d->col[i] == 0 && d->N[i] == GH) {
+            if (!rc__tape_outer(t, GH, R, r->dg, GH, (rc__outer_side[2]){x, h}, 2, true)) return false;
+            do_x = false;
+        } else if (!rc__tape_outer(t, d->N[i], R, add ? r->dg + d->col[i] * rnn->H : r->du[i], add ? GH : d->N[i], &h, 1,
+                                   true)) {
+            return false;
+        }
     }
-    if (!o->direct) {
-        rc_real *a = gather_h_prev(t, rnn, r);
-        return a && rc__tape_outer(t, N, K, o->R, du, ldu, a, K, true, dw, K);
-    }
-    size_t B = o->B, start = o->off[0]; /* forwards: steps 1.. meet h of steps ..T-2; backwards: the mirror */
-    if (!rc__tape_outer(t, N, K, B, du + start * ldu, ldu, r->h0, K, true, dw, K)) return false;
-    bool reverse = start != 0;
-    return o->S < 2 || rc__tape_outer(t, N, K, (o->S - 1) * B, du + (reverse ? 0 : B * ldu), ldu,
-                                      r->h + (reverse ? B * r->ldh : 0), r->ldh, true, dw, K);
+    return !do_x || rc__tape_outer(t, GH, R, r->dg, GH, &x, 1, true);
 }
 
 static bool weight_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r) {
@@ -152,17 +171,20 @@ static bool weight_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r) 
     const rc_real *drop = r->drop_mask;
     size_t H = rnn->H, GH = d->G * H, tiles = ln->plan.tiles;
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
-    bool ok = d->w_ih->frozen || rc__tape_outer(t, GH, d->I, r->ord.R, r->dg, GH, r->x, d->I, true, d->w_ih->g, d->I);
-    if (ok && d->w_hh && !d->w_hh->frozen) {
-        rc_real *dw = d->w_hh->g;
-        if (drop && !(dw = rc__tape_alloc(t, d->w_hh->len * sizeof *dw))) ok = false;
-        if (drop && ok) memset(dw, 0, d->w_hh->len * sizeof *dw);
-        for (size_t i = 0; ok && i < rnn->stages; i++)
-            if (d->kind[i] == RC_STAGE_ADD || d->kind[i] == RC_STAGE_APART)
-                ok = stage_weight_gradient(t, rnn, r, i, dw + d->row[i] * d->K[i]);
-        if (drop && ok) rc__k->pw.mul_add(d->w_hh->len, dw, drop, d->w_hh->g);
+    bool hh = d->w_hh && !d->w_hh->frozen;
+    rc_real *dr = hh ? d->w_hh->g : NULL;
+    if (hh && drop) {
+        if (!(dr = rc__tape_alloc(t, d->w_hh->len * sizeof *dr))) return false;
+        memset(dr, 0, d->w_hh->len * sizeof *dr);
     }
-    if (ok && d->w_hr && !d->w_hr->frozen) ok = stage_weight_gradient(t, rnn, r, rnn->stages - 1, d->w_hr->g);
+    bool ok = matrix_gradients(t, ln, r, dr);
+    if (ok && hh && drop) rc__k->pw.mul_add(d->w_hh->len, dr, drop, d->w_hh->g);
+    if (ok && d->w_hr && !d->w_hr->frozen) {
+        rc__outer_side a;
+        size_t last = rnn->stages - 1;
+        ok = operand(t, rnn, r, last, d->w_hr->g, &a) &&
+             rc__tape_outer(t, d->N[last], r->ord.R, r->du[last], d->N[last], &a, 1, true);
+    }
     rc__arena_rewind(rc__tape_arena(t), mark);
     for (size_t i = 0; ok && i < tiles; i++) {
         const rc_real *part = r->part + i * ln->part_len, *vec = part + GH, *apart = vec + d->vecs_len;
