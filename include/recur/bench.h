@@ -25,7 +25,7 @@ typedef struct rc_machine_peak {
  *   RC_INT8   dot products of four 8-bit numbers with 32-bit sums (AVX512_VNNI), else the fp32 FMA
  * out->instruction tells which. Matrix tiles (AMX) are not measured: a product that uses them may exceed this peak.
  * threads: 1..rc_threads(), or 0 = rc_threads(). RC_EINVAL otherwise, and for a precision that is none.
- * Takes about 10 ms (30 ms at most, where a machine is slow to start its threads). Allocates nothing; not from within a
+ * Takes about 10 ms, on a busy machine some 50. Allocates nothing; not from within a
  * call of the library. */
 rc_status rc_machine_measure_peak(rc_precision precision, int threads, rc_machine_peak *out, rc_error *e);
 
