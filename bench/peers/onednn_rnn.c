@@ -251,7 +251,11 @@ _Noreturn static void child(const struct point *p) {
     double start = now();
     run(&w);
     double first = now() - start;
-    for (int i = 0; i < (p->step ? WARM_STEPS : WARM); i++) run(&w);
+    if (p->rounds == 0) {
+        answer(json_pack("{s:f}", p->step ? "first_us" : "first_ms", (p->step ? 1e6 : 1e3) * first));
+        _exit(0);
+    }
+    for (int i = 0; i < (p->step ? WARM_STEPS : WARM) && now() - start < 1 + 2 * first; i++) run(&w);
     if (p->memory) {
         answer(json_pack("{s:I}", "rss_growth_bytes", (json_int_t)(process_bytes("VmHWM") - resident)));
         _exit(0);

@@ -54,6 +54,8 @@ class Runner:
         self.call()
         self.first = time.perf_counter() - start
         for _ in range(100 if point["step"] else WARM):
+            if not point["rounds"] or time.perf_counter() - start > 1 + 2 * self.first:
+                break
             self.call()
         self.key = key
 
@@ -62,6 +64,8 @@ class Runner:
             raise Skip(f"started for {threads()} threads")
         before = process_bytes("VmRSS")
         self.build(point)
+        if not point["rounds"]:
+            return dict(first_us=1e6 * self.first) if point["step"] else dict(first_ms=1e3 * self.first)
         if point["memory"]:
             return dict(rss_growth_bytes=process_bytes("VmHWM") - before if before else None)
         seconds = []
