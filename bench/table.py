@@ -4,9 +4,9 @@
     make bench BENCH="--quick"
     PYTHON=venv/bin/python python3 bench/table.py --only rnn --cells lstm --shapes 32x64x128 --threads 2
 
-For each point every contender runs once a round, in an order that rotates; what is told are medians over the rounds. Each
-run of recur measures the machine's peak beside its passes. A peer that is not there, has no such thing or dies is left
-out, and a line below the table says why. Ctrl-C prints what there is so far.
+For each point every contender runs once a round, in an order that rotates; what is told are medians over the rounds.
+Each run of recur measures the machine's peak beside its passes. A peer that is not there, has no such thing or dies is
+left out, and a line below the table says why. Ctrl-C prints what there is so far.
 """
 import argparse
 import datetime
@@ -44,7 +44,7 @@ def progress(text):
     print(("\r\033[K" if sys.stderr.isatty() else "") + text[:110], end=end, file=sys.stderr, flush=True)
 
 
-# ---- contenders --------------------------------------------------------------------------------------------------------
+# ---- contenders ----------------------------------------------------------------------------------------
 
 class Peer:
     """A process that answers one JSON line per JSON line. It is started when first asked, and again when it died."""
@@ -83,7 +83,8 @@ class Peer:
                 code = self.process.wait()
                 self.stop()
                 self.deaths += 1
-                return dict(skip=f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}")
+                how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+                return dict(skip=how)
             line += part
         try:
             return json.loads(line)
@@ -125,7 +126,8 @@ def new_peers(threads):
 def recur(words, timeout=None):
     """Runs recur; its JSON object, or {"skip": why}."""
     try:
-        done = subprocess.run([a.recur] + words, capture_output=True, text=True, timeout=timeout or a.limit, check=False)
+        done = subprocess.run([a.recur] + words, capture_output=True, text=True,
+                              timeout=timeout or a.limit, check=False)
     except subprocess.TimeoutExpired:
         return dict(skip=f"took longer than {timeout or a.limit:g} s")
     if done.returncode:
@@ -136,8 +138,9 @@ def recur(words, timeout=None):
 
 def recur_point(p, more=()):
     """The command line of a point."""
-    words = ["bench", "step" if p.get("step") else "rnn", "--cell", p["cell"], "--batch", p["batch"], "--hidden", p["hidden"],
-             "--layers", p["layers"], "--precision", p["precision"], "--threads", p["threads"], "--time", f"{a.seconds}s", "--json"]
+    words = ["bench", "step" if p.get("step") else "rnn", "--time", f"{a.seconds}s", "--json"]
+    for name in ("cell", "batch", "hidden", "layers", "precision", "threads"):
+        words += ["--" + name, p[name]]
     if not p.get("step"):
         words += ["--seq-len", p["seq_len"]]
     for name in ("train", "bidirectional"):
@@ -146,7 +149,7 @@ def recur_point(p, more=()):
     return [str(w) for w in words] + list(more)
 
 
-# ---- rounds ------------------------------------------------------------------------------------------------------------
+# ---- rounds ----------------------------------------------------------------------------------------
 
 def measure(contenders, rounds):
     """contenders: name -> function that runs once and returns a dict. Medians of each number, or {"skip": why}."""
@@ -179,7 +182,7 @@ def median(values):
 
 def compare(p, peers, more=(), also=None):
     """One point: recur, what else of recur, and the peers."""
-    progress(" ".join(str(w) for w in recur_point(p, more)[1:-3] if w != "--json"))
+    progress(" ".join(w for w in recur_point(p, more) if w not in ("bench", "--json")))
     contenders = {"recur": lambda: recur(recur_point(p, more))}
     contenders.update(also or {})
     for name, peer in peers.items():
@@ -195,7 +198,7 @@ def ratio(record, key):
     return (min(others)[0] / ours, min(others)[1]) if ours and others else None
 
 
-# ---- Markdown ----------------------------------------------------------------------------------------------------------
+# ---- Markdown ----------------------------------------------------------------------------------------
 
 def number(x):
     if x is None:
@@ -225,7 +228,8 @@ def point_text(p):
 
 
 def work_text(p):
-    return f"{'training' if p.get('train') else 'inference'}, {p['precision']}, {p['threads']} thread{'s' * (p['threads'] > 1)}"
+    work = "training" if p.get("train") else "inference"
+    return f"{work}, {p['precision']}, {p['threads']} thread{'s' * (p['threads'] > 1)}"
 
 
 def peer_columns(records):
@@ -258,7 +262,7 @@ def multiple(record):
     return plain["gflops"] / ours["gflops"] if "gflops" in plain and ours.get("gflops") else None
 
 
-# ---- sections: each a list of points, and a way to print the records --------------------------------------------------
+# ---- sections: each a list of points, and a way to print the records ------------------------------------
 
 def points(cells, shapes, layers, works, precisions):
     for cell in cells:
@@ -302,7 +306,8 @@ def section_rnn():
 def section_bidirectional():
     print("## Both directions\n")
     shapes = [s for s in a.shapes if s[0] > 1] or a.shapes
-    todo = [{**p, "bidirectional": True} for p in points(a.cells or ["lstm", "gru", "rnn"], shapes, a.layers, a.work, ["fp32"])]
+    todo = [{**p, "bidirectional": True}
+            for p in points(a.cells or ["lstm", "gru", "rnn"], shapes, a.layers, a.work, ["fp32"])]
     records = run_points(todo, new_peers, compare)
     table_of(records)
     return records
@@ -344,7 +349,8 @@ def section_cells():
 def section_options():
     print("## Every option, as a multiple of the plain layers per operation\n")
     shapes = [s for s in a.shapes if s[0] == 32] or a.shapes
-    todo = [{**p, "options": o} for p in points(a.cells or ["lstm", "gru"], shapes, [1], ["train"], a.precision) for o in OPTIONS]
+    todo = [{**p, "options": o}
+            for p in points(a.cells or ["lstm", "gru"], shapes, [1], ["train"], a.precision) for o in OPTIONS]
 
     def one(p, peers):
         words = shlex.split(p["options"])
@@ -375,7 +381,8 @@ def section_memory():
                 note(name, result[name]["skip"])
         return dict(point=p, result=result)
 
-    records = run_points(list(points(a.cells or ["lstm", "gru"], a.shapes, a.layers, ["train"], ["fp32"])), new_peers, one)
+    todo = list(points(a.cells or ["lstm", "gru"], a.shapes, a.layers, ["train"], ["fp32"]))
+    records = run_points(todo, new_peers, one)
 
     def mib(answer, key):
         return number(answer[key] / 2 ** 20) if answer.get(key) else ""
@@ -383,8 +390,8 @@ def section_memory():
     names = peer_columns(records)
     print_table(["point", "work", "recur", "of which the library's"] + names,
                 [[point_text(r["point"]), work_text(r["point"]), mib(r["result"]["recur"], "rss_growth_bytes"),
-                  mib(r["result"]["recur"], "peak_bytes")] + [mib(r["result"].get(n, {}), "rss_growth_bytes") for n in names]
-                 for r in records])
+                  mib(r["result"]["recur"], "peak_bytes")] +
+                 [mib(r["result"].get(n, {}), "rss_growth_bytes") for n in names] for r in records])
     return records
 
 
@@ -395,8 +402,8 @@ def section_startup():
         model, source = os.path.join(folder, "m.safetensors"), os.path.join(folder, "text.txt")
         with open(source, "w", encoding="ascii") as f:
             f.write(text)
-        subprocess.run([a.recur, "train", "lm", source, "--steps", "1", "--layers", "1", "--hidden", "64", "--batch", "4",
-                        "--seq-len", "16", "--quiet", "--sample-length", "0", "--run", os.path.join(folder, "run"), "-o", model],
+        small = shlex.split("--steps 1 --layers 1 --hidden 64 --batch 4 --seq-len 16 --sample-length 0 --quiet")
+        subprocess.run([a.recur, "train", "lm", source, "--run", os.path.join(folder, "run"), "-o", model] + small,
                        check=True, stdout=subprocess.DEVNULL)
 
         def ours():
@@ -419,8 +426,8 @@ def section_startup():
         result = measure(contenders, a.rounds)
     record = dict(point=dict(cell="lstm", hidden=64), result=result)
     print_table(list(result), [[number(v.get("ms")) for v in result.values()]])
-    print("recur: starts, loads a model file (LSTM 1 x 64) and writes one character (`recur predict`). Peers: start, import, build\n"
-          "the same layer, run one step.\n", flush=True)
+    print("recur: starts, loads a model file (LSTM 1 x 64) and writes one character (`recur predict`). Peers: start,\n"
+          "import, build the same layer, run one step.\n", flush=True)
     return [record]
 
 
@@ -430,7 +437,8 @@ def section_step():
     todo = [dict(cell=c, batch=1, hidden=h, layers=1, precision=p, step=True)
             for c in a.cells or ["lstm", "gru", "rnn"] for h in sizes for p in a.step_precision]
     records = run_points(todo, new_peers, compare)
-    table_of(records, "us_median", "us", [("recur p99 us", lambda r: number(r["result"].get("recur", {}).get("us_p99")))])
+    p99 = ("recur p99 us", lambda r: number(r["result"].get("recur", {}).get("us_p99")))
+    table_of(records, "us_median", "us", [p99])
     return records
 
 
@@ -438,8 +446,8 @@ def section_step():
 PROGRAMS = [
     ("LSTM 2 x 256, characters", "--cell lstm --layers 2 --hidden 256 --batch 64 --seq-len 64", "--vocab char", ""),
     ("GRU 1 x 128, characters", "--cell gru --layers 1 --hidden 128 --batch 64 --seq-len 70", "--vocab char", ""),
-    ("LSTM 2 x 256, words, V = 10,000", "--cell lstm --layers 2 --hidden 256 --batch 32 --seq-len 35", "--vocab word:10000",
-     "--words 10000"),
+    ("LSTM 2 x 256, words, V = 10,000", "--cell lstm --layers 2 --hidden 256 --batch 32 --seq-len 35",
+     "--vocab word:10000", "--words 10000"),
 ]
 UNTIL = "--layers 2 --hidden 256 --batch 16 --seq-len 64 --lr 0.004 --dropout 0.2 --warmup 100 --average-decay 0.998"
 
@@ -449,15 +457,16 @@ def section_program():
     if not a.text:
         note("program", "no text: name one with --text, or the folder of data sets with RECUR_DATA")
         return []
-    has_precision = "--precision" in subprocess.run([a.recur, "help", "train"], capture_output=True, text=True, check=False).stdout
+    options = subprocess.run([a.recur, "help", "train"], capture_output=True, text=True, check=False).stdout
+    has_precision = "--precision" in options
     records = []
     work = tempfile.TemporaryDirectory()
 
     def ours(words):
         folder = os.path.join(work.name, "run")
         subprocess.run(["rm", "-rf", folder], check=True)
-        answer = recur(["train", "lm", a.text, "--sample-length", "0", "--run", folder, "-o", os.path.join(work.name, "m.safetensors"),
-                        "--json", "--quiet"] + words, 3600)
+        answer = recur(["train", "lm", a.text, "--run", folder, "-o", os.path.join(work.name, "m.safetensors"),
+                        "--sample-length", "0", "--json", "--quiet"] + words, 3600)
         answer["metrics"] = os.path.join(folder, "metrics.jsonl")
         return answer
 
@@ -474,7 +483,7 @@ def section_program():
     def rate(threads, precision, name, common, own, peer_own):
         words = shlex.split(common) + ["--threads", str(threads), "--steps", str(a.steps)]
         bf16 = ["--precision", "bf16"] if precision == "bf16" else []
-        fixed = shlex.split("--dropout 0 --optimizer adamw --clip 1 --valid-fraction 0.01 --valid-every 100000") + shlex.split(own)
+        fixed = shlex.split("--dropout 0 --optimizer adamw --clip 1 --valid-fraction 0.01 --valid-every 100000 " + own)
         progress(f"program: {name}, {precision}, {threads} threads")
         contenders = {}
         if not bf16 or has_precision:
@@ -488,15 +497,18 @@ def section_program():
         """Seconds to a validation loss of a.until_loss, one run each."""
         progress(f"program: seconds to {a.until_loss} nats, {threads} threads")
         words = shlex.split(UNTIL) + ["--threads", str(threads), "--steps", str(a.until_steps), "--valid-every", "500"]
-        answer = ours(words + shlex.split("--cell lstm --tied --schedule cosine --average ema --optimizer adamw --clip 1"))
+        recipe = "--cell lstm --tied --schedule cosine --average ema --optimizer adamw --clip 1"
+        answer = ours(words + shlex.split(recipe))
         if "skip" not in answer:
             with open(answer["metrics"], encoding="utf-8") as f:
                 lines = [json.loads(line) for line in f]
-            answer["seconds_to_loss"] = next((m["seconds"] for m in lines if (m.get("valid_loss") or 99) <= a.until_loss), None)
+            reached = [m["seconds"] for m in lines if (m.get("valid_loss") or 99) <= a.until_loss]
+            answer["seconds_to_loss"] = reached[0] if reached else None
         result = {"recur": answer}
         if "torch" in a.peers:
             result["PyTorch"] = theirs(words + ["--until-loss", str(a.until_loss)])
-        return dict(point=dict(name=f"seconds to {a.until_loss} nats a character", precision="fp32", threads=threads), result=result)
+        name = f"seconds to {a.until_loss} nats a character"
+        return dict(point=dict(name=name, precision="fp32", threads=threads), result=result)
 
     try:
         for threads in a.threads:
@@ -517,17 +529,19 @@ def section_program():
         quotient = None
         if all(values):
             quotient = values[0] / values[1] if key == "tokens_per_second" else values[1] / values[0]
-        rows.append([r["point"]["name"], f"{r['point']['precision']}, {r['point']['threads']} threads"] + [number(v) for v in values] +
+        work_done = work_text({**r["point"], "train": True})
+        rows.append([r["point"]["name"], work_done] + [number(v) for v in values] +
                     [ratio_text((quotient, "PyTorch")) if quotient else ""])
         for name, answer in r["result"].items():
             if "skip" in answer and key == "seconds_to_loss":
                 note(name, answer["skip"])
     print_table(["program", "work", "recur", "PyTorch", "recur's speed / PyTorch's"], rows)
-    print("Tokens (characters, words) a second, or seconds; optimizer, data and, for seconds, validation included.\n", flush=True)
+    print("Tokens (characters, words) a second, or seconds; optimizer, data and, for seconds, validation included.\n",
+          flush=True)
     return records
 
 
-# ---- the whole ---------------------------------------------------------------------------------------------------------
+# ---- the whole ----------------------------------------------------------------------------------------
 
 STOPPED, VERSIONS = [], {}
 
@@ -540,12 +554,14 @@ def machine():
     except (OSError, StopIteration):
         pass
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    build = subprocess.run([a.recur, "--version"], capture_output=True, text=True, check=False).stdout.strip().splitlines()
-    return dict(cpu=cpu, cores=cores, system=platform.platform(), date=datetime.date.today().isoformat(), recur=build)
+    build = subprocess.run([a.recur, "--version"], capture_output=True, text=True, check=False).stdout
+    return dict(cpu=cpu, cores=cores, system=platform.platform(), date=datetime.date.today().isoformat(),
+                recur=build.strip().splitlines())
 
 
 def arguments():
-    p = argparse.ArgumentParser(description="recur and its peers, measured by turns; tables in Markdown. See bench/README.md.")
+    p = argparse.ArgumentParser(
+        description="recur and its peers, measured by turns; tables in Markdown. See bench/README.md.")
     words = lambda text: [w for w in text.replace(",", " ").split() if w]
     p.add_argument("--only", type=words, default=SECTIONS, metavar="LIST", help="sections: " + ",".join(SECTIONS))
     p.add_argument("--quick", action="store_true", help="fp32, 1 layer, the most threads, 2 rounds")
@@ -555,13 +571,16 @@ def arguments():
     p.add_argument("--threads", type=words, metavar="LIST", help="[2,1]")
     p.add_argument("--precision", type=words, metavar="LIST", help="[fp32,bf16]; step measures int8 too")
     p.add_argument("--work", type=words, default=["infer", "train"], metavar="LIST", help="infer,train")
-    p.add_argument("--peers", type=words, default=list(PEERS), metavar="LIST", help=",".join(PEERS) + "; none for recur alone")
+    p.add_argument("--peers", type=words, default=list(PEERS), metavar="LIST",
+                   help=",".join(PEERS) + "; none for recur alone")
     p.add_argument("--rounds", type=int, metavar="N", help="each contender runs so often [5; quick 2]")
     p.add_argument("--seconds", type=float, default=0.3, metavar="S", help="of each run [0.3]")
     p.add_argument("--limit", type=float, default=180, metavar="S", help="longest wait for an answer [180]")
     p.add_argument("--steps", type=int, metavar="N", help="program: steps of each run [200; quick 60]")
-    p.add_argument("--until-loss", type=float, metavar="X", help="program: seconds to this loss; 0 leaves it out [1.48; quick 0]")
-    p.add_argument("--until-steps", type=int, default=12000, metavar="N", help="program: the schedule's length for that [12000]")
+    p.add_argument("--until-loss", type=float, metavar="X",
+                   help="program: seconds to this loss; 0 leaves it out [1.48; quick 0]")
+    p.add_argument("--until-steps", type=int, default=12000, metavar="N",
+                   help="program: the schedule's length for that [12000]")
     p.add_argument("--text", metavar="FILE", help="program: the text [$RECUR_DATA/tinyshakespeare/input.txt]")
     p.add_argument("--build", default="build", metavar="DIR", help="where recur and peer_onednn are [build]")
     p.add_argument("--recur", metavar="FILE", help="[BUILD/recur]")
@@ -609,7 +628,8 @@ def main():
     here = machine()
     if a.json == "-":
         sys.stdout = open(os.devnull, "w", encoding="utf-8")
-    print(f"# recur and its peers\n\n{here['cpu']}, {here['cores']} cores; {here['date']}; {a.rounds} rounds of {a.seconds:g} s.\n")
+    print(f"# recur and its peers\n\n{here['cpu']}, {here['cores']} cores; {here['date']}; {a.rounds} rounds of "
+          f"{a.seconds:g} s.\n")
     sections = {}
     for name in a.only:
         try:

@@ -12,10 +12,10 @@
  *   flops  operations / peak
  *   bytes  bytes of weights that have to be read / (threads * load rate of one core)
  * In a sequence (rnn) the recurrent matrices are read once per time step and the others once, in training twice that,
- * forward and backward; the load rate is that of a working set of one layer's recurrent matrices (all its matrices where
- * it has no recurrent ones), cut over the threads. In a stream (step) every matrix is read once per step, and the working
- * set is all of them, cut over the threads. A weight has 4, 2 or 1 bytes: fp32, bf16, int8. What the activations and
- * gradients move is not counted; weights so few that they stay in registers may beat the floor.
+ * forward and backward; the load rate is that of a working set of one layer's recurrent matrices (all its matrices
+ * where it has no recurrent ones), cut over the threads. In a stream (step) every matrix is read once per step, and the
+ * working set is all of them, cut over the threads. A weight has 4, 2 or 1 bytes: fp32, bf16, int8. What the
+ * activations and gradients move is not counted; weights so few that they stay in registers may beat the floor.
  *
  * A clock takes some 25 ns to read and a small step 200, so a stream is timed twice by turns: blocks of up to 64 steps
  * give median, mean and least, single steps give the 99th percentile.
@@ -133,7 +133,7 @@ static rc_status settle(cli_args *a, rc_error *e) {
     return cli_check_cell("--cell", o->cell, e);
 }
 
-/* ---- the net ----------------------------------------------------------------------------------------------------------- */
+/* ---- the net ------------------------------------------------------------------------------------------------- */
 
 struct net {
     rc_params *params;
@@ -196,7 +196,7 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* ---- sequences ----------------------------------------------------------------------------------------------------------- */
+/* ---- sequences and streams ----------------------------------------------------------------------------------- */
 
 static rc_status one_pass(const struct net *net, rc_tape *t, const struct bench_options *o, const rc_real *x,
                           const int32_t *lengths, rc_error *e) {
@@ -214,12 +214,12 @@ struct measured {
     double tokens;                          /* of a pass or step */
     double rate, gflops;                    /* tokens a second */
     rc_machine_peak peak;
-    double load;                            /* bytes a second of one core, for a set of so many bytes: */
+    double load; /* bytes a second of one core, for a set of so many bytes: */
     size_t working_set;
-    double floor_flops, floor_bytes;        /* as the times */
-    size_t memory, resident;                /* bytes: most that the library held; growth of the process */
+    double floor_flops, floor_bytes; /* as the times */
+    size_t memory, resident;         /* bytes: most that the library held; growth of the process */
     size_t n, input;
-    int32_t *lengths;                       /* (batch) when random */
+    int32_t *lengths; /* (batch) when random */
 };
 
 /* One more reading of the peak; the best counts. */
@@ -376,7 +376,7 @@ static rc_status measure_step(const struct bench_options *o, struct measured *m,
     if (!s) s = timed_steps(&w, 1, &m->first, e);
     if (!s) s = timed_steps(&w, WARM, &warm, e);
     if (!s) s = read_peak(m, o, e);
-    /* A block takes about 10 us, which makes the clock's 25 ns nothing; where one step does, it is a block of its own. */
+    /* A block takes about 10 us, which makes the clock's 25 ns nothing; a step that long is a block of its own. */
     int block = warm / WARM > 10 ? 1 : warm / WARM * BLOCK < 10 ? BLOCK : (int)(10 / (warm / WARM)) + 1;
     while (!s && n_single + BLOCK <= MOST && (n_single < 100 || spent < 1e6 * o->time)) {
         double us = 0;
@@ -410,29 +410,28 @@ static rc_status measure_step(const struct bench_options *o, struct measured *m,
     return s;
 }
 
-/* ---- telling ------------------------------------------------------------------------------------------------------- */
+/* ---- telling ------------------------------------------------------------------------------------------------- */
 
 static double of_peak(const struct measured *m) { return 100 * m->gflops / m->peak.gflops; }
 static const char *bound(const struct measured *m) { return m->floor_flops >= m->floor_bytes ? "flops" : "bytes"; }
 
 static json_t *measured_json(const struct bench_options *o, const struct measured *m, bool step) {
-    json_t *j = json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:i, s:I, s:f, s:f}", "bench", step ? "step" : "rnn", "cell", o->cell, "batch",
-        (json_int_t)o->batch, "input", (json_int_t)m->input, "hidden", (json_int_t)o->hidden, "layers",
-        (json_int_t)o->layers, "precision", o->precision, "threads", rc_threads(), step ? "steps" : "passes",
-        (json_int_t)m->n, "tokens_per_second", m->rate, "gflops", m->gflops);
-    json_t *more =
-        step ? json_pack("{s:f, s:f, s:f, s:f, s:f}", "us_median", m->median, "us_p99", m->p99, "us_mean", m->mean,
-                         "us_min", m->least, "first_us", m->first)
-             : json_pack("{s:I, s:b, s:s, s:b, s:f, s:f, s:f}", "seq_len", (json_int_t)o->seq_len, "train", (int)o->train,
-                         "lengths", o->lengths, "bidirectional", (int)o->bidirectional, "ms", m->median, "ms_min",
-                         m->least, "first_ms", m->first);
+    json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:i, s:I, s:f, s:f}", "bench", step ? "step" : "rnn",
+                          "cell", o->cell, "batch", (json_int_t)o->batch, "input", (json_int_t)m->input, "hidden",
+                          (json_int_t)o->hidden, "layers", (json_int_t)o->layers, "precision", o->precision, "threads",
+                          rc_threads(), step ? "steps" : "passes", (json_int_t)m->n, "tokens_per_second", m->rate,
+                          "gflops", m->gflops);
+    json_t *more = step ? json_pack("{s:f, s:f, s:f, s:f, s:f}", "us_median", m->median, "us_p99", m->p99, "us_mean",
+                                    m->mean, "us_min", m->least, "first_us", m->first)
+                        : json_pack("{s:I, s:b, s:s, s:b, s:f, s:f, s:f}", "seq_len", (json_int_t)o->seq_len, "train",
+                                    (int)o->train, "lengths", o->lengths, "bidirectional", (int)o->bidirectional, "ms",
+                                    m->median, "ms_min", m->least, "first_ms", m->first);
     double most = m->floor_flops >= m->floor_bytes ? m->floor_flops : m->floor_bytes;
     json_t *limits = json_pack(
         "{s:f, s:s, s:f, s:f, s:f, s:f, s:s, s:f, s:I}", "peak_gflops", m->peak.gflops, "peak_of", m->peak.instruction,
         "percent_of_peak", of_peak(m), step ? "floor_us" : "floor_ms", most, step ? "floor_flops_us" : "floor_flops_ms",
-        m->floor_flops, step ? "floor_bytes_us" : "floor_bytes_ms", m->floor_bytes, "bound", bound(m), "load_gb_per_second",
-        m->load / 1e9, "working_set_bytes", (json_int_t)m->working_set);
+        m->floor_flops, step ? "floor_bytes_us" : "floor_bytes_ms", m->floor_bytes, "bound", bound(m),
+        "load_gb_per_second", m->load / 1e9, "working_set_bytes", (json_int_t)m->working_set);
     json_object_update(j, more);
     json_object_update(j, limits);
     json_decref(more);
@@ -465,12 +464,14 @@ static void print_measured(const struct bench_options *o, const struct measured 
     else
         printf("%.3f ms a pass (median of %zu), least %.3f ms, %s tokens/s, %.1f GFLOP/s\n", m->median, m->n, m->least,
                rate, m->gflops);
-    printf("first call %.3f %s; memory at most %s", m->first, unit, cli_bytes_text(memory, sizeof memory, (double)m->memory));
+    printf("first call %.3f %s; memory at most %s", m->first, unit,
+           cli_bytes_text(memory, sizeof memory, (double)m->memory));
     if (m->resident) printf(", the process grew by %s", cli_bytes_text(process, sizeof process, (double)m->resident));
     printf("\n%.1f %% of the peak of %.0f GFLOP/s (%s, %d thread%s)\n", of_peak(m), m->peak.gflops, m->peak.instruction,
            m->peak.threads, plural);
-    printf("floor: %.3f %s for the operations, %.3f %s for reading the weights (%s at %.0f GB/s a thread)\n", m->floor_flops,
-           unit, m->floor_bytes, unit, cli_bytes_text(memory, sizeof memory, (double)m->working_set), m->load / 1e9);
+    printf("floor: %.3f %s for the operations, %.3f %s for reading the weights (%s at %.0f GB/s a thread)\n",
+           m->floor_flops, unit, m->floor_bytes, unit, cli_bytes_text(memory, sizeof memory, (double)m->working_set),
+           m->load / 1e9);
 }
 
 /* What `recur bench` alone measures: the sizes of the presets, and streaming. */
@@ -553,16 +554,17 @@ const cli_command cmd_bench = {
     .actions = "rnn step",
     .usage = "bench\nbench rnn [OPTIONS]\nbench step [OPTIONS]",
     .summary = "speed of the recurrent layers on this machine",
-    .text = "rnn runs whole sequences, forward or forward and backward; step runs one time step at a time, as a stream "
-            "would (batch 1 unless given); alone it measures a table of usual sizes. Times are medians, the first call "
-            "apart. GFLOP/s counts the matrix products alone: 2 * tokens * "
-            "elements of the weight matrices, three times that for training. "
-            "The peak is how fast the same number of threads can multiply and add, measured between the passes; the best "
-            "reading counts. No run is shorter than the floor: the longer of operations / peak and bytes of weights / "
-            "(threads * load rate), where the load rate is measured for as many bytes as one thread has to go through "
-            "again and again. rnn reads the recurrent matrices once per time step and the others once, in training "
-            "twice that; step reads all once per step. A weight has 4 bytes, 2 in bf16, 1 in int8. "
-            "step times blocks of up to 64 steps for the median, and single steps for the 99th percentile.",
+    .text =
+        "rnn runs whole sequences, forward or forward and backward; step runs one time step at a time, as a stream "
+        "would (batch 1 unless given); alone it measures a table of usual sizes. Times are medians, the first call "
+        "apart. GFLOP/s counts the matrix products alone: 2 * tokens * "
+        "elements of the weight matrices, three times that for training. "
+        "The peak is how fast the same number of threads can multiply and add, measured between the passes; the best "
+        "reading counts. No run is shorter than the floor: the longer of operations / peak and bytes of weights / "
+        "(threads * load rate), where the load rate is measured for as many bytes as one thread has to go through "
+        "again and again. rnn reads the recurrent matrices once per time step and the others once, in training "
+        "twice that; step reads all once per step. A weight has 4 bytes, 2 in bf16, 1 in int8. "
+        "step times blocks of up to 64 steps for the median, and single steps for the 99th percentile.",
     .examples = "bench rnn --cell gru --batch 32 --seq-len 64 --hidden 256 --train --threads 2\n"
                 "bench rnn --cell lstm --lengths random --json\n"
                 "bench rnn --cell lstm-layernorm --train --recurrent-dropout 0.2 --precision bf16\n"

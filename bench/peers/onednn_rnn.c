@@ -1,9 +1,9 @@
 /* onednn_rnn.c - oneDNN's own RNN primitives as a peer (README.md): vanilla RNN, LSTM, GRU with reset after the product
  * (lbr) and before it, called directly; forward, or forward for training and backward.
  *
- * Weights lie in the format that the library asks for, one copy for each direction of the work; making those copies is not
- * timed. Gradients of weights are cleared in each pass, since the primitives add to them. Each point runs in a child, so
- * that a crash inside the library is an answer like any other.
+ * Weights lie in the format that the library asks for, one copy for each direction of the work; making those copies is
+ * not timed. Gradients of weights are cleared in each pass, since the primitives add to them. Each point runs in a
+ * child, so that a crash inside the library is an answer like any other.
  */
 #include <dnnl.h>
 #include <jansson.h>
@@ -30,7 +30,7 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- answers --------------------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------------------------- */
 
 static void answer(json_t *j) {
     json_dumpf(j, stdout, JSON_REAL_PRECISION(12));
@@ -47,11 +47,14 @@ _Noreturn static void skip(const char *why) {
 static void must(dnnl_status_t s, const char *what) {
     char text[128];
     if (s == dnnl_success) return;
-    snprintf(text, sizeof text, "%s: %s", what, s == dnnl_unimplemented ? "not implemented" : s == dnnl_out_of_memory ? "out of memory" : "refused");
+    snprintf(text, sizeof text, "%s: %s", what,
+             s == dnnl_unimplemented   ? "not implemented"
+             : s == dnnl_out_of_memory ? "out of memory"
+                                       : "refused");
     skip(text);
 }
 
-/* ---- one point ------------------------------------------------------------------------------------------------------ */
+/* ---- one point ------------------------------------------------------------------------------------------------- */
 
 static dnnl_engine_t engine;
 static dnnl_stream_t stream;
@@ -102,11 +105,11 @@ static void fill(dnnl_memory_t m, const dnnl_memory_desc_t *md, float size) {
 
 /* Memory for each argument the primitive has. What the forward primitive has too, in the same format, is shared. */
 static void make_args(struct call *c, const struct call *forward, float weight) {
-    static const int all[] = {DNNL_ARG_SRC_LAYER,          DNNL_ARG_SRC_ITER,         DNNL_ARG_SRC_ITER_C,
-                              DNNL_ARG_WEIGHTS_LAYER,      DNNL_ARG_WEIGHTS_ITER,     DNNL_ARG_BIAS,
-                              DNNL_ARG_DST_LAYER,          DNNL_ARG_DST_ITER,         DNNL_ARG_DST_ITER_C,
-                              DNNL_ARG_WORKSPACE,          DNNL_ARG_DIFF_SRC_LAYER,   DNNL_ARG_DIFF_WEIGHTS_LAYER,
-                              DNNL_ARG_DIFF_WEIGHTS_ITER,  DNNL_ARG_DIFF_BIAS,        DNNL_ARG_DIFF_DST_LAYER};
+    static const int all[] = {DNNL_ARG_SRC_LAYER,         DNNL_ARG_SRC_ITER,       DNNL_ARG_SRC_ITER_C,
+                              DNNL_ARG_WEIGHTS_LAYER,     DNNL_ARG_WEIGHTS_ITER,   DNNL_ARG_BIAS,
+                              DNNL_ARG_DST_LAYER,         DNNL_ARG_DST_ITER,       DNNL_ARG_DST_ITER_C,
+                              DNNL_ARG_WORKSPACE,         DNNL_ARG_DIFF_SRC_LAYER, DNNL_ARG_DIFF_WEIGHTS_LAYER,
+                              DNNL_ARG_DIFF_WEIGHTS_ITER, DNNL_ARG_DIFF_BIAS,      DNNL_ARG_DIFF_DST_LAYER};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         const dnnl_memory_desc_t *md = dnnl_primitive_desc_query_md(c->pd, dnnl_query_exec_arg_md, all[i]);
         const dnnl_memory_desc_t *other;
@@ -129,8 +132,10 @@ static void make_args(struct call *c, const struct call *forward, float weight) 
 
 static void swap_args(struct call *c, int a, int b) {
     for (int i = 0; i < c->n; i++)
-        if (c->args[i].arg == a) c->args[i].arg = b;
-        else if (c->args[i].arg == b) c->args[i].arg = a;
+        if (c->args[i].arg == a)
+            c->args[i].arg = b;
+        else if (c->args[i].arg == b)
+            c->args[i].arg = a;
 }
 
 static void clear(const struct call *c, int arg) {
@@ -149,7 +154,8 @@ struct work {
 };
 
 static void build(struct work *w, const struct point *p) {
-    bool lstm = strcmp(p->cell, "lstm") == 0, gru = strcmp(p->cell, "gru") == 0, gru_v1 = strcmp(p->cell, "gru-v1") == 0;
+    bool lstm = strcmp(p->cell, "lstm") == 0, gru = strcmp(p->cell, "gru") == 0,
+         gru_v1 = strcmp(p->cell, "gru-v1") == 0;
     bool relu = strcmp(p->cell, "rnn-relu") == 0;
     if (!lstm && !gru && !gru_v1 && !relu && strcmp(p->cell, "rnn") != 0) skip("no such primitive");
     if (p->lengths) skip("no lengths");
@@ -173,13 +179,16 @@ static void build(struct work *w, const struct point *p) {
     dnnl_alg_kind_t act = relu ? dnnl_eltwise_relu : dnnl_eltwise_tanh;
     dnnl_rnn_desc_t desc;
     if (lstm)
-        must(dnnl_lstm_forward_desc_init(&desc, kind, direction, &x, h, c, &weights, &weights, &bias, &y, h, c, 0), "forward");
+        must(dnnl_lstm_forward_desc_init(&desc, kind, direction, &x, h, c, &weights, &weights, &bias, &y, h, c, 0),
+             "forward");
     else if (gru)
-        must(dnnl_lbr_gru_forward_desc_init(&desc, kind, direction, &x, h, &weights, &weights, &bias, &y, h, 0), "forward");
+        must(dnnl_lbr_gru_forward_desc_init(&desc, kind, direction, &x, h, &weights, &weights, &bias, &y, h, 0),
+             "forward");
     else if (gru_v1)
         must(dnnl_gru_forward_desc_init(&desc, kind, direction, &x, h, &weights, &weights, &bias, &y, h, 0), "forward");
     else
-        must(dnnl_vanilla_rnn_forward_desc_init(&desc, kind, act, direction, &x, h, &weights, &weights, &bias, &y, h, 0, 0, 0),
+        must(dnnl_vanilla_rnn_forward_desc_init(&desc, kind, act, direction, &x, h, &weights, &weights, &bias, &y, h, 0,
+                                                0, 0),
              "forward");
     must(dnnl_primitive_desc_create(&w->forward.pd, &desc, NULL, engine, NULL), "forward");
     make_args(&w->forward, NULL, 1);
@@ -187,20 +196,20 @@ static void build(struct work *w, const struct point *p) {
     w->train = p->train;
     if (!p->train) return;
     if (lstm)
-        must(dnnl_lstm_backward_desc_init(&desc, back, direction, &x, NULL, NULL, &weights, &weights, &bias, &y, NULL, NULL, &dx,
-                                          NULL, NULL, &dw, &dw, &bias, &dy, NULL, NULL, 0),
+        must(dnnl_lstm_backward_desc_init(&desc, back, direction, &x, NULL, NULL, &weights, &weights, &bias, &y, NULL,
+                                          NULL, &dx, NULL, NULL, &dw, &dw, &bias, &dy, NULL, NULL, 0),
              "backward");
     else if (gru)
-        must(dnnl_lbr_gru_backward_desc_init(&desc, back, direction, &x, NULL, &weights, &weights, &bias, &y, NULL, &dx, NULL,
-                                             &dw, &dw, &bias, &dy, NULL, 0),
+        must(dnnl_lbr_gru_backward_desc_init(&desc, back, direction, &x, NULL, &weights, &weights, &bias, &y, NULL, &dx,
+                                             NULL, &dw, &dw, &bias, &dy, NULL, 0),
              "backward");
     else if (gru_v1)
-        must(dnnl_gru_backward_desc_init(&desc, back, direction, &x, NULL, &weights, &weights, &bias, &y, NULL, &dx, NULL, &dw,
-                                         &dw, &bias, &dy, NULL, 0),
+        must(dnnl_gru_backward_desc_init(&desc, back, direction, &x, NULL, &weights, &weights, &bias, &y, NULL, &dx,
+                                         NULL, &dw, &dw, &bias, &dy, NULL, 0),
              "backward");
     else
-        must(dnnl_vanilla_rnn_backward_desc_init(&desc, back, act, direction, &x, NULL, &weights, &weights, &bias, &y, NULL, &dx,
-                                                 NULL, &dw, &dw, &bias, &dy, NULL, 0, 0, 0),
+        must(dnnl_vanilla_rnn_backward_desc_init(&desc, back, act, direction, &x, NULL, &weights, &weights, &bias, &y,
+                                                 NULL, &dx, NULL, &dw, &dw, &bias, &dy, NULL, 0, 0, 0),
              "backward");
     must(dnnl_primitive_desc_create(&w->backward.pd, &desc, NULL, engine, w->forward.pd), "backward");
     make_args(&w->backward, &w->forward, 1);
@@ -268,37 +277,48 @@ _Noreturn static void child(const struct point *p) {
     }
     qsort(time, n, sizeof *time, by_value);
     if (p->step)
-        answer(json_pack("{s:f, s:f, s:f, s:f, s:I}", "us_median", 1e6 * time[n / 2], "us_p99", 1e6 * time[n * 99 / 100],
-                         "us_min", 1e6 * time[0], "first_us", 1e6 * first, "steps", (json_int_t)n));
+        answer(json_pack("{s:f, s:f, s:f, s:f, s:I}", "us_median", 1e6 * time[n / 2], "us_p99",
+                         1e6 * time[n * 99 / 100], "us_min", 1e6 * time[0], "first_us", 1e6 * first, "steps",
+                         (json_int_t)n));
     else
-        answer(json_pack("{s:f, s:f, s:f, s:I}", "ms", 1e3 * time[n / 2], "ms_min", 1e3 * time[0], "first_ms", 1e3 * first,
-                         "passes", (json_int_t)n));
+        answer(json_pack("{s:f, s:f, s:f, s:I}", "ms", 1e3 * time[n / 2], "ms_min", 1e3 * time[0], "first_ms",
+                         1e3 * first, "passes", (json_int_t)n));
     _exit(0);
 }
 
-/* ---- the loop ----------------------------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------------------------- */
 
 static void one_request(const char *line) {
     json_error_t error;
     json_t *j = json_loads(line, 0, &error), *lengths = json_object_get(j, "lengths");
-    struct point p = {.cell = "lstm", .precision = "fp32", .batch = 32, .seq_len = 64, .hidden = 256, .layers = 1, .threads = 1,
-                      .rounds = 1000, .seconds = 0.3};
+    struct point p = {.cell = "lstm",
+                      .precision = "fp32",
+                      .batch = 32,
+                      .seq_len = 64,
+                      .hidden = 256,
+                      .layers = 1,
+                      .threads = 1,
+                      .rounds = 1000,
+                      .seconds = 0.3};
     int train = 0, bidirectional = 0, step = 0, memory = 0, status = 0;
     json_int_t size[6] = {p.batch, p.seq_len, p.hidden, p.layers, p.threads, p.rounds};
-    if (!j || json_unpack_ex(j, &error, 0, "{s?s, s?s, s?I, s?I, s?I, s?I, s?I, s?I, s?F, s?b, s?b, s?b, s?b}", "cell", &p.cell,
-                             "precision", &p.precision, "batch", &size[0], "seq_len", &size[1], "hidden", &size[2], "layers",
-                             &size[3], "threads", &size[4], "rounds", &size[5], "seconds", &p.seconds, "train", &train,
-                             "bidirectional", &bidirectional, "step", &step, "memory", &memory) != 0) {
+    if (!j ||
+        json_unpack_ex(j, &error, 0, "{s?s, s?s, s?I, s?I, s?I, s?I, s?I, s?I, s?F, s?b, s?b, s?b, s?b}", "cell",
+                       &p.cell, "precision", &p.precision, "batch", &size[0], "seq_len", &size[1], "hidden", &size[2],
+                       "layers", &size[3], "threads", &size[4], "rounds", &size[5], "seconds", &p.seconds, "train",
+                       &train, "bidirectional", &bidirectional, "step", &step, "memory", &memory) != 0) {
         answer(json_pack("{s:s}", "skip", error.text));
         json_decref(j);
         return;
     }
-    p.batch = size[0], p.seq_len = size[1], p.hidden = size[2], p.layers = size[3], p.threads = size[4], p.rounds = size[5];
+    p.batch = size[0], p.seq_len = size[1], p.hidden = size[2], p.layers = size[3], p.threads = size[4],
+    p.rounds = size[5];
     p.train = train, p.bidirectional = bidirectional, p.step = step, p.memory = memory;
     p.lengths = lengths && !json_is_null(lengths);
     pid_t pid = fork();
     if (pid == 0) child(&p);
-    if (pid < 0 || waitpid(pid, &status, 0) < 0) answer(json_pack("{s:s}", "skip", "cannot start a process"));
+    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+        answer(json_pack("{s:s}", "skip", "cannot start a process"));
     else if (WIFSIGNALED(status)) {
         char text[64];
         const char *name = WTERMSIG(status) == SIGFPE ? "SIGFPE" : WTERMSIG(status) == SIGSEGV ? "SIGSEGV" : "a signal";

@@ -43,7 +43,8 @@ def model(p):
     state = [directions, p["batch"], hidden]
     for k in range(p["layers"]):
         width = hidden if k == 0 else directions * hidden
-        ins = [x, weight(f"w{k}", directions, gates * hidden, width), weight(f"r{k}", directions, gates * hidden, hidden),
+        ins = [x, weight(f"w{k}", directions, gates * hidden, width),
+               weight(f"r{k}", directions, gates * hidden, hidden),
                weight(f"b{k}", directions, 2 * gates * hidden), lengths]
         outs = [f"y{k}"]
         if p["step"]:

@@ -1,13 +1,14 @@
-"""The training loop of `recur train lm` written with PyTorch: embedding, recurrent stack, softmax, clipping, fused AdamW.
+"""The training loop of `recur train lm` in PyTorch: embedding, recurrent stack, softmax, clipping, fused AdamW.
 
-    python3 bench/peers/torch_lm.py TEXT --cell lstm --layers 2 --hidden 256 --batch 64 --seq-len 64 --steps 200 --threads 2
+    python3 bench/peers/torch_lm.py TEXT --cell lstm --layers 2 --hidden 256 --batch 64 --seq-len 64 --threads 2
 
 Needs `pip install torch`. Prints one JSON object; the first 20 steps are not counted.
 
---words N makes a word model of the N most frequent words. --precision bf16 runs the model under autocast. --until-loss X
-trains on the first 90 % of the text with what the recipe of `recur train lm --preset quick` has - tied, dropout, warm-up and
-cosine over --steps, average of the weights, the same initial weights - and scores the rest every --valid-every steps, in 64
-rows side by side; it stops when the loss is X or below, and tells the seconds since the first step, scoring included.
+--words N makes a word model of the N most frequent words. --precision bf16 runs the model under autocast.
+--until-loss X trains on the first 90 % of the text with what the recipe of `recur train lm --preset quick` has - tied,
+dropout, warm-up and cosine over --steps, average of the weights, initial weights of the same distributions - and scores
+the rest every --valid-every steps, in 64 rows side by side; it stops when the loss is X or below, and tells the seconds
+since the first step, scoring included.
 """
 import argparse
 import collections

@@ -105,9 +105,9 @@ static void no_memory_is_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_peak_is_a_positive_number), cmocka_unit_test(every_thread_takes_part),
+        cmocka_unit_test(a_peak_is_a_positive_number),      cmocka_unit_test(every_thread_takes_part),
         cmocka_unit_test(a_load_rate_is_a_positive_number), cmocka_unit_test(every_byte_is_read),
-        cmocka_unit_test(wrong_arguments_are_told), cmocka_unit_test(no_memory_is_told),
+        cmocka_unit_test(wrong_arguments_are_told),         cmocka_unit_test(no_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
