@@ -5,6 +5,8 @@ JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE_ARGS ?=
 TEXT   ?=
 TIME   ?=
+BENCH  ?=
+PYTHON ?=
 
 ccache := $(shell command -v ccache 2>/dev/null)
 configure = cmake -G Ninja -S . -B $(BUILD) $(if $(ccache),-DCMAKE_C_COMPILER_LAUNCHER=$(ccache)) $(CMAKE_ARGS)
@@ -35,8 +37,10 @@ check-all: ## every test again: GCC and Clang without warnings, CBLAS, plain loo
 	@scripts/deps.sh build test check
 	@scripts/check-all.sh $(CHECKS)
 
-bench: build ## measure this machine: kernels, cells, training
-	@$(BUILD)/recur bench
+bench: build ## measure this machine, and the peers that are there (BENCH="--quick", PYTHON=...: bench/README.md)
+	@cmake --build $(BUILD) --target peer_onednn > $(BUILD)/peer_onednn.log 2>&1 || true # only where oneDNN is
+	@if command -v python3 > /dev/null; then PYTHON="$(PYTHON)" python3 bench/table.py --build $(BUILD) $(BENCH); \
+	else echo "no python3: the peers are left out" >&2; $(BUILD)/recur bench; fi
 
 install: build ## install under PREFIX (default /usr/local): bin/recur, libraries, headers, pkg-config file, manual page
 	@cmake --install $(BUILD) --prefix "$(abspath $(PREFIX))"

@@ -25,6 +25,8 @@ typedef double rc_real;
 typedef float rc_real;
 #endif
 
+typedef enum rc_precision { RC_FP32, RC_BF16, RC_INT8 } rc_precision;
+
 /* name, exit code of the command line, text */
 #define RC_STATUS_LIST(X)                                                                                            \
     X(OK, 0, "ok")                                                                                                   \

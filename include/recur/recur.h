@@ -2,6 +2,7 @@
 #ifndef RECUR_RECUR_H
 #define RECUR_RECUR_H
 #include "recur/base.h"
+#include "recur/bench.h"
 #include "recur/lm.h"
 #include "recur/optim.h"
 #include "recur/option.h"

@@ -35,6 +35,7 @@
 #include "kernels/rows.inc"
 #include "kernels/optim.inc"
 #include "kernels/panel.inc"
+#include "kernels/peak.inc"
 #if __has_include("kernels/cells.inc")
 #include "kernels/cells.inc"
 #endif
@@ -53,4 +54,5 @@ const rc__kernels JOIN(rc__kernels_, RC_ISA) = {
     .zone = RC_ZONEOUT_TABLE,
 #endif
     .panel = PANEL_TABLE,
+    .peak = PEAK_TABLE,
 };

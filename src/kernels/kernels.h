@@ -109,6 +109,19 @@ typedef struct rc__panel_kernels {
     void (*outer)(const rc__outer_product *p);
     void (*bf16_round)(size_t n, const rc_real *x, rc_real *y); /* y = x as bf16 would hold it; in place */
 } rc__panel_kernels;
+/* Loops that do nothing but keep the arithmetic units, or the load units, of one core busy (peak.inc). A round is a fixed
+ * number of operations in registers; the value returned only keeps the compiler from leaving them out. */
+typedef struct rc__peak_loop {
+    double (*run)(size_t rounds); /* NULL: this build has no such instruction, or this CPU has not */
+    double operations;            /* of a round: a multiplication and an addition are two */
+    const char *instruction;
+} rc__peak_loop;
+#define RC_LOAD_BLOCK 512 /* bytes */
+typedef struct rc__peak_kernels {
+    rc__peak_loop fma, bf16, int8;
+    uint64_t (*load)(size_t bytes, const void *p); /* reads all; p aligned to 64, bytes a multiple of RC_LOAD_BLOCK */
+    bool (*has_bf16)(void), (*has_int8)(void);     /* whether this CPU has what the build has; NULL: the build has not */
+} rc__peak_kernels;
 
 typedef struct rc__kernels {
     const char *isa; /* "ref", "plain", "x86-64-v2", "x86-64-v3", "x86-64-v4" */
@@ -118,6 +131,7 @@ typedef struct rc__kernels {
     rc__cell_kernels cell[RC_CELL_COUNT];
     rc__zoneout_kernels zone;
     rc__panel_kernels panel;
+    rc__peak_kernels peak;
 } rc__kernels;
 
 extern const rc__kernels *rc__k; /* never NULL; set before main by kernels/dispatch.c */

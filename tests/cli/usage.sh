@@ -110,6 +110,9 @@ t 'recur runs'
 t 'recur bench cells'
 t 'recur bench rnn --cell gur'
 t 'recur bench step --train'
+t 'recur bench step --weight-drop 0.1'
+t 'recur bench rnn --train --precision int8'
+t 'recur bench rnn --precision fp16'
 t 'recur bench --hidden 3'
 check 'no model was written' test ! -e m
 check 'the text is whole' test "$(wc -l <text.txt)" = 100
