@@ -166,10 +166,10 @@ static rc_status net_new(struct net *net, const struct bench_options *o, rc_erro
     ro.zoneout_c = o->zoneout_c;
     ro.weight_drop = o->weight_drop;
     ro.learn_initial_state = o->learn_initial_state;
-    ro.precision = precision_of(o);
     rc_status s = rc_params_new(&net->params, e);
     if (!s) s = rc_rnn_new(&net->rnn, net->params, "", &ro, e);
     if (!s) s = rc_params_build(net->params, (uint64_t)o->seed, e);
+    if (!s) s = rc_params_set_precision(net->params, precision_of(o), e);
     for (size_t i = 0; !s && i < rc_params_count(net->params); i++) {
         const rc_param *p = rc_params_at(net->params, i);
         if (p->ndim != 2) continue; /* vectors, and initial states */

@@ -9,6 +9,7 @@ struct eval_options {
     int64_t window, batch, segment, threads;
     bool dynamic, json;
     double dynamic_lr;
+    const char *precision;
 };
 
 #define AT(field) offsetof(struct eval_options, field)
@@ -20,6 +21,8 @@ static const rc_option entries[] = {
      "also dynamic evaluation: the model goes on learning from each segment after it was scored"},
     {"dynamic-lr", 0, RC_OPT_REAL, AT(dynamic_lr), 0, 100, NULL, "X", "Evaluation", "its learning rate"},
     {"segment", 0, RC_OPT_INT, AT(segment), 1, 1e6, NULL, "N", "Evaluation", "its segments, in tokens"},
+    {"precision", 0, RC_OPT_CHOICE, AT(precision), 0, 0, "fp32 bf16 int8", "KIND", "Run",
+     "of the products; another than fp32 is scored beside it"},
     {"threads", 0, RC_OPT_INT, AT(threads), 0, 1024, NULL, "N", "Run", "0: all the cores the process may use"},
     {"json", 0, RC_OPT_BOOL, AT(json), 0, 0, NULL, NULL, "Run", "one JSON object on standard output"},
 };
@@ -34,10 +37,12 @@ static void defaults(void *options) {
     *(struct eval_options *)options = (struct eval_options){.window = (int64_t)d.window,
                                                             .batch = (int64_t)d.batch,
                                                             .segment = (int64_t)d.segment,
-                                                            .dynamic_lr = d.dynamic_lr};
+                                                            .dynamic_lr = d.dynamic_lr,
+                                                            .precision = "fp32"};
 }
 
 static rc_status settle(cli_args *a, rc_error *e) {
+    const struct eval_options *o = a->options;
     rc_status s;
     if (a->help) return RC_OK;
     if (a->n_words < 2)
@@ -45,6 +50,8 @@ static rc_status settle(cli_args *a, rc_error *e) {
                        a->n_words ? "expected FILE: the text to score (- is standard input)"
                                   : "expected MODEL and FILE: a trained model and the text to score");
     if (a->n_words > 2) return rc_fail(e, RC_EINVAL, "expected one FILE, found also \"%s\"", a->words[2]);
+    if (o->dynamic && strcmp(o->precision, "int8") == 0)
+        return rc_fail(e, RC_EINVAL, "--dynamic goes on learning, and int8 weights are for inference");
     if ((s = cli_check_input("model", a->words[0], e)) || (s = cli_check_input("data", a->words[1], e))) return s;
     return RC_OK;
 }
@@ -84,9 +91,22 @@ static void add_score(cli_table *t, const char *pass, const rc_lm *m, const rc_l
     cli_table_add(t, "%.2f", s->word_perplexity);
 }
 
-static void print_scores(const rc_lm *m, const struct eval_options *o, const rc_lm_score *plain,
+static void add_change(cli_table *t, const rc_lm *m, const rc_lm_score *from, const rc_lm_score *to) {
+    cli_table_add(t, "change");
+    cli_table_add(t, "%+.4f", to->nats_per_token - from->nats_per_token);
+    cli_table_add(t, "%+.3f", to->perplexity - from->perplexity);
+    cli_table_add(t, "%+.4f", to->bits_per_byte - from->bits_per_byte);
+    if (rc_vocab_get_kind(rc_lm_vocab(m)) == RC_VOCAB_BYTE)
+        cli_table_add(t, "-");
+    else
+        cli_table_add(t, "%+.4f", to->bits_per_char - from->bits_per_char);
+    cli_table_add(t, "%+.2f", to->word_perplexity - from->word_perplexity);
+}
+
+/* fp32: the score in that precision, when plain is in another, else NULL. */
+static void print_scores(const rc_lm *m, const struct eval_options *o, const rc_lm_score *fp32, const rc_lm_score *plain,
                          const rc_lm_score *dynamic) {
-    char pass[64], time[24];
+    char pass[64], in[96], time[24];
     const char *unit = unit_of(m);
     snprintf(pass, sizeof pass, o->window ? "windows of %lld" : "one pass, state carried", (long long)o->window);
     cli_table t = cli_table_new("lrrrrr");
@@ -96,7 +116,15 @@ static void print_scores(const rc_lm *m, const struct eval_options *o, const rc_
     cli_table_add(&t, "bits/byte");
     cli_table_add(&t, "bits/char");
     cli_table_add(&t, "perplexity/word by spaces");
-    add_score(&t, pass, m, plain);
+    if (fp32) {
+        snprintf(in, sizeof in, "%s, fp32", pass);
+        add_score(&t, in, m, fp32);
+        snprintf(in, sizeof in, "%s, %s", pass, o->precision);
+        add_score(&t, in, m, plain);
+        add_change(&t, m, fp32, plain);
+    } else {
+        add_score(&t, pass, m, plain);
+    }
     if (dynamic) add_score(&t, "dynamic evaluation", m, dynamic);
     cli_table_print(&t, stdout);
     cli_table_free(&t);
@@ -114,7 +142,9 @@ static int run(cli_args *a) {
     rc_lm *m = NULL;
     char *text = NULL;
     size_t len = 0;
-    rc_lm_score plain, dynamic;
+    rc_lm_score fp32, plain, dynamic;
+    rc_precision precision = RC_FP32;
+    rc_precision_find(o->precision, &precision);
     rc_lm_eval_options eo = rc_lm_eval_options_default();
     eo.window = (size_t)o->window;
     eo.batch = (size_t)o->batch;
@@ -127,6 +157,8 @@ static int run(cli_args *a) {
         (rc_vocab_get_kind(rc_lm_vocab(m)) == RC_VOCAB_CHAR || rc_vocab_get_kind(rc_lm_vocab(m)) == RC_VOCAB_WORD))
         s = rc_text_check_utf8(a->words[1], text, len, &e);
     if (!s && len > 100000 && isatty(STDERR_FILENO)) fprintf(stderr, "scoring %zu bytes ...\n", len);
+    if (!s && precision != RC_FP32) s = rc_lm_eval(m, text, len, &eo, &fp32, &e);
+    if (!s) s = rc_params_set_precision(rc_lm_params(m), precision, &e);
     if (!s) s = rc_lm_eval(m, text, len, &eo, &plain, &e);
     if (!s && o->dynamic) {
         eo.dynamic = true;
@@ -136,10 +168,15 @@ static int run(cli_args *a) {
     if (!s && o->json) {
         json_t *j = score_json(m, &plain);
         json_object_set_new(j, "window", json_integer(o->window));
+        json_object_set_new(j, "precision", json_string(o->precision));
+        if (precision != RC_FP32) {
+            json_object_set_new(j, "fp32", score_json(m, &fp32));
+            json_object_set_new(j, "change", cli_json_real(plain.nats_per_token - fp32.nats_per_token));
+        }
         if (o->dynamic) json_object_set_new(j, "dynamic", score_json(m, &dynamic));
         cli_print_json(j);
     } else if (!s) {
-        print_scores(m, o, &plain, o->dynamic ? &dynamic : NULL);
+        print_scores(m, o, precision != RC_FP32 ? &fp32 : NULL, &plain, o->dynamic ? &dynamic : NULL);
     }
     rc_text_free(text, len);
     rc_lm_free(m);
@@ -153,9 +190,11 @@ const cli_command cmd_eval = {
     .text = "Scores text with a language model. nats: mean -ln p of a unit (byte, char, word or token, as the model's "
             "vocabulary has it); perplexity = exp(nats); bits per byte and per character compare models of different "
             "vocabularies; perplexity per word counts words by white space. The first unit has no context and is not "
-            "scored. FILE may be gzip; - is standard input.",
+            "scored. FILE may be gzip; - is standard input. --precision int8 (weights in 8 bits, a scale per row) or bf16 "
+            "scores twice, in fp32 and so, and prints the change.",
     .examples = "eval book.safetensors chapter.txt\n"
                 "eval book.safetensors chapter.txt --dynamic\n"
+                "eval book.safetensors chapter.txt --precision int8\n"
                 "eval book.safetensors - --json < chapter.txt",
     .words = "file",
     .table = table,

@@ -7,12 +7,14 @@
 struct explain_options {
     int64_t batch, seq_len, threads;
     bool tensors, json;
+    const char *precision;
 };
 
 #define AT(field) offsetof(struct explain_options, field)
 static const rc_option entries[] = {
     {"batch", 0, RC_OPT_INT, AT(batch), 1, 1e6, NULL, "N", "Explain", "rows at once"},
     {"seq-len", 0, RC_OPT_INT, AT(seq_len), 1, 1e7, NULL, "N", "Explain", "time steps at once"},
+    {"precision", 0, RC_OPT_CHOICE, AT(precision), 0, 0, "fp32 bf16 int8", "KIND", "Explain", "of the products"},
     {"threads", 0, RC_OPT_INT, AT(threads), 0, 1024, NULL, "N", "Explain", "0: all the cores the process may use"},
     {"tensors", 0, RC_OPT_BOOL, AT(tensors), 0, 0, NULL, NULL, "Explain", "list the tensors with their shapes"},
     {"json", 0, RC_OPT_BOOL, AT(json), 0, 0, NULL, NULL, "Explain", "one JSON object on standard output"},
@@ -24,7 +26,7 @@ static const rc_option *table(size_t *n) {
 }
 
 static void defaults(void *options) {
-    *(struct explain_options *)options = (struct explain_options){.batch = 64, .seq_len = 64};
+    *(struct explain_options *)options = (struct explain_options){.batch = 64, .seq_len = 64, .precision = "fp32"};
 }
 
 static rc_status settle(cli_args *a, rc_error *e) {
@@ -108,11 +110,11 @@ static void print_json(const struct explain_options *o, const char *path, const 
     }
     char *build = strdup(rc_build_info());
     cli_print_json(json_pack(
-        "{s:s, s:s, s:I, s:s, s:I, s:I, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:i, s:o}", "model", path, "vocabulary",
+        "{s:s, s:s, s:I, s:s, s:I, s:I, s:i, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:i, s:o}", "model", path, "vocabulary",
         rc_vocab_kind_name(rc_vocab_get_kind(rc_lm_vocab(m))), "vocab_size", (json_int_t)rc_vocab_size(rc_lm_vocab(m)),
         "cell", mo->rnn.cell, "embedding", (json_int_t)mo->embedding_size, "hidden", (json_int_t)mo->rnn.hidden_size,
         "layers", mo->rnn.num_layers, "parameters", (json_int_t)rc_params_len(rc_lm_params(m)), "batch",
-        (json_int_t)o->batch, "seq_len", (json_int_t)o->seq_len, "sequence", lines_json(many), "step", lines_json(one),
+        (json_int_t)o->batch, "seq_len", (json_int_t)o->seq_len, "precision", o->precision, "sequence", lines_json(many), "step", lines_json(one),
         "tensors", tensors, "threads", rc_threads(), "build", lines_json(build)));
     free(build);
 }
@@ -122,8 +124,14 @@ static int run(cli_args *a) {
     rc_error e = {RC_OK, ""};
     rc_lm *m = NULL;
     rc_status s = o->threads ? rc_set_threads((int)o->threads, &e) : RC_OK;
+    rc_precision precision = RC_FP32;
+    rc_precision_find(o->precision, &precision);
     if (!s) s = rc_lm_load(&m, a->words[0], &e);
-    if (s) return cli_fail(a->command, &e);
+    if (!s) s = rc_params_set_precision(rc_lm_params(m), precision, &e);
+    if (s) {
+        rc_lm_free(m);
+        return cli_fail(a->command, &e);
+    }
     char *many = layers_text(rc_lm_rnn(m), (size_t)o->batch, (size_t)o->seq_len);
     char *one = layers_text(rc_lm_rnn(m), 1, 1);
     if (o->json) {

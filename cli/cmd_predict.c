@@ -6,7 +6,7 @@
 #include "cli.h"
 
 struct predict_options {
-    const char *prompt, *stop;
+    const char *prompt, *stop, *precision;
     int64_t length, samples, top_k, repetition_window, seed, threads;
     double temperature, top_p, min_p, repetition_penalty;
     bool echo, unk, json;
@@ -33,6 +33,8 @@ static const rc_option entries[] = {
      "how many tokens are recent"},
     {"unk", 0, RC_OPT_BOOL, AT(unk), 0, 0, NULL, NULL, "Sampling", "<unk> may be drawn"},
     {"seed", 0, RC_OPT_INT, AT(seed), 0, 9.2e18, NULL, "N", "Run", "same seed, same text"},
+    {"precision", 0, RC_OPT_CHOICE, AT(precision), 0, 0, "fp32 bf16 int8", "KIND", "Run",
+     "of the products; int8: weights in 8 bits, a scale per row"},
     {"threads", 0, RC_OPT_INT, AT(threads), 0, 1024, NULL, "N", "Run", "0: all the cores the process may use"},
     {"json", 0, RC_OPT_BOOL, AT(json), 0, 0, NULL, NULL, "Run", "one JSON object on standard output"},
 };
@@ -55,6 +57,7 @@ static void defaults(void *options) {
                                  .min_p = g.sampler.min_p,
                                  .repetition_penalty = g.sampler.repetition_penalty,
                                  .unk = !g.sampler.no_unk,
+                                 .precision = "fp32",
                                  .echo = true};
 }
 
@@ -204,7 +207,10 @@ static int run(cli_args *a) {
     char *text = NULL;
     size_t len = 0;
     rc_status s = o->threads ? rc_set_threads((int)o->threads, &e) : RC_OK;
+    rc_precision precision = RC_FP32;
+    rc_precision_find(o->precision, &precision);
     if (!s) s = rc_lm_load(&m, a->words[0], &e);
+    if (!s) s = rc_params_set_precision(rc_lm_params(m), precision, &e);
     if (!s && a->n_words == 2) s = rc_text_read(a->words[1], &text, &len, &e);
     const char *prompt = text ? text : o->prompt ? o->prompt : "";
     size_t prompt_len = text ? len : strlen(prompt);

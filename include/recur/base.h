@@ -25,7 +25,12 @@ typedef double rc_real;
 typedef float rc_real;
 #endif
 
+/* In which precision a product reads its inputs; it adds up in fp32 whatever it reads (rc_params_set_precision).
+ *   RC_BF16   both inputs rounded to bf16 (to nearest, ties to even): for training and inference
+ *   RC_INT8   weights in 8 bits with one scale per row of the matrix, the other input fp32: for inference */
 typedef enum rc_precision { RC_FP32, RC_BF16, RC_INT8 } rc_precision;
+const char *rc_precision_name(rc_precision p); /* "fp32", "bf16", "int8"; "?" for an unknown number */
+bool rc_precision_find(const char *name, rc_precision *out); /* false, *out untouched: none of that name */
 
 /* name, exit code of the command line, text */
 #define RC_STATUS_LIST(X)                                                                                            \

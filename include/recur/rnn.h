@@ -49,7 +49,6 @@ typedef struct rc_rnn_options {
     rc_init_kind init_hh;       /* default ORTHOGONAL, one gate at a time */
     bool init_torch;            /* everything U(-1/sqrt(H), 1/sqrt(H)) as torch.nn does; overrides the two above */
     double forget_bias;         /* added to the forget gate's bias_ih at initialisation; default 1 */
-    rc_precision precision;     /* of the products */
 } rc_rnn_options;
 rc_rnn_options rc_rnn_options_default(void);
 

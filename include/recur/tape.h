@@ -73,6 +73,7 @@ typedef struct rc_param {
     int32_t *rows;
     uint8_t *row_used;
     const uint64_t *version; /* of the rc_params it belongs to */
+    const rc_precision *precision; /* likewise */
 } rc_param;
 
 typedef struct rc_params rc_params;
@@ -101,6 +102,16 @@ void rc_param_touch(rc_param *p, size_t row);
  * writes to w must call rc_params_changed afterwards. No two rc_params ever share a version. */
 uint64_t rc_params_version(const rc_params *ps);
 void rc_params_changed(rc_params *ps);
+
+/* The precision in which products read the parameters of ps; RC_FP32 unless set. It belongs to the product, not to the
+ * tensor: values, gradients, states, all sums and everything that is no product stay fp32, and a model file holds fp32.
+ * What follows it: recurrent layers (whole sequences and single steps), rc_linear, rc_linear_cross_entropy and
+ * rc_lm_step, with a parameter as weight, or with a reshape or the rows (rc_embedding) of one. rc_matmul, vectors of
+ * cells and all other ops are fp32. With RC_BF16 the products of the gradients are bf16 too; with RC_INT8 an op on a
+ * tape that keeps gradients fails (RC_EINVAL). Counts as a change of the values: packed copies are made anew. Not
+ * between a forward and its backward, nor while others use ps. RC_EINVAL: an unknown number. */
+rc_status rc_params_set_precision(rc_params *ps, rc_precision p, rc_error *e);
+rc_precision rc_params_get_precision(const rc_params *ps);
 
 /* ---- the tape ---------------------------------------------------------------------------------------------------- */
 

@@ -79,6 +79,7 @@ static rc_var *embedding(rc_tape *t, const char *op, const int32_t *ids, int ndi
     embedding_node *s = rc__node_new(t, sizeof *s, op, ndim + 1, shape, table->needs_grad, embedding_backward);
     if (!s) return rc__dead(t);
     s->ids = ids, s->table = table, s->E = E;
+    s->n.precision = rc__var_precision(table);
     s->count = s->n.out.len / E;
     s->tile = 1 + RC__TILE / E;
     for (size_t i = 0; i < s->count; i++)

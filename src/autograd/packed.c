@@ -43,7 +43,7 @@ static void drop_unused(rc__packed_cache *c) {
     c->n = n;
 }
 
-static rc__packed_entry *entry_new(rc_tape *t, rc__packed_cache *c, size_t K, size_t N) {
+static rc__packed_entry *entry_new(rc_tape *t, rc__packed_cache *c, rc__panel_format format, size_t K, size_t N) {
     drop_unused(c);
     if (c->n == c->cap) {
         size_t cap = c->cap ? 2 * c->cap : 16;
@@ -55,7 +55,7 @@ static rc__packed_entry *entry_new(rc_tape *t, rc__packed_cache *c, size_t K, si
     rc__packed_entry *e = rc__calloc(1, sizeof *e);
     if (!e) goto no_memory;
     rc_error why = {0};
-    if (rc__packed_init(&e->packed, RC_PANEL_REAL, K, N, &why) != RC_OK) {
+    if (rc__packed_init(&e->packed, format, K, N, &why) != RC_OK) {
         rc__free(e, sizeof *e);
         rc__op_fail(t, why.code ? why.code : RC_ENOMEM, "pack", "%s", why.text);
         return NULL;
@@ -73,20 +73,25 @@ const rc__packed *rc__tape_packed(rc_tape *t, const rc_var *w, bool trans) {
         rc__op_fail(t, RC_EINVAL, "pack", "a weight is %s, expected 2 dimensions", rc__shape_text(w->ndim, w->dim));
         return NULL;
     }
+    rc__panel_format format = rc__format_of(rc__var_precision(w));
+    if (format == RC_PANEL_INT8 && rc_tape_get_mode(t).grad) {
+        rc__op_fail(t, RC_EINVAL, "product", "int8 weights are for inference; this tape keeps gradients");
+        return NULL;
+    }
     rc__packed_cache *c = rc__tape_packed_cache(t);
     const rc_param *p = rc__var_param(w);
     size_t rows = w->dim[0], cols = w->dim[1], K = trans ? rows : cols, N = trans ? cols : rows;
     rc__packed_entry *mine = NULL, *spare = NULL;
     for (size_t i = 0; i < c->n && !mine; i++) {
         rc__packed_entry *e = c->entry[i];
-        if (e->packed.K != K || e->packed.N != N) continue;
+        if (e->packed.K != K || e->packed.N != N || e->packed.format != format) continue;
         if (e->w == w->x && e->param == p && e->trans == trans) mine = e;
         /* one run of grace, so that a pass of evaluation between steps finds its copies again */
         else if (e->used + (e->param ? 1 : 0) < c->run)
             spare = e;
     }
     if (!mine) mine = spare;
-    if (!mine) mine = entry_new(t, c, K, N);
+    if (!mine) mine = entry_new(t, c, format, K, N);
     if (!mine) return NULL;
     uint64_t version = p && p->version ? *p->version : 0;
     bool same = mine->filled && mine->w == w->x && mine->param == p && mine->trans == trans;

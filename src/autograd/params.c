@@ -13,6 +13,7 @@ struct rc_params {
     size_t len, block_len;
     rc_real *values, *grads; /* NULL before rc_params_build */
     uint64_t version;
+    rc_precision precision;
 };
 
 /* One counter for all, so that a version names one state of one rc_params for the life of the process. */
@@ -95,6 +96,7 @@ rc_param *rc_params_add(rc_params *ps, const char *name, int ndim, const size_t 
     p->init = init;
     p->lr_scale = 1;
     p->version = &ps->version;
+    p->precision = &ps->precision;
     ps->item[ps->n++] = p;
     return p;
 no_memory:
@@ -242,3 +244,16 @@ uint64_t rc_params_version(const rc_params *ps) { return ps ? ps->version : 0; }
 void rc_params_changed(rc_params *ps) {
     if (ps) ps->version = next_version();
 }
+
+rc_status rc_params_set_precision(rc_params *ps, rc_precision p, rc_error *e) {
+    if (p != RC_FP32 && p != RC_BF16 && p != RC_INT8)
+        return rc_fail(e, RC_EINVAL, "parameters: unknown precision %d", (int)p);
+    if (!ps) return rc_fail(e, RC_EINVAL, "the set of parameters is NULL");
+    if (ps->precision != p) {
+        ps->precision = p;
+        rc_params_changed(ps);
+    }
+    return RC_OK;
+}
+
+rc_precision rc_params_get_precision(const rc_params *ps) { return ps ? ps->precision : RC_FP32; }

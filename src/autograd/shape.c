@@ -69,6 +69,7 @@ rc_var *rc_reshape(rc_tape *t, rc_var *x, int ndim, const size_t *dim) {
     if (!s) return rc__dead(t);
     s->x = x;
     s->n.out.x = x->x;
+    s->n.precision = rc__var_precision(x);
     return &s->n.out;
 }
 

@@ -252,7 +252,9 @@ rc_var *rc_param_var(rc_tape *t, rc_param *p) {
     if (!p) return rc__op_fail(t, RC_EINVAL, "parameter", "it is NULL");
     if (!p->w) return rc__op_fail(t, RC_EINVAL, p->name, "has no value before rc_params_build");
     rc_var *v = leaf(t, p->name, p->ndim, p->dim, p->w, !p->frozen);
-    if (v->len) ((rc__node *)v)->param = p;
+    if (!v->len) return v;
+    ((rc__node *)v)->param = p;
+    ((rc__node *)v)->precision = p->precision ? *p->precision : RC_FP32;
     return v;
 }
 

@@ -27,6 +27,7 @@ struct rc__node {
     void (*backward)(rc_tape *t, rc__node *self);
     const char *op;
     rc_param *param; /* of rc_param_var, else NULL */
+    rc_precision precision; /* of products that have this as their weight: its rc_params', when it comes from one */
 };
 
 /* True when the tape has no error and none of the n variables is NULL or dead; else records what is wrong. */
@@ -60,6 +61,8 @@ rc_real *rc__grad_to(rc_tape *t, rc_var *v, bool *add);
 rc_real *rc__grad_rows(rc_tape *t, rc_var *v);
 /* The parameter behind a variable, or NULL. */
 rc_param *rc__var_param(const rc_var *v);
+/* The precision in which a product reads v as its weight, and op's way to hand it on to a view or to rows of v. */
+static inline rc_precision rc__var_precision(const rc_var *v) { return ((const rc__node *)v)->precision; }
 /* Random stream of this op: a function of (seed, step, number of random ops so far). Advances. */
 rc_rng rc__tape_rng(rc_tape *t);
 /* The earliest node of those that keep a gradient whose value holds a NaN or an infinity, or NULL: where a loss that is
@@ -68,7 +71,8 @@ const rc__node *rc__tape_first_bad(const rc_tape *t);
 /* "(3, 4, 5)" into a static ring of buffers, for messages. */
 const char *rc__shape_text(int ndim, const size_t *dim);
 /* A packed copy of a parameter-like matrix, kept by the tape (autograd/packed.c) so that several products of a step
- * share it: w (N, K) row-major; trans false packs W^T (K x N) for y = x W^T, true packs W (N x K) for dx = dy W. Valid
+ * share it: w (N, K) row-major; trans false packs W^T (K x N) for y = x W^T, true packs W (N x K) for dx = dy W. In
+ * the weight's precision (rc__var_precision); int8 is refused on a tape that keeps gradients. Valid
  * until the next rc_tape_begin. A parameter is packed anew when the version of its rc_params moved, anything else once
  * per rc_tape_begin; the memory is reused, so a steady loop allocates nothing. NULL (tape marked) when out of
  * memory. */

@@ -25,6 +25,11 @@
 #define BLOCK_K 512
 #define OUTER_TILE 256
 
+const char *rc__precision_text(rc_precision p) {
+    if (p == RC_INT8) return "int8 weights with a scale per row and fp32 sums";
+    return rc_precision_name(p);
+}
+
 /* ---- packed ------------------------------------------------------------------------------------------------------ */
 
 static size_t scale_bytes(const rc__packed *p) {
@@ -49,6 +54,12 @@ rc_status rc__packed_init(rc__packed *p, rc__panel_format format, size_t K, size
 void rc__packed_free(rc__packed *p) {
     if (p->impl) rc__free(p->impl, p->bytes);
     *p = (rc__packed){0};
+}
+
+rc_status rc__packed_ready(rc__packed *p, rc__panel_format format, size_t K, size_t N, rc_error *e) {
+    if (p->impl && p->format == format && p->K == K && p->N == N) return RC_OK;
+    rc__packed_free(p);
+    return rc__packed_init(p, format, K, N, e);
 }
 
 void rc__packed_set(rc__packed *p, const rc_real *B, size_t ldb, bool trans) {

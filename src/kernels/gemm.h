@@ -9,8 +9,7 @@
 
 const char *rc__gemm_backend(void); /* "oneDNN 2.6.3", "CBLAS", "reference" */
 
-/* A (K, N) matrix packed once for many products. bf16 and int8 keep less of it; sums are float all the same. For bf16 the
- * caller rounds A too (rc__k->panel.bf16_round). */
+/* A (K, N) matrix packed once for many products. bf16 and int8 keep less of it; sums are float all the same. */
 typedef struct rc__packed {
     size_t K, N;
     rc__panel_format format;
@@ -18,9 +17,19 @@ typedef struct rc__packed {
     size_t bytes;
 } rc__packed;
 
+static inline rc__panel_format rc__format_of(rc_precision p) {
+    return p == RC_BF16 ? RC_PANEL_BF16 : p == RC_INT8 ? RC_PANEL_INT8 : RC_PANEL_REAL;
+}
+static inline size_t rc__weight_bytes(rc_precision p) { return p == RC_BF16 ? 2 : p == RC_INT8 ? 1 : sizeof(rc_real); }
+
+/* How products in this precision are made by the kernels in use, for people: "int8 weights, a scale per row". */
+const char *rc__precision_text(rc_precision p);
+
 /* Prepares (allocates) for a K x N matrix. */
 rc_status rc__packed_init(rc__packed *p, rc__panel_format format, size_t K, size_t N, rc_error *e);
 void rc__packed_free(rc__packed *p);
+/* The same for one that may have memory: kept when it fits. On failure p has none. */
+rc_status rc__packed_ready(rc__packed *p, rc__panel_format format, size_t K, size_t N, rc_error *e);
 /* Fills it from B: element (k, n) is B[k * ldb + n], or B[n * ldb + k] when trans (PyTorch's weights (N, K)). */
 void rc__packed_set(rc__packed *p, const rc_real *B, size_t ldb, bool trans);
 /* Columns [first, last) alone: parts may be filled by different threads. Both are multiples of rc__k->panel.width, or N. */

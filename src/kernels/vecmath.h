@@ -38,6 +38,7 @@ static inline rc_real rc_verf(rc_real x) { return (rc_real)erf((double)x); }
 static inline rc_real rc_vsqrt(rc_real x) { return (rc_real)sqrt((double)x); }
 #define RC_SIMD
 #define RC_SIMD_SUM(...)
+#define RC_SIMD_MAX_SUM(...)
 
 #else
 
@@ -46,6 +47,7 @@ static inline rc_real rc_vsqrt(rc_real x) { return (rc_real)sqrt((double)x); }
 #define RC_SIMD RC_PRAGMA(omp simd)
 /* Sums in a fixed number of lanes: the order of additions depends on the instruction set and the length alone. */
 #define RC_SIMD_SUM(...) RC_PRAGMA(omp simd reduction(+ : __VA_ARGS__))
+#define RC_SIMD_MAX_SUM(most, sum) RC_PRAGMA(omp simd reduction(max : most) reduction(+ : sum))
 
 static inline float rc__bits_float(uint32_t i) { float f; memcpy(&f, &i, 4); return f; }
 static inline uint32_t rc__float_bits(float f) { uint32_t i; memcpy(&i, &f, 4); return i; }

@@ -40,9 +40,9 @@ double rc__layer_work(const rc_rnn *rnn, const rc__dir *d, size_t rows) {
  * they come while they stay in its L2. Cut by columns, each thread reads its own part: of weights that do not fit, and where
  * there are fewer tiles than threads. A step must be worth its waits, some 0.2 us each. */
 void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t threads, rc__plan *plan) {
-    size_t D = rnn->D, weights = 0, products = 0;
+    size_t D = rnn->D, weights = 0, products = 0, element = rc__weight_bytes(rc_params_get_precision(rnn->ps));
     for (size_t s = 0; s < rnn->stages; s++) {
-        weights += d->N[s] * d->K[s] * sizeof(rc_real);
+        weights += d->N[s] * d->K[s] * element;
         products += d->kind[s] != RC_STAGE_NONE;
     }
     *plan = (rc__plan){.tile = rc__layer_tile_rows(B)};
@@ -50,7 +50,7 @@ void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t thread
     size_t l2 = rc__cpu_l2_bytes();
     bool fits = weights <= l2 / 4 * 3, few = plan->tiles * D < threads;
     /* ns of a step on one thread: arithmetic at 150 flop/ns, weights at 100 B/ns from L2, 25 from beyond */
-    double flops = 2.0 * (double)B * (double)(weights / sizeof(rc_real)) / 150, bytes = (double)weights / (fits ? 100 : 25);
+    double flops = 2.0 * (double)B * (double)(weights / element) / 150, bytes = (double)weights / (fits ? 100 : 25);
     double gain = (flops > bytes ? flops : bytes) * (1 - 1.0 / (double)threads), cost = 400.0 * (double)products;
     plan->by_columns = threads > 1 && products && (!fits || few) && gain > cost;
     size_t groups = plan->tiles;

@@ -165,7 +165,8 @@ rc_status rc_rnn_new(rc_rnn **out, rc_params *ps, const char *prefix, const rc_r
     r->dirs = rc__calloc(r->L * r->D, sizeof *r->dirs);
     r->gate_w = rc__calloc(r->L, sizeof *r->gate_w);
     r->gate_b = rc__calloc(r->L, sizeof *r->gate_b);
-    if (!r->dirs || !r->gate_w || !r->gate_b) s = rc_fail(&why, RC_ENOMEM, "rnn: out of memory");
+    r->gate = rc__calloc(r->L, sizeof *r->gate);
+    if (!r->dirs || !r->gate_w || !r->gate_b || !r->gate) s = rc_fail(&why, RC_ENOMEM, "rnn: out of memory");
     namer n = {.prefix = prefix ? prefix : ""};
     for (size_t l = 0; !s && l < r->L; l++) {
         n.layer = l;
@@ -213,6 +214,8 @@ void rc_rnn_free(rc_rnn *r) {
         rc__free(d->vecs, d->vecs_len * sizeof *d->vecs);
     }
     rc__free(r->dirs, r->L * r->D * sizeof *r->dirs);
+    for (size_t l = 0; r->gate && l < r->L; l++) rc__packed_free(&r->gate[l]);
+    rc__free(r->gate, r->L * sizeof *r->gate);
     rc__free(r->gate_w, r->L * sizeof *r->gate_w);
     rc__free(r->gate_b, r->L * sizeof *r->gate_b);
     pthread_mutex_destroy(&r->lock);
@@ -238,6 +241,7 @@ typedef struct pack_job {
 } pack_job;
 
 typedef struct pack_list {
+    rc__panel_format format;
     pack_job job[16];
     size_t n;
 } pack_list;
@@ -257,14 +261,14 @@ static void pack_flush(pack_list *l) {
 
 static rc_status pack_add(pack_list *l, rc__packed *to, size_t K, size_t N, const rc_real *from, size_t ld, bool trans,
                           rc_error *e) {
-    if (!to->impl) {
-        rc_status s = rc__packed_init(to, RC_PANEL_REAL, K, N, e);
-        if (s) return s;
-    }
+    rc_status s = rc__packed_ready(to, l->format, K, N, e);
+    if (s) return s;
     l->job[l->n++] = (pack_job){to, from, ld, trans};
     if (l->n == sizeof l->job / sizeof *l->job) pack_flush(l);
     return RC_OK;
 }
+
+static rc__panel_format format_of(const rc_rnn *r) { return rc__format_of(rc_params_get_precision(r->ps)); }
 
 static rc_status dir_pack(const rc_rnn *r, rc__dir *d, bool backward, const rc_real *w_hh, pack_list *l, rc_error *e) {
     size_t H = r->H, GH = d->G * H;
@@ -316,10 +320,12 @@ static bool current(const rc_rnn *r, bool backward, uint64_t version) {
 rc_status rc__rnn_prepare(const rc_rnn *rnn, bool backward, rc__drop *drop, rc_error *e) {
     rc_rnn *r = (rc_rnn *)(uintptr_t)rnn; /* the copies are a cache: what the model means does not change */
     uint64_t version = rc_params_version(r->ps);
+    if (backward && rc_params_get_precision(r->ps) == RC_INT8)
+        return rc_fail(e, RC_EINVAL, "int8 weights are for inference; this tape keeps gradients");
     if (!drop && current(r, backward, version)) return RC_OK;
     pthread_mutex_lock(&r->lock);
     rc_status s = RC_OK;
-    pack_list list = {.n = 0};
+    pack_list list = {.format = format_of(rnn)};
     if (drop) drop->id = ++r->drops;
     for (size_t i = 0; !s && i < r->L * r->D; i++) {
         rc__dir *d = &r->dirs[i];
@@ -351,7 +357,7 @@ rc_status rc__rnn_prepare_back(const rc_rnn *rnn, rc__dir *d, uint64_t id, const
     if (d->drop_back == id) return RC_OK;
     rc_rnn *r = (rc_rnn *)(uintptr_t)rnn;
     pthread_mutex_lock(&r->lock);
-    pack_list list = {.n = 0};
+    pack_list list = {.format = format_of(rnn)};
     rc_status s = dir_pack(r, d, true, masked ? masked : d->w_hh ? d->w_hh->w : NULL, &list, e);
     pack_flush(&list);
     d->drop_back = id;
@@ -483,6 +489,21 @@ rc_var *rc_rnn_forward_vars(rc_tape *t, const rc_rnn *rnn, rc_var *x, const int3
 
 /* ---- one step ---------------------------------------------------------------------------------------------------- */
 
+static rc_status prepare_gates(const rc_rnn *rnn, rc_error *e) {
+    rc_rnn *r = (rc_rnn *)(uintptr_t)rnn; /* a cache, as in rc__rnn_prepare */
+    uint64_t version = rc_params_version(r->ps);
+    if (__atomic_load_n(&r->gate_version, __ATOMIC_ACQUIRE) == version) return RC_OK;
+    pthread_mutex_lock(&r->lock);
+    rc_status s = RC_OK;
+    pack_list list = {.format = format_of(r)};
+    for (size_t l = 0; !s && r->gate_version != version && l < r->L; l++)
+        if (r->gate_w[l]) s = pack_add(&list, &r->gate[l], r->P, r->P, r->gate_w[l]->w, r->P, true, e);
+    pack_flush(&list);
+    __atomic_store_n(&r->gate_version, s ? 0 : version, __ATOMIC_RELEASE);
+    pthread_mutex_unlock(&r->lock);
+    return s;
+}
+
 static bool step_scratch(const rc_rnn *r, rc_state *s, size_t B, rc_real **y, rc_real **scratch) {
     size_t most = 0;
     for (size_t l = 0; l < r->L; l++) {
@@ -509,6 +530,7 @@ rc_status rc_rnn_step(const rc_rnn *r, rc_state *s, const rc_real *x, rc_real *y
         return rc_fail(e, RC_EINVAL, "rnn step: the state is of %zu x %zu, expected %zu x %zu", s->rows, s->P, r->L,
                        r->P);
     rc_status status = rc__rnn_prepare(r, false, NULL, e);
+    if (!status && r->opt.skip == RC_SKIP_HIGHWAY) status = prepare_gates(r, e);
     if (status) return status;
     size_t B = s->batch, P = r->P;
     rc_real *buf, *scratch;
@@ -522,8 +544,7 @@ rc_status rc_rnn_step(const rc_rnn *r, rc_state *s, const rc_real *x, rc_real *y
         if (l && r->opt.skip == RC_SKIP_RESIDUAL) {
             rc__k->pw.add(B * P, in, to, to);
         } else if (l && r->opt.skip == RC_SKIP_HIGHWAY) {
-            for (size_t b = 0; b < B; b++) memcpy(gate + b * P, r->gate_b[l]->w, P * sizeof *gate);
-            rc__gemm(false, true, B, P, P, 1, in, P, r->gate_w[l]->w, P, 1, gate, P);
+            rc__gemm_packed(B, in, P, &r->gate[l], r->gate_b[l]->w, false, gate, P);
             rc__k->pw.act[RC_ACT_SIGMOID](B * P, gate, gate);
             for (size_t i = 0; i < B * P; i++) to[i] = in[i] + gate[i] * (to[i] - in[i]);
         }
@@ -560,9 +581,10 @@ size_t rc_rnn_explain(const rc_rnn *r, size_t batch, size_t seq_len, char *out, 
                                                   : "few rows, and a step too short to share";
             }
             int n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0,
-                             "layer %zu%s: %s %zu -> %zu, fp32, %s, packed products by recur, others by %s, "
+                             "layer %zu%s: %s %zu -> %zu, %s, %s, packed products by recur, others by %s, "
                              "kernels %s, %s, %zu thread%s: %s\n",
                              l, i ? " reverse" : "", r->cell->name, d->I, r->P,
+                             rc__precision_text(rc_params_get_precision(r->ps)),
                              d->kind[0] == RC_STAGE_NONE ? "scan" : "fused sequence", rc__gemm_backend(), rc__k->isa,
                              rows, threads, threads == 1 ? "" : "s", why);
             if (n > 0) at += (size_t)n;

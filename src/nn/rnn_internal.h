@@ -33,6 +33,8 @@ struct rc_rnn {
     size_t H, P, L, D, stages, save_width;
     rc__dir *dirs;               /* L * D, layer-major, forward before reverse */
     rc_param **gate_w, **gate_b; /* highway skips: per layer, NULL where none */
+    rc__packed *gate;            /* gate_w packed for steps; on a tape they are linear layers */
+    uint64_t gate_version;
     rc_param *h0, *c0;           /* learnt initial state (L*D, P), (L*D, H) */
     pthread_mutex_t lock;        /* over the making of copies */
     uint64_t drops;              /* weight drops so far: numbers them */

@@ -20,7 +20,6 @@
  */
 #include "tasks/lm.h"
 #include "base/mem.h"
-#include "kernels/gemm.h"
 #include "nn/state_scratch.h"
 #include <math.h>
 #include <string.h>
@@ -110,6 +109,7 @@ rc_status rc__lm_declare(rc_lm **out, size_t vocab_size, const rc_lm_options *op
         return rc_fail(e, RC_EINVAL, "language model: the vocabulary has %zu entries, expected 2 or more", vocab_size);
     rc_lm *m = rc__calloc(1, sizeof *m);
     if (!m) return rc_fail(e, RC_ENOMEM, "language model: out of memory");
+    pthread_mutex_init(&m->lock, NULL);
     m->opt = *opt;
     m->vocab_size = vocab_size;
     if (m->opt.embedding_size == 0) m->opt.embedding_size = m->opt.rnn.hidden_size;
@@ -151,6 +151,9 @@ void rc_lm_free(rc_lm *m) {
     rc_vocab_free(m->vocab);
     rc__strfree(m->provenance);
     rc__lm_sampling_free(m->sampling);
+    rc__packed_free(&m->packed_head);
+    rc__packed_free(&m->packed_adapter);
+    pthread_mutex_destroy(&m->lock);
     rc__free(m, sizeof *m);
 }
 
@@ -215,10 +218,27 @@ rc_status rc_lm_smooth_labels(rc_lm *m, double smoothing, rc_error *e) {
     return s;
 }
 
-/* y (B, N) = x (B, K) w^T + bias, w (N, K). */
-static void affine(size_t B, size_t N, size_t K, const rc_real *x, const rc_real *w, const rc_real *bias, rc_real *y) {
-    for (size_t b = 0; bias && b < B; b++) memcpy(y + b * N, bias, N * sizeof *y);
-    rc__gemm_mt(false, true, B, N, K, 1, x, K, w, K, bias ? 1 : 0, y, N);
+static rc_status pack(rc__packed *to, rc__panel_format format, const rc_param *w, rc_error *e) {
+    rc_status s = rc__packed_ready(to, format, w->dim[1], w->dim[0], e);
+    if (s == RC_OK) rc__packed_set(to, w->w, w->dim[1], true);
+    return s;
+}
+
+/* Makes the packed copies current. They are a cache: what the model means does not change. */
+static rc_status prepare_step(const rc_lm *model, rc_error *e) {
+    rc_lm *m = (rc_lm *)(uintptr_t)model;
+    uint64_t version = rc_params_version(m->params);
+    if (__atomic_load_n(&m->packed_version, __ATOMIC_ACQUIRE) == version) return RC_OK;
+    pthread_mutex_lock(&m->lock);
+    rc_status s = RC_OK;
+    if (m->packed_version != version) {
+        rc__panel_format format = rc__format_of(rc_params_get_precision(m->params));
+        s = pack(&m->packed_head, format, m->head, e);
+        if (s == RC_OK && m->adapter) s = pack(&m->packed_adapter, format, m->adapter, e);
+        __atomic_store_n(&m->packed_version, s == RC_OK ? version : 0, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return s;
 }
 
 rc_status rc_lm_step(const rc_lm *m, rc_state *s, const int32_t *ids, rc_real *logits, rc_error *e) {
@@ -232,13 +252,14 @@ rc_status rc_lm_step(const rc_lm *m, rc_state *s, const int32_t *ids, rc_real *l
                            m->vocab_size - 1);
         memcpy(x + b * E, m->embedding->w + (size_t)ids[b] * E, E * sizeof *x);
     }
-    rc_status status = rc_rnn_step(m->rnn, s, x, h, e);
+    rc_status status = prepare_step(m, e);
+    if (status == RC_OK) status = rc_rnn_step(m->rnn, s, x, h, e);
     if (status != RC_OK) return status;
     if (m->adapter) {
-        affine(B, E, H, h, m->adapter->w, NULL, z);
+        rc__gemm_packed_mt(B, h, H, &m->packed_adapter, NULL, false, z, E);
         h = z;
     }
-    affine(B, m->vocab_size, m->width, h, m->head->w, m->bias->w, logits);
+    rc__gemm_packed_mt(B, h, m->width, &m->packed_head, m->bias->w, false, logits, m->vocab_size);
     return RC_OK;
 }
 
@@ -284,6 +305,11 @@ rc_status rc_lm_grow(rc_lm **m, uint64_t seed, rc_error *e) {
     rc_status s = rc__lm_build(&grown, n, &old->opt, seed, e);
     if (s != RC_OK) return s;
     copy_grown(grown, old, seed);
+    s = rc_params_set_precision(grown->params, rc_params_get_precision(old->params), e);
+    if (s != RC_OK) {
+        rc_lm_free(grown);
+        return s;
+    }
     grown->vocab = old->vocab;
     grown->provenance = old->provenance;
     old->vocab = NULL;

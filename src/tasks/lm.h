@@ -1,6 +1,8 @@
 /* lm.h - what the files of the language model share: lm.c (the network), lm_file.c, lm_eval.c, lm_generate.c. */
 #ifndef RC_LM_INTERNAL_H
 #define RC_LM_INTERNAL_H
+#include <pthread.h>
+#include "kernels/gemm.h"
 #include "recur/lm.h"
 
 typedef struct rc__lm_sampling rc__lm_sampling;
@@ -20,6 +22,10 @@ struct rc_lm {
     char *provenance;          /* JSON object, rc__strdup; NULL = "{}" */
     double smoothing;          /* of the labels while training */
     rc__lm_sampling *sampling; /* of the softmax while training; NULL = the whole vocabulary */
+    /* Packed copies of head and adapter, for rc_lm_step; on a tape they are linear layers. */
+    pthread_mutex_t lock;      /* over their making */
+    rc__packed packed_head, packed_adapter;
+    uint64_t packed_version;   /* of the parameters that they were made of; 0 = none */
 };
 
 /* The network for vocab_size entries with every parameter named and shaped, and none allocated: a file's shapes are

@@ -6,6 +6,7 @@ small="--hidden 16 --layers 1 --batch 4 --seq-len 16 --threads 1"
 mask 's/[0-9.]+[kM]? tokens\/s/N tokens\/s/; s/ in [0-9.]+s/ in TIME/; s/[0-9.]+s left/TIME left/; s/  [0-9.]+s$/  TIME/'
 mask 's/ {2,}/  /g'
 mask 's/-?[0-9]+\.[0-9]+(e-?[0-9]+)?/X/g; s/"(seconds|tokens_per_second)": [0-9]+/"\1": X/g'
+mask 's/[+]X/X/g'
 
 t "recur train lm text.txt -o m.safetensors --steps 40 --run run1 $small --quiet"
 check 'the model is there' test -s m.safetensors
@@ -48,6 +49,12 @@ t 'recur eval byte.safetensors valid.txt --json | jq -c "[.unit, .count, has(\"b
 t 'recur eval word.safetensors valid.txt --json | jq -c "[.unit, .count]"'
 t 'recur eval bpe.safetensors valid.txt --json | jq -c "[.unit, .bytes]"'
 t 'recur eval m.safetensors valid.txt --dynamic --json | jq -c "[.unit, (.dynamic | has(\"nats\"))]"'
+t 'recur eval m.safetensors valid.txt --precision int8'
+t 'recur eval m.safetensors valid.txt --precision int8 --json | jq -c "[.precision, (.fp32 | keys_unsorted), (.change | fabs < 0.05)]"'
+check 'the change is that of nats' test "$(recur eval m.safetensors valid.txt --precision int8 --json | jq '(.nats - .fp32.nats - .change | fabs) < 2e-6 and .change != 0')" = true
+check 'fp32 beside int8 is that of fp32' test "$(recur eval m.safetensors valid.txt --precision int8 --json | jq .fp32.nats)" = "$(recur eval m.safetensors valid.txt --json | jq .nats)"
+t 'recur eval m.safetensors valid.txt --precision int8 --dynamic'
+t 'recur eval m.safetensors valid.txt --precision int4'
 check 'windows score as many' test "$(recur eval m.safetensors valid.txt --window 10 --json | jq .window)" = 10
 check 'standard input' test "$(recur eval m.safetensors - --json <valid.txt | jq .nats)" = "$(recur eval m.safetensors valid.txt --json | jq .nats)"
 check 'perplexity = exp(nats)' recur eval m.safetensors valid.txt --json <valid.txt >e.json
@@ -63,6 +70,8 @@ check 'a prompt from standard input' cmp -s <(printf 'the ' | recur predict m.sa
 check 'samples' test "$(recur predict m.safetensors --prompt 'the ' --samples 3 --json | jq '.samples | length')" = 3
 check 'a sample is the same alone' test "$(recur predict m.safetensors --prompt 'the ' --samples 3 --json | jq .samples[0])" = \
     "$(recur predict m.safetensors --prompt 'the ' --json | jq .samples[0])"
+check 'int8 predicts, and the same each time' cmp -s <(recur predict m.safetensors --precision int8 --seed 7) <(recur predict m.safetensors --precision int8 --seed 7)
+check 'int8 writes something' test "$(recur predict m.safetensors --precision int8 --length 20 --no-echo --json | jq -r '.samples[0] | length')" = 20
 check 'stop' test "$(recur predict m.safetensors --prompt 'the ' --stop '\n' --stop ' ' --json | jq -r '.samples[0] | test("[ \n]")')" = false
 t 'recur predict m.safetensors --prompt "the " --length 0'
 t 'recur predict m.safetensors --prompt "日本" --length 0'
@@ -80,6 +89,7 @@ t 'recur export m.safetensors m.json && jq -r .model.type m.json'
 
 # explain, plan
 t 'recur explain m.safetensors --json | jq -c "[keys_unsorted, .cell, .layers, .vocabulary]"'
+check 'explain in int8' test "$(recur explain m.safetensors --precision int8 --json | jq '[.precision == "int8", (.sequence + .step | .[] | contains("int8 weights with a scale per row"))] | all')" = true
 check 'explain names each layer' test "$(recur explain b.safetensors --json | jq '.sequence | length >= 2')" = true
 check 'explain tells what is built in' grep -q 'kernels: ' <(recur explain m.safetensors)
 t "recur plan lm text.txt --probe 0.1 --json $small | jq -c '[keys_unsorted, .parameters > 100, .tokens_per_second > 0]'"

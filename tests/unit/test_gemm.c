@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <float.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
@@ -161,12 +162,140 @@ static void the_same_bits_for_any_number_of_threads(void **state) {
     drop(first, M * N);
 }
 
+/* ---- less of the weights ------------------------------------------------------------------------------------------ */
+
+static const struct {
+    rc__panel_format format;
+    const char *name;
+} formats[] = {{RC_PANEL_REAL, "fp32"}, {RC_PANEL_INT8, "int8"}};
+#define FORMATS (sizeof formats / sizeof *formats)
+
+static void multiply(const rc__packed *p, size_t M, const float *A, const float *bias, bool add, float *C, size_t ldc) {
+    rc__gemm_packed(M, A, p->K, p, bias, add, C, ldc);
+}
+
+/* What the packed matrix holds (K, N): the rows of the unit matrix times it. */
+static float *unpacked(const rc__packed *p) {
+    float *one = calloc(p->K, sizeof *one), *W = malloc(p->K * p->N * sizeof *W);
+    for (size_t k = 0; k < p->K; k++) {
+        one[k] = 1;
+        multiply(p, 1, one, NULL, false, W + k * p->N, p->N);
+        one[k] = 0;
+    }
+    free(one);
+    return W;
+}
+
+/* int8: whole multiples of the column's scale, the nearest ones but for a few roundings of a number up to 127. */
+static void check_rounding(rc__panel_format format, const char *what, size_t K, size_t N, const float *B, size_t ldb,
+                           bool trans, const float *W) {
+    for (size_t n = 0; n < N; n++) {
+        double most = 0;
+        for (size_t k = 0; k < K; k++) most = fmax(most, fabs((double)at(B, ldb, trans, k, n)));
+        for (size_t k = 0; k < K; k++) {
+            double x = at(B, ldb, trans, k, n), w = W[k * N + n], scale = most / 127, q = scale > 0 ? w / scale : 0;
+            bool fine = format == RC_PANEL_INT8 ? fabs(w - x) <= scale * (0.5 + 127 * 4 * FLT_EPSILON) && fabs(q - round(q)) < 1e-4 : w == x;
+            if (!fine) fail_msg("%s: (%zu, %zu) is %.9g, of %.9g, scale %.9g", what, k, n, w, x, scale);
+        }
+    }
+}
+
+static void check_product(const char *what, const rc__packed *p, const float *W) {
+    static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 17};
+    size_t K = p->K, N = p->N, width = rc__k->panel.width, ldc = N + 3;
+    for (size_t m = 0; m < sizeof rows / sizeof *rows; m++)
+        for (int mode = 0; mode < 3; mode++) {
+            size_t M = rows[m];
+            float *A = random_block(M * K), *bias = random_block(N), *C = random_block(M * ldc), *old = random_block(M * ldc),
+                  *part = random_block(M * ldc), *alone = random_block(N);
+            memcpy(old, C, M * ldc * sizeof *C);
+            memcpy(part, C, M * ldc * sizeof *C);
+            multiply(p, M, A, mode == 1 ? bias : NULL, mode == 2, C, ldc);
+            for (size_t i = 0; i < M; i++) {
+                for (size_t j = 0; j < N; j++) {
+                    double sum = mode == 2 ? old[i * ldc + j] : mode == 1 ? bias[j] : 0;
+                    for (size_t k = 0; k < K; k++) sum += (double)A[i * K + k] * W[k * N + j];
+                    assert_near(sum, C[i * ldc + j], K, what, i, j);
+                }
+                assert_memory_equal(C + i * ldc + N, old + i * ldc + N, 3 * sizeof *C);
+                memcpy(alone, old + i * ldc, N * sizeof *C); /* one row, with the same bits */
+                multiply(p, 1, A + i * K, mode == 1 ? bias : NULL, mode == 2, alone, N);
+                assert_memory_equal(alone, C + i * ldc, N * sizeof *C);
+            }
+            for (size_t n = 0; n < N; n += width) { /* panel by panel, with the same bits */
+                rc__panel_rows r = {A, part, M};
+                rc__gemm_packed_rows(1, &r, K, p, mode == 1 ? bias : NULL, mode == 2, ldc, n, N - n < width ? N : n + width);
+            }
+            assert_memory_equal(part, C, M * ldc * sizeof *C);
+            drop(A, M * K), drop(bias, N), drop(C, M * ldc), drop(old, M * ldc), drop(part, M * ldc), drop(alone, N);
+        }
+}
+
+static void formats_in_every_build(void **state) {
+    (void)state;
+    static const size_t sizes[][2] = {/* K, N */
+                                      {1, 1}, {2, 7}, {5, 64}, {31, 65}, {64, 130}, {129, 31}, {130, 16}, {300, 200}, {1031, 19}};
+    const rc__kernels *all[8], *saved = rc__k;
+    size_t count = rc__kernels_available(all, 8), before = rc_memory_used();
+    char what[64];
+    for (size_t isa = 0; isa < count; isa++)
+        for (size_t f = 0; f < FORMATS; f++)
+            for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+                for (int trans = 0; trans < 2; trans++) {
+                    rc__k = all[isa];
+                    snprintf(what, sizeof what, "%s, %s, %s", rc__k->isa, formats[f].name, trans ? "transposed" : "as it is");
+                    size_t K = sizes[s][0], N = sizes[s][1], ldb = (trans ? K : N) + 2, nb = (trans ? N : K) * ldb;
+                    float *B = random_block(nb);
+                    for (size_t k = 0; k < K; k++) B[trans ? k : k * ldb] = 0; /* a column of zeros */
+                    rc__packed p;
+                    assert_int_equal(rc__packed_init(&p, formats[f].format, K, N, NULL), RC_OK);
+                    rc__packed_set(&p, B, ldb, trans);
+                    float *W = unpacked(&p);
+                    check_rounding(formats[f].format, what, K, N, B, ldb, trans, W);
+                    check_product(what, &p, W);
+                    free(W);
+                    rc__packed_free(&p);
+                    drop(B, nb);
+                }
+    rc__k = saved;
+    assert_int_equal(rc_memory_used(), before);
+}
+
+/* What is not finite in a weight reaches its own column of the result, and no other. */
+static void weights_that_are_no_numbers(void **state) {
+    (void)state;
+    enum { K = 70, N = 130, BAD = 65 };
+    const rc__kernels *all[8], *saved = rc__k;
+    size_t count = rc__kernels_available(all, 8);
+    float *A = random_block(K), *C = random_block(N), *B = random_block(K * N);
+    for (size_t isa = 0; isa < count; isa++)
+        for (size_t f = 0; f < FORMATS; f++)
+            for (int trans = 0; trans < 2; trans++)
+                for (int inf = 0; inf < 2; inf++) {
+                    rc__k = all[isa];
+                    float *bad = &B[trans ? BAD * K + 3 : 3 * N + BAD], good = *bad;
+                    *bad = inf ? INFINITY : NAN;
+                    rc__packed p;
+                    assert_int_equal(rc__packed_init(&p, formats[f].format, K, N, NULL), RC_OK);
+                    rc__packed_set(&p, B, trans ? K : N, trans);
+                    multiply(&p, 1, A, NULL, false, C, N);
+                    for (size_t j = 0; j < N; j++)
+                        if (!isfinite(C[j]) != (j == BAD)) fail_msg("%s, %s: C(%zu) = %g", rc__k->isa, formats[f].name, j, C[j]);
+                    rc__packed_free(&p);
+                    *bad = good;
+                }
+    rc__k = saved;
+    drop(A, K), drop(C, N), drop(B, K * N);
+}
+
 int main(void) {
     print_message("backend: %s\n", rc__gemm_backend());
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_products),
         cmocka_unit_test(packed_products),
         cmocka_unit_test(many_shapes),
+        cmocka_unit_test(formats_in_every_build),
+        cmocka_unit_test(weights_that_are_no_numbers),
         cmocka_unit_test(the_same_bits_for_any_number_of_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

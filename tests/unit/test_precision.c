@@ -1,0 +1,299 @@
+/* Products in other precisions than fp32, from layers to language models: how far results may move, that whole sequences,
+ * steps and any number of threads agree, and what is refused. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "base/parallel.h"
+#include "kernels/kernels.h"
+#include "recur/lm.h"
+#include "recur/rnn.h"
+
+enum { T = 7, B = 5, I = 6, H = 33 };
+static const int32_t lengths[B] = {3, 0, 7, 1, 5};
+
+typedef struct net {
+    rc_params *ps;
+    rc_rnn *rnn;
+    rc_tape *tape;
+    size_t O; /* output size */
+} net;
+
+static net make(const rc_rnn_options *o, rc_precision p) {
+    net n = {0};
+    rc_error e = {0};
+    assert_int_equal(rc_params_new(&n.ps, &e), RC_OK);
+    if (rc_rnn_new(&n.rnn, n.ps, "", o, &e)) fail_msg("%s", e.text);
+    assert_int_equal(rc_params_build(n.ps, 11, &e), RC_OK);
+    assert_int_equal(rc_params_set_precision(n.ps, p, &e), RC_OK);
+    assert_int_equal(rc_tape_new(&n.tape, &e), RC_OK);
+    n.O = rc_rnn_output_size(n.rnn);
+    return n;
+}
+
+static void drop(net *n) {
+    rc_tape_free(n->tape);
+    rc_rnn_free(n->rnn);
+    rc_params_free(n->ps);
+}
+
+static rc_rnn_options options(const char *cell, int layers) {
+    rc_rnn_options o = rc_rnn_options_default();
+    o.cell = cell;
+    o.input_size = I;
+    o.hidden_size = H;
+    o.num_layers = layers;
+    return o;
+}
+
+static float *numbers(size_t n, uint64_t seed) {
+    float *x = malloc((n + 1) * sizeof *x);
+    rc_rng r = rc_rng_make(seed, 0);
+    for (size_t i = 0; i < n; i++) x[i] = (float)rc_rng_normal(&r);
+    return x;
+}
+
+static rc_var *forward(net *n, rc_tape_mode mode, const float *x, size_t steps, const int32_t *len, rc_state *s) {
+    size_t dims[3] = {steps, B, I};
+    rc_error e = {0};
+    rc_tape_begin(n->tape, mode);
+    rc_var *in = mode.grad ? rc_leaf(n->tape, 3, dims, x) : rc_input(n->tape, 3, dims, x);
+    rc_var *y = rc_rnn_forward(n->tape, n->rnn, in, len, s);
+    if (rc_tape_status(n->tape, &e)) fail_msg("%s", e.text);
+    return y;
+}
+
+/* ---- names ----------------------------------------------------------------------------------------------------------- */
+
+static void names(void **state) {
+    (void)state;
+    rc_precision p = RC_INT8;
+    assert_string_equal(rc_precision_name(RC_FP32), "fp32");
+    assert_string_equal(rc_precision_name(RC_BF16), "bf16");
+    assert_string_equal(rc_precision_name(RC_INT8), "int8");
+    assert_string_equal(rc_precision_name((rc_precision)-1), "?");
+    assert_string_equal(rc_precision_name((rc_precision)3), "?");
+    assert_true(rc_precision_find("bf16", &p) && p == RC_BF16);
+    assert_false(rc_precision_find("bf", &p) || rc_precision_find(NULL, &p));
+    assert_int_equal(p, RC_BF16);
+    rc_params *ps;
+    rc_error e = {0};
+    assert_int_equal(rc_params_new(&ps, NULL), RC_OK);
+    assert_int_equal(rc_params_get_precision(ps), RC_FP32);
+    uint64_t version = rc_params_version(ps);
+    assert_int_equal(rc_params_set_precision(ps, (rc_precision)3, &e), RC_EINVAL);
+    assert_string_equal(e.text, "parameters: unknown precision 3");
+    assert_int_equal(rc_params_set_precision(ps, RC_FP32, &e), RC_OK);
+    assert_int_equal(rc_params_version(ps), version); /* nothing changed */
+    assert_int_equal(rc_params_set_precision(ps, RC_INT8, &e), RC_OK);
+    assert_int_equal(rc_params_get_precision(ps), RC_INT8);
+    assert_true(rc_params_version(ps) != version);
+    rc_params_free(ps);
+}
+
+/* ---- layers ---------------------------------------------------------------------------------------------------------- */
+
+/* Each matrix moved by what int8 or bf16 may move it, in fp32: the same weights as the packed ones, up to roundings.
+ * int8: to the nearest of 255 numbers of a row. */
+static void round_weights(net *n) {
+    for (size_t i = 0; i < rc_params_count(n->ps); i++) {
+        rc_param *p = rc_params_at(n->ps, i);
+        if (p->ndim != 2) continue;
+        for (size_t r = 0; r < p->dim[0]; r++) {
+            float *w = p->w + r * p->dim[1], most = 0;
+            for (size_t k = 0; k < p->dim[1]; k++) most = fmaxf(most, fabsf(w[k]));
+            for (size_t k = 0; most > 0 && k < p->dim[1]; k++) w[k] = most / 127 * roundf(w[k] * (127 / most));
+        }
+    }
+    rc_params_changed(n->ps);
+}
+
+static double distance(const float *a, const float *b, size_t n) {
+    double most = 0;
+    for (size_t i = 0; i < n; i++) most = fmax(most, fabs((double)a[i] - (double)b[i]));
+    return most;
+}
+
+/* int8 is fp32 with other weights: a net whose matrices were rounded row by row gives the same outputs up to roundings of
+ * sums. And those of the net itself are as near as its quantisation step allows: a weight moves by at most half a step,
+ * max|row| / 254, a pre-activation of K inputs below 1 in size by at most K times that - as independent errors, sqrt(K / 3)
+ * times. T steps of it add up, at worst. */
+static void int8_of_every_cell(void **state) {
+    (void)state;
+    float *x = numbers(T * B * I, 5);
+    for (size_t c = 0; c < rc_cell_count(); c++) {
+        const char *cell = rc_cell_at(c)->name;
+        rc_rnn_options o = options(cell, 2);
+        o.bidirectional = true;
+        net a = make(&o, RC_INT8), b = make(&o, RC_FP32), exact = make(&o, RC_FP32);
+        round_weights(&b);
+        rc_var *y = forward(&a, (rc_tape_mode){0}, x, T, lengths, NULL), *z = forward(&b, (rc_tape_mode){0}, x, T, lengths, NULL),
+               *w = forward(&exact, (rc_tape_mode){0}, x, T, lengths, NULL);
+        double step = 0, largest = 0;
+        for (size_t i = 0; i < rc_params_count(exact.ps); i++) {
+            const rc_param *p = rc_params_at(exact.ps, i);
+            for (size_t k = 0; p->ndim == 2 && k < p->len; k++) step = fmax(step, fabs((double)p->w[k]) / 254);
+        }
+        for (size_t i = 0; i < w->len; i++) largest = fmax(largest, fabs((double)w->x[i]));
+        double near = distance(y->x, z->x, y->len), far = distance(y->x, w->x, y->len);
+        double sizes = sqrt(I + H) + 2 * sqrt(2.0 * H + H); /* of the inputs of both layers, normal and below `largest` */
+        double bound = step * sizes * T * fmax(1, largest);
+        if (!(near <= 2e-5 * fmax(1, largest))) fail_msg("%s: %g from its rounded weights in fp32", cell, near);
+        if (!(far <= bound)) fail_msg("%s: %g from fp32, expected at most %g", cell, far, bound);
+        if (!(far > 0)) fail_msg("%s: int8 changes nothing", cell);
+        drop(&a), drop(&b), drop(&exact);
+    }
+    free(x);
+}
+
+static void refused(net *n, const char *want) {
+    rc_error e = {0};
+    assert_int_equal(rc_tape_status(n->tape, &e), RC_EINVAL);
+    assert_string_equal(e.text, want);
+}
+
+static void int8_takes_no_gradient(void **state) {
+    (void)state;
+    float *x = numbers(T * B * I, 6);
+    for (size_t c = 0; c < rc_cell_count(); c++) {
+        rc_rnn_options o = options(rc_cell_at(c)->name, 1);
+        net n = make(&o, RC_INT8);
+        size_t dims[3] = {T, B, I};
+        rc_tape_begin(n.tape, (rc_tape_mode){.grad = true});
+        rc_rnn_forward(n.tape, n.rnn, rc_input(n.tape, 3, dims, x), NULL, NULL);
+        refused(&n, "rnn: int8 weights are for inference; this tape keeps gradients");
+        drop(&n);
+    }
+    rc_rnn_options o = options("lstm", 1);
+    net n = make(&o, RC_INT8);
+    rc_param *w = rc_params_find(n.ps, "weight_ih_l0");
+    size_t two[2] = {3, I}, flat[2] = {2 * H, 2 * I};
+    int32_t ids[2] = {1, 2};
+    for (int k = 0; k < 4; k++) {
+        rc_tape_begin(n.tape, (rc_tape_mode){.grad = true});
+        rc_var *in = rc_input(n.tape, 2, two, x), *p = rc_param_var(n.tape, w);
+        if (k == 0) rc_linear(n.tape, in, p, NULL);
+        if (k == 1) rc_linear_cross_entropy(n.tape, in, p, NULL, (int32_t[]){1, 2, 3}, NULL, NULL, NULL);
+        if (k == 2) rc_linear(n.tape, in, rc_embedding(n.tape, ids, 1, (size_t[]){2}, p), NULL);
+        if (k == 3)
+            rc_linear(n.tape, rc_input(n.tape, 1, (size_t[]){2 * I}, x), rc_reshape(n.tape, p, 2, flat), NULL);
+        refused(&n, "product: int8 weights are for inference; this tape keeps gradients");
+    }
+    drop(&n);
+    free(x);
+}
+
+/* Whole sequences, chunks of them and single steps: the same to a few roundings of fp32, in each precision. */
+static void whole_and_steps(void **state) {
+    (void)state;
+    static const rc_skip skips[] = {RC_SKIP_NONE, RC_SKIP_HIGHWAY};
+    float *x = numbers(T * B * I, 7), y[B * H];
+    for (int p = RC_FP32; p <= RC_INT8; p++)
+        for (size_t c = 0; c < rc_cell_count(); c++)
+            for (size_t k = 0; k < 2; k++) {
+                rc_rnn_options o = options(rc_cell_at(c)->name, 2);
+                o.skip = skips[k];
+                net n = make(&o, (rc_precision)p);
+                rc_state *s;
+                assert_int_equal(rc_state_new(&s, n.rnn, B, NULL), RC_OK);
+                rc_var *whole = forward(&n, (rc_tape_mode){0}, x, T, NULL, NULL);
+                for (size_t t = 0; t < T; t++) {
+                    assert_int_equal(rc_rnn_step(n.rnn, s, x + t * B * I, y, NULL), RC_OK);
+                    double d = distance(y, whole->x + t * B * n.O, B * n.O);
+                    if (!(d <= 2e-6)) fail_msg("%s, %s: step %zu is %g away", o.cell, rc_precision_name((rc_precision)p), t, d);
+                }
+                size_t before = rc_memory_used();
+                assert_int_equal(rc_rnn_step(n.rnn, s, x, y, NULL), RC_OK);
+                assert_int_equal(rc_memory_used(), before);
+                rc_state_free(s);
+                drop(&n);
+            }
+    free(x);
+}
+
+/* A change of precision makes the copies anew, in either direction, and gives back what it took. */
+static void precision_may_change(void **state) {
+    (void)state;
+    size_t before = rc_memory_used();
+    float *x = numbers(T * B * I, 8), *first[3] = {NULL};
+    rc_rnn_options o = options("gru", 2);
+    net n = make(&o, RC_FP32);
+    for (int round = 0; round < 7; round++) {
+        rc_precision p = (rc_precision)(round % 3);
+        assert_int_equal(rc_params_set_precision(n.ps, p, NULL), RC_OK);
+        rc_var *y = forward(&n, (rc_tape_mode){0}, x, T, lengths, NULL);
+        if (round < 3) {
+            first[p] = malloc(y->len * sizeof(float));
+            memcpy(first[p], y->x, y->len * sizeof(float));
+            for (int q = 0; q < round; q++) assert_true(memcmp(first[q], first[p], y->len * sizeof(float)) != 0);
+        }
+        assert_memory_equal(first[p], y->x, y->len * sizeof(float));
+    }
+    drop(&n);
+    for (int p = 0; p < 3; p++) free(first[p]);
+    free(x);
+    assert_int_equal(rc_memory_used(), before);
+}
+
+/* Outputs are the same bits for any number of threads, by rows and by columns. */
+static void threads(void **state) {
+    (void)state;
+    enum { BIG = 37 };
+    int before = rc_threads();
+    double saved = rc__parallel_threshold;
+    rc__parallel_threshold = 0;
+    for (int p = RC_FP32; p <= RC_INT8; p++)
+        for (size_t c = 0; c < rc_cell_count(); c++)
+            for (int rows = 1; rows <= BIG; rows += BIG - 1) {
+                rc_rnn_options o = options(rc_cell_at(c)->name, 2);
+                o.bidirectional = true;
+                o.dropout = 0.3;
+                float *x = numbers(T * BIG * I, 9), *first = NULL, *grad = NULL;
+                int32_t len[BIG];
+                for (int b = 0; b < BIG; b++) len[b] = rows == 1 ? T : b % (T + 1);
+                for (int k = 1; k <= 4; k++) {
+                    assert_int_equal(rc_set_threads(k, NULL), RC_OK);
+                    net n = make(&o, (rc_precision)p);
+                    rc_error e = {0};
+                    size_t dims[3] = {T, (size_t)rows, I};
+                    bool learns = p != RC_INT8;
+                    rc_tape_begin(n.tape, (rc_tape_mode){.grad = learns, .training = true, .seed = 4, .step = 2});
+                    rc_var *in = learns ? rc_leaf(n.tape, 3, dims, x) : rc_input(n.tape, 3, dims, x);
+                    rc_var *y = rc_rnn_forward(n.tape, n.rnn, in, len, NULL);
+                    if (learns && rc_backward(n.tape, rc_sum_all(n.tape, rc_mul(n.tape, y, y)), 1, &e)) fail_msg("%s", e.text);
+                    if (rc_tape_status(n.tape, &e)) fail_msg("%s", e.text);
+                    size_t g = rc_params_block_len(n.ps), y_len = y->len;
+                    if (!first) {
+                        first = malloc(y_len * sizeof *first);
+                        grad = malloc((g + in->len) * sizeof *grad);
+                        memcpy(first, y->x, y_len * sizeof *first);
+                        memcpy(grad, rc_params_grads(n.ps), g * sizeof *grad);
+                        if (learns) memcpy(grad + g, in->dx, in->len * sizeof *grad);
+                    }
+                    const char *name = rc_precision_name((rc_precision)p);
+                    if (memcmp(first, y->x, y_len * sizeof *first)) fail_msg("%s, %s: outputs, %d threads", o.cell, name, k);
+                    if (memcmp(grad, rc_params_grads(n.ps), g * sizeof *grad) ||
+                        (learns && memcmp(grad + g, in->dx, in->len * sizeof *grad)))
+                        fail_msg("%s, %s: gradients, %d threads", o.cell, name, k);
+                    drop(&n);
+                }
+                free(x), free(first), free(grad);
+            }
+    rc__parallel_threshold = saved;
+    rc_set_threads(before, NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names),
+        cmocka_unit_test(int8_of_every_cell),
+        cmocka_unit_test(int8_takes_no_gradient),
+        cmocka_unit_test(whole_and_steps),
+        cmocka_unit_test(precision_may_change),
+        cmocka_unit_test(threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
