@@ -23,7 +23,8 @@
 #define TILE_M 96
 #define TILE_N 512
 #define BLOCK_K 512
-#define OUTER_TILE 256
+#define OUTER_TILE_M 512
+#define OUTER_TILE_N 256
 
 const char *rc__precision_text(rc_precision p) {
     if (p == RC_INT8) return "int8 weights with a scale per row and fp32 sums";
@@ -205,8 +206,8 @@ typedef struct outer_job {
 
 static outer_job outer_tiles(size_t M, size_t N1, size_t N2) {
     size_t N = N1 > N2 ? N1 : N2, both = N2 ? 2 : 1;
-    outer_job j = {.tile_m = M < OUTER_TILE ? M : OUTER_TILE, .tile_n = N < OUTER_TILE ? N : OUTER_TILE};
-    if (M <= OUTER_TILE && N <= OUTER_TILE) j.tile_m = (M + 1) / 2; /* one tile would leave one thread */
+    outer_job j = {.tile_m = M < OUTER_TILE_M ? M : OUTER_TILE_M, .tile_n = N < OUTER_TILE_N ? N : OUTER_TILE_N};
+    if (M <= OUTER_TILE_M && N <= OUTER_TILE_N) j.tile_m = (M + 1) / 2; /* one tile would leave one thread */
     j.tiles_n = (N + j.tile_n - 1) / j.tile_n;
     j.room_len = (rc__k->panel.outer_room(j.tile_m, both * j.tile_n) + 63) / 64 * 64;
     return j;
