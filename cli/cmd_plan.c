@@ -57,6 +57,7 @@ static void print_plan(const rc_plan *p, const rc_train_options *o) {
         printf("data         %zu tokens to train on, %zu to validate\n", p->train_tokens, p->valid_tokens);
     printf("model        %s, %lld x %lld: %zu parameters\n", o->cell, (long long)o->layers, (long long)o->hidden,
            p->parameters);
+    printf("precision    %s\n", p->precision);
     printf("memory       %s:", cli_bytes_text(text, sizeof text, (double)p->bytes_total));
     printf(" parameters and gradients %s,", cli_bytes_text(text, sizeof text, (double)p->bytes_parameters));
     printf(" optimizer and averages %s,", cli_bytes_text(text, sizeof text, (double)p->bytes_optimizer));
@@ -89,12 +90,13 @@ static int run(cli_args *a) {
         return CLI_DONE;
     }
     cli_print_json(
-        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "parameters", (json_int_t)p.parameters,
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:s}", "parameters", (json_int_t)p.parameters,
                   "train_tokens", (json_int_t)p.train_tokens, "valid_tokens", (json_int_t)p.valid_tokens, "vocab_size",
                   (json_int_t)p.vocab_size, "steps_per_epoch", (json_int_t)p.steps_per_epoch, "bytes_parameters",
                   (json_int_t)p.bytes_parameters, "bytes_optimizer", (json_int_t)p.bytes_optimizer, "bytes_activations",
                   (json_int_t)p.bytes_activations, "bytes_total", (json_int_t)p.bytes_total, "tokens_per_second",
-                  cli_json_real(p.tokens_per_second), "seconds_per_epoch", cli_json_real(p.seconds_per_epoch)));
+                  cli_json_real(p.tokens_per_second), "seconds_per_epoch", cli_json_real(p.seconds_per_epoch),
+                  "precision", p.precision));
     return CLI_DONE;
 }
 

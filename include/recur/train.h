@@ -47,6 +47,7 @@ typedef struct rc_train_options {
     double average_decay;
     int64_t batch, seq_len, accumulate;
     int64_t softmax_samples;  /* 0 = the whole vocabulary */
+    const char *precision;    /* of products while training: fp32 | bf16 */
     bool full_bptt;           /* each row is one document (line); no truncation */
     bool no_carry;            /* state is reset for each segment */
     /* budget */
@@ -147,6 +148,7 @@ typedef struct rc_plan {
     size_t parameters, train_tokens, valid_tokens, vocab_size, steps_per_epoch;
     size_t bytes_parameters, bytes_optimizer, bytes_activations, bytes_total;
     double tokens_per_second, seconds_per_epoch; /* from a short probe */
+    const char *precision;                       /* how products are made: "fp32", "bf16 by widening: ..."; static */
 } rc_plan;
 rc_status rc_plan_lm(const rc_train_options *o, double probe_seconds, rc_plan *plan, rc_error *e);
 

@@ -24,7 +24,7 @@ static void linear_backward(rc_tape *t, rc__node *self) {
     }
     rc_real *dw = rc__grad_to(t, l->w, &add);
     rc__outer_side side = {.N = l->K, .B = l->x->x, .ldb = l->K, .C = dw, .ldc = l->K};
-    if (dw && !rc__tape_outer(t, l->N, l->M, dy, l->N, &side, 1, add)) return; /* dy^T x */
+    if (dw && !rc__tape_outer(t, rc__var_precision(l->w), l->N, l->M, dy, l->N, &side, 1, add)) return; /* dy^T x */
     rc_real *db = l->b ? rc__grad_to(t, l->b, &add) : NULL;
     if (db)
         rc__sum_columns(t, &(rc__column_sums){.items = 1,

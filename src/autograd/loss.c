@@ -476,7 +476,8 @@ static bool fused_groups(rc_tape *t, fused_node *s, const classes *c, double *nl
         size_t here = rc__tiles(j.rows, TILE);
         rc__parallel(here, (s->dx ? 4.0 : 2.0) * (double)j.rows * (double)V * (double)K, fused_task, &j);
         rc__outer_side x = {.N = K, .B = j.row ? j.gathered : s->x->x + j.first * K, .ldb = K, .C = s->dw, .ldc = K};
-        if (s->dw && !rc__tape_outer(t, V, j.rows, j.logits, V, &x, 1, j.first > 0)) return false;
+        if (s->dw && !rc__tape_outer(t, rc__var_precision(s->w), V, j.rows, j.logits, V, &x, 1, j.first > 0))
+            return false;
         for (size_t p = 0; s->db && p < here; p++) rc__k->pw.add(V, s->db, j.db_part + p * V, s->db);
     }
     *loss_sum = ordered_sum(tiles, j.loss);

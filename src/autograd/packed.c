@@ -107,12 +107,12 @@ const rc__packed *rc__tape_packed(rc_tape *t, const rc_var *w, bool trans) {
     return &mine->packed;
 }
 
-bool rc__tape_outer(rc_tape *t, size_t M, size_t K, const rc_real *A, size_t lda, const rc__outer_side *side, size_t sides,
-                    bool add) {
+bool rc__tape_outer(rc_tape *t, rc_precision p, size_t M, size_t K, const rc_real *A, size_t lda,
+                    const rc__outer_side *side, size_t sides, bool add) {
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
     size_t len = rc__gemm_outer_room(M, side[0].N, sides > 1 ? side[1].N : 0);
     rc_real *room = rc__tape_alloc(t, (len + 1) * sizeof *room);
-    if (room) rc__gemm_outer_mt(M, K, A, lda, side, sides, add, room);
+    if (room) rc__gemm_outer_mt(rc__format_of(p), M, K, A, lda, side, sides, add, room);
     rc__arena_rewind(rc__tape_arena(t), mark);
     return room != NULL;
 }

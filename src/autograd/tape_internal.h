@@ -80,8 +80,8 @@ struct rc__packed;
 const struct rc__packed *rc__tape_packed(rc_tape *t, const rc_var *w, bool trans);
 /* rc__gemm_outer_mt with scratch of the tape. False (tape marked) when out of memory. */
 struct rc__outer_side;
-bool rc__tape_outer(rc_tape *t, size_t M, size_t K, const rc_real *A, size_t lda, const struct rc__outer_side *side,
-                    size_t sides, bool add);
+bool rc__tape_outer(rc_tape *t, rc_precision p, size_t M, size_t K, const rc_real *A, size_t lda,
+                    const struct rc__outer_side *side, size_t sides, bool add);
 
 /* ---- between tape.c and packed.c --------------------------------------------------------------------------------- */
 typedef struct rc__packed_entry rc__packed_entry;

@@ -56,6 +56,15 @@ size_t rc__cpu_l2_bytes(void) {
     return (size_t)(found = n > 0 ? n : 1 << 20);
 }
 
+bool rc__cpu_has_bf16(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}
+
 static char name[128], features[256];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -88,6 +97,7 @@ static void look(void) {
     HAS("avx512bw")
     HAS("avx512vl")
     HAS("avx512vnni")
+    HAS("avx512bf16")
 #undef HAS
 #elif defined(__aarch64__)
     snprintf(features, sizeof features, "neon");

@@ -7,6 +7,8 @@
 int rc__cpu_cores(void);
 /* L2 of one core, as the system says; 1 MiB when it does not. */
 size_t rc__cpu_l2_bytes(void);
+/* Whether AVX512_BF16 is there (and the operating system saves its registers). */
+bool rc__cpu_has_bf16(void);
 /* "Intel(R) Xeon(R) ..." and "avx2 fma avx512f ...": for reports only. Never NULL; "" when unknown. */
 const char *rc__cpu_name(void);
 const char *rc__cpu_features(void);

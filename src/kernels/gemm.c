@@ -9,6 +9,7 @@
  */
 #include "kernels/gemm.h"
 #include <string.h>
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "base/parallel.h"
 
@@ -28,7 +29,12 @@
 
 const char *rc__precision_text(rc_precision p) {
     if (p == RC_INT8) return "int8 weights with a scale per row and fp32 sums";
-    return rc_precision_name(p);
+    if (p != RC_BF16) return rc_precision_name(p);
+    if (rc__k->panel.bf16_instruction) return "bf16 products with fp32 sums";
+#if defined(__x86_64__)
+    if (!rc__cpu_has_bf16()) return "bf16 by widening: this CPU has no bf16 instructions";
+#endif
+    return "bf16 by widening: the kernels in use have no bf16 instructions";
 }
 
 /* ---- packed ------------------------------------------------------------------------------------------------------ */
@@ -220,7 +226,7 @@ size_t rc__gemm_outer_room(size_t M, size_t N1, size_t N2) {
 static void outer_task(void *ctx, size_t task, int worker) {
     const outer_job *j = ctx;
     size_t m = task / j->tiles_n * j->tile_m, n = task % j->tiles_n * j->tile_n;
-    rc__outer_product p = {.M = j->p.M - m < j->tile_m ? j->p.M - m : j->tile_m, .K = j->p.K, .lda = j->p.lda,
+    rc__outer_product p = {.M = j->p.M - m < j->tile_m ? j->p.M - m : j->tile_m, .K = j->p.K, .lda = j->p.lda, .format = j->p.format,
                            .A = j->p.A + m, .room = j->room + (size_t)worker * j->room_len};
     for (size_t i = 0; i < j->p.sides; i++) {
         rc__outer_side s = j->p.side[i];
@@ -235,12 +241,12 @@ static void outer_task(void *ctx, size_t task, int worker) {
     rc__k->panel.outer(&p);
 }
 
-void rc__gemm_outer_mt(size_t M, size_t K, const rc_real *A, size_t lda, const rc__outer_side *side, size_t sides,
-                       bool accumulate, rc_real *room) {
+void rc__gemm_outer_mt(rc__panel_format format, size_t M, size_t K, const rc_real *A, size_t lda,
+                       const rc__outer_side *side, size_t sides, bool accumulate, rc_real *room) {
     size_t N1 = side[0].N, N2 = sides > 1 ? side[1].N : 0;
     if (M == 0 || (N1 == 0 && N2 == 0)) return;
     outer_job j = outer_tiles(M, N1, N2);
-    j.p = (rc__outer_product){.M = M, .K = K, .lda = lda, .A = A, .sides = sides};
+    j.p = (rc__outer_product){.M = M, .K = K, .lda = lda, .A = A, .sides = sides, .format = format};
     memcpy(j.p.side, side, sides * sizeof *side);
     j.add = accumulate;
     j.room = room;

@@ -22,7 +22,7 @@ static inline rc__panel_format rc__format_of(rc_precision p) {
 }
 static inline size_t rc__weight_bytes(rc_precision p) { return p == RC_BF16 ? 2 : p == RC_INT8 ? 1 : sizeof(rc_real); }
 
-/* How products in this precision are made by the kernels in use, for people: "int8 weights, a scale per row". */
+/* How products in this precision are made by the kernels in use, for people: "int8 weights with a scale per row ...". */
 const char *rc__precision_text(rc_precision p);
 
 /* Prepares (allocates) for a K x N matrix. */
@@ -45,10 +45,10 @@ void rc__gemm_packed_rows(size_t segments, const rc__panel_rows *rows, size_t ld
 
 /* Weight gradients: C (M, N) = A^T B (+ C when accumulate) over K rows of A (K, M), for one or two sides B (K, N) that share
  * the A; in pieces of K that are added up one after the other. room: rc__gemm_outer_room(M, N of the one, N of the other or
- * 0) elements, of no use afterwards. */
+ * 0) elements, of no use afterwards. format: real, or bf16: of A and B rounded. */
 size_t rc__gemm_outer_room(size_t M, size_t N1, size_t N2);
-void rc__gemm_outer_mt(size_t M, size_t K, const rc_real *A, size_t lda, const rc__outer_side *side, size_t sides,
-                       bool accumulate, rc_real *room);
+void rc__gemm_outer_mt(rc__panel_format format, size_t M, size_t K, const rc_real *A, size_t lda,
+                       const rc__outer_side *side, size_t sides, bool accumulate, rc_real *room);
 
 /* C (M, N) = alpha op(A) op(B) + beta C, op(A) (M, K). With ta, A is stored (K, M). */
 void rc__gemm(bool ta, bool tb, size_t M, size_t N, size_t K, rc_real alpha, const rc_real *A, size_t lda,

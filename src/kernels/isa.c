@@ -5,6 +5,12 @@
  * lanes depend on the instruction set alone, not on alignment (peeling is switched off in CMakeLists.txt), so the bits of
  * a result depend on the values, n and the build, nothing else.
  */
+#ifdef RC_ISA_v4bf16 /* the products alone, made as v4 makes them but for those of bf16 (dispatch.c) */
+#define RC_ISA_v4
+#ifndef __AVX512BF16__
+#error "kernels v4bf16 need -mavx512bf16"
+#endif
+#endif
 #include "kernels/kernels.h"
 #include "kernels/vecmath.h"
 #include <string.h>
@@ -31,6 +37,15 @@
 #error "RC_ISA is not set"
 #endif
 
+#define JOIN2(a, b) a##b
+#define JOIN(a, b) JOIN2(a, b)
+
+#ifdef RC_ISA_v4bf16
+#include "kernels/panel.inc"
+
+extern const rc__panel_kernels rc__panel_v4bf16;
+const rc__panel_kernels rc__panel_v4bf16 = PANEL_TABLE;
+#else
 #include "kernels/pointwise.inc"
 #include "kernels/rows.inc"
 #include "kernels/optim.inc"
@@ -39,9 +54,6 @@
 #if __has_include("kernels/cells.inc")
 #include "kernels/cells.inc"
 #endif
-
-#define JOIN2(a, b) a##b
-#define JOIN(a, b) JOIN2(a, b)
 
 extern const rc__kernels JOIN(rc__kernels_, RC_ISA);
 const rc__kernels JOIN(rc__kernels_, RC_ISA) = {
@@ -56,3 +68,4 @@ const rc__kernels JOIN(rc__kernels_, RC_ISA) = {
     .panel = PANEL_TABLE,
     .peak = PEAK_TABLE,
 };
+#endif

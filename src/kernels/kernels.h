@@ -1,9 +1,9 @@
 /* kernels.h - the table of arithmetic on plain arrays.
  *
  * kernels/isa.c is compiled once per instruction set with RC_ISA set to ref, plain, v2, v3 or v4; each build includes the same
- * *.inc sources and fills one rc__kernels. `ref` is the definition: scalar loops and libm, no relaxed maths. The others
+ * *.inc sources and fills one rc__kernels. v4bf16 is v4 with other products. `ref` is the definition: scalar loops and libm, no relaxed maths. The others
  * are the same equations over vecmath.h, which the compiler vectorises. rc__k points to the build picked at run time:
- * the best the CPU has, or RECUR_ISA = ref | plain | v2 | v3 | v4.
+ * the best the CPU has, or RECUR_ISA = ref | plain | v2 | v3 | v4 | v4bf16.
  *
  * All kernels run on the calling thread; callers cut work into tiles. n is a count of elements; arrays may be unaligned
  * and of any length; outputs may alias an input only where said ("in place").
@@ -72,7 +72,8 @@ typedef struct rc__panel_rows { /* n rows of A and of C, one after the other */
     rc_real *C;
     size_t n;
 } rc__panel_rows;
-typedef struct rc__panel_product { /* C = A B, C + A B (add), or bias + A B, for columns [first, last) of B (K, N) */
+/* C = A B, C + A B (add), or bias + A B, for columns [first, last) of B (K, N). bf16: of A as bf16 would hold it. */
+typedef struct rc__panel_product {
     rc__panel_format format;
     size_t K, N, first, last; /* first is a multiple of the panel's width; last is one too, or N */
     const void *B;
@@ -96,6 +97,7 @@ typedef struct rc__outer_product { /* over K rows of A (K, M), for one or two B:
     const rc_real *A;
     rc__outer_side side[2];
     size_t sides;
+    rc__panel_format format; /* real, or bf16: of A and B as bf16 would hold them */
     rc_real *room; /* outer_room(M, N of all sides) elements */
 } rc__outer_product;
 typedef struct rc__panel_kernels {
@@ -108,6 +110,7 @@ typedef struct rc__panel_kernels {
     size_t (*outer_room)(size_t M, size_t N);
     void (*outer)(const rc__outer_product *p);
     void (*bf16_round)(size_t n, const rc_real *x, rc_real *y); /* y = x as bf16 would hold it; in place */
+    const char *bf16_instruction; /* that multiplies bf16; NULL: they are widened to float */
 } rc__panel_kernels;
 /* Loops that do nothing but keep the arithmetic units, or the load units, of one core busy (peak.inc). A round is a fixed
  * number of operations in registers; the value returned only keeps the compiler from leaving them out. */
@@ -124,7 +127,7 @@ typedef struct rc__peak_kernels {
 } rc__peak_kernels;
 
 typedef struct rc__kernels {
-    const char *isa; /* "ref", "plain", "x86-64-v2", "x86-64-v3", "x86-64-v4" */
+    const char *isa; /* "ref", "plain", "x86-64-v2", "x86-64-v3", "x86-64-v4", "x86-64-v4+bf16" */
     rc__pointwise_kernels pw;
     rc__row_kernels row;
     rc__optim_kernels opt;
@@ -138,5 +141,5 @@ extern const rc__kernels *rc__k; /* never NULL; set before main by kernels/dispa
 const rc__kernels *rc__kernels_by_name(const char *isa); /* NULL: not built in or not supported by this CPU */
 /* The builds this CPU runs, ref first, best last; returns how many. */
 size_t rc__kernels_available(const rc__kernels **out, size_t cap);
-const char *rc__kernels_note(void); /* "", or why RECUR_ISA was not followed */
+const char *rc__kernels_note(void); /* "", or why RECUR_ISA or the best build was not followed */
 #endif

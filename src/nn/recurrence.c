@@ -149,20 +149,21 @@ static bool matrix_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r, 
     const rc__dir *d = r->d;
     size_t GH = d->G * rnn->H, R = r->ord.R;
     rc__outer_side x = {.N = d->I, .B = r->x, .ldb = d->I, .C = d->w_ih->g, .ldc = d->I}, h;
+    rc_precision precision = rc_params_get_precision(rnn->ps);
     bool do_x = !d->w_ih->frozen;
     for (size_t i = 0; dr && i < rnn->stages; i++) {
         if (d->kind[i] != RC_STAGE_ADD && d->kind[i] != RC_STAGE_APART) continue;
         bool add = d->kind[i] == RC_STAGE_ADD;
         if (!operand(t, rnn, r, i, dr + d->row[i] * d->K[i], &h)) return false;
         if (add && do_x && d->col[i] == 0 && d->N[i] == GH) {
-            if (!rc__tape_outer(t, GH, R, r->dg, GH, (rc__outer_side[2]){x, h}, 2, true)) return false;
+            if (!rc__tape_outer(t, precision, GH, R, r->dg, GH, (rc__outer_side[2]){x, h}, 2, true)) return false;
             do_x = false;
-        } else if (!rc__tape_outer(t, d->N[i], R, add ? r->dg + d->col[i] * rnn->H : r->du[i], add ? GH : d->N[i], &h, 1,
-                                   true)) {
+        } else if (!rc__tape_outer(t, precision, d->N[i], R, add ? r->dg + d->col[i] * rnn->H : r->du[i],
+                                   add ? GH : d->N[i], &h, 1, true)) {
             return false;
         }
     }
-    return !do_x || rc__tape_outer(t, GH, R, r->dg, GH, &x, 1, true);
+    return !do_x || rc__tape_outer(t, precision, GH, R, r->dg, GH, &x, 1, true);
 }
 
 static bool weight_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r) {
@@ -183,7 +184,8 @@ static bool weight_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r) 
         rc__outer_side a;
         size_t last = rnn->stages - 1;
         ok = operand(t, rnn, r, last, d->w_hr->g, &a) &&
-             rc__tape_outer(t, d->N[last], r->ord.R, r->du[last], d->N[last], &a, 1, true);
+             rc__tape_outer(t, rc_params_get_precision(rnn->ps), d->N[last], r->ord.R, r->du[last], d->N[last], &a, 1,
+                            true);
     }
     rc__arena_rewind(rc__tape_arena(t), mark);
     for (size_t i = 0; ok && i < tiles; i++) {

@@ -527,6 +527,7 @@ static void describe(const rc__lm_task *t, const rc_train_hooks *hooks) {
     rc__train_say(hooks, "model: %s, %d x %zu, embedding %zu%s, %zu parameters", lo->rnn.cell, lo->rnn.num_layers,
                   lo->rnn.hidden_size, lo->embedding_size, lo->tied ? " (tied)" : "",
                   rc_params_len(rc_lm_params(t->m)));
+    rc__train_say_precision(hooks, rc_params_get_precision(rc_lm_params(t->m)));
 }
 
 rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const char *initial,
@@ -560,6 +561,9 @@ rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const ch
         s = new_model(t, o, vocab, text, len, e);
     else
         rc_vocab_free(vocab);
+    rc_precision precision = RC_FP32;
+    if (s == RC_OK) s = rc__train_precision(o, &precision, e);
+    if (s == RC_OK) s = rc_params_set_precision(rc_lm_params(t->m), precision, e);
     if (s == RC_OK) s = train_batches(t, o, text, len, hooks, e);
     if (s == RC_OK) s = valid_batches(t, o, hooks, e);
     rc_text_free(text, len);
@@ -571,7 +575,7 @@ rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const ch
 
 /* ---- exact validation -------------------------------------------------------------------------------------------- */
 
-/* One stateful pass at batch 1; NaN when there is no text or it cannot be scored. */
+/* One stateful pass at batch 1, in fp32 as `recur eval` does; NaN when there is no text or it cannot be scored. */
 static double exact_loss(rc_lm *m, const char *text, size_t len, const rc_train_hooks *hooks) {
     if (!text) return NAN;
     if (len > EXACT_MAX) {
@@ -582,8 +586,11 @@ static double exact_loss(rc_lm *m, const char *text, size_t len, const rc_train_
     rc_lm_eval_options eo = rc_lm_eval_options_default();
     rc_lm_score score;
     rc_error why;
-    rc_status s = rc_lm_eval(m, text, len, &eo, &score, &why);
+    rc_precision trained_in = rc_params_get_precision(rc_lm_params(m));
+    rc_status s = rc_params_set_precision(rc_lm_params(m), RC_FP32, &why);
+    if (s == RC_OK) s = rc_lm_eval(m, text, len, &eo, &score, &why);
     if (s != RC_OK) rc__train_say(hooks, "validation: %s", why.text);
+    rc_params_set_precision(rc_lm_params(m), trained_in, NULL);
     return s == RC_OK ? score.nats_per_token : NAN;
 }
 

@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "kernels/gemm.h"
 #include "train/options.h"
 
 #define LOSS_MEMORY      0.98 /* smoothed training loss: about 50 steps */
@@ -82,6 +83,18 @@ rc_status rc__train_average_kind(const rc_train_options *o, rc_average_kind *out
     for (int i = 0; i < 3; i++)
         if (!strcmp(o->average, names[i])) return *out = (rc_average_kind)i, RC_OK;
     return rc_fail(e, RC_EINVAL, "average: expected none, ema or swa, found \"%s\"", o->average);
+}
+
+rc_status rc__train_precision(const rc_train_options *o, rc_precision *out, rc_error *e) {
+    if (rc_precision_find(o->precision, out) && *out != RC_INT8) return RC_OK;
+    return rc_fail(e, RC_EINVAL, "precision: expected fp32 or bf16, found \"%s\"%s", o->precision ? o->precision : "(null)",
+                   *out == RC_INT8 ? ", which is for inference" : "");
+}
+
+void rc__train_say_precision(const rc_train_hooks *hooks, rc_precision p) {
+    if (p == RC_FP32) return;
+    rc__train_say(hooks, "precision: %s%s", rc__precision_text(p),
+                  p == RC_BF16 && !rc__k->panel.bf16_instruction ? "; it gains nothing here" : "");
 }
 
 rc_status rc__train_check_task(rc__task *task, const rc_train_options *o, rc_error *e) {

@@ -100,6 +100,9 @@ rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_tra
 rc_status rc__train_optim_options(const rc_train_options *o, rc_optim_options *out, rc_error *e);
 rc_status rc__train_schedule(const rc_train_options *o, rc_schedule *out, rc_error *e);
 rc_status rc__train_average_kind(const rc_train_options *o, rc_average_kind *out, rc_error *e);
+rc_status rc__train_precision(const rc_train_options *o, rc_precision *out, rc_error *e);
+/* One line about products that are not fp32: how they are made here, and whether that gains anything. */
+void rc__train_say_precision(const rc_train_hooks *hooks, rc_precision p);
 /* What the loop would refuse, for before a run folder is made: options, --freeze, --lr-groups, missing validation. */
 rc_status rc__train_check_task(rc__task *task, const rc_train_options *o, rc_error *e);
 /* --freeze and --lr-groups. */

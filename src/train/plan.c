@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "kernels/gemm.h"
 #include "train/experiment.h"
 #include "train/lm_task.h"
 
@@ -38,6 +39,7 @@ static rc_status probe(rc__task *task, const rc_train_options *o, double seconds
     if (s == RC_OK) {
         size_t block = rc_params_block_len(ps) * sizeof(rc_real);
         size_t average = o->average && strcmp(o->average, "none") != 0;
+        plan->precision = rc__precision_text(rc_params_get_precision(ps));
         plan->parameters = rc_params_len(ps);
         plan->bytes_parameters = 2 * block; /* values and gradients */
         plan->bytes_optimizer = rc_optim_blocks(optim) * block + average * block + (task->validates ? block : 0);

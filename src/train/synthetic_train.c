@@ -219,6 +219,9 @@ rc_status rc__experiment_new(rc__experiment **out, const rc_train_options *o, rc
     if (s == RC_OK) s = build(x, o, e);
     if (s == RC_ENOMEM && e->code != RC_OK) s = e->code;
     if (s == RC_OK) s = buffers(x, e);
+    rc_precision precision = RC_FP32;
+    if (s == RC_OK) s = rc__train_precision(o, &precision, e);
+    if (s == RC_OK) s = rc_params_set_precision(x->params, precision, e);
     if (s != RC_OK) return rc__experiment_free(x), s;
     *out = x;
     return RC_OK;
@@ -243,6 +246,7 @@ rc_status rc__experiment_run(const rc_train_options *o, const rc_train_hooks *ho
                   "source: %s, %zu steps; without memory the loss is %.4f; model: %s, %lld x %lld, %zu parameters",
                   x->spec, x->source.seq_len, x->source.baseline, o->cell, (long long)o->layers, (long long)o->hidden,
                   rc_params_len(x->params));
+    rc__train_say_precision(hooks, rc_params_get_precision(x->params));
     s = rc__train_check_task(&x->base, o, e);
     if (s == RC_OK && run && !resume) {
         s = rc__run_create(run, o, e);

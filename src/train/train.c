@@ -68,7 +68,9 @@ rc_status rc_train_check(const rc_train_options *o, rc_error *e) {
     rc_optim_options oo;
     rc_schedule schedule;
     rc_average_kind average;
+    rc_precision precision = RC_FP32;
     rc_status s = check_options(o, e);
+    if (s == RC_OK) s = rc__train_precision(o, &precision, e);
     if (s == RC_OK) s = rc__train_optim_options(o, &oo, e);
     if (s == RC_OK) s = rc__train_schedule(o, &schedule, e);
     if (s == RC_OK) s = rc__train_average_kind(o, &average, e);

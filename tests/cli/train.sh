@@ -42,6 +42,14 @@ t "recur train lm text.txt --vocab byte -o byte.safetensors --steps 5 --run byte
 t "recur train lm text.txt --vocab word -o word.safetensors --steps 5 --run word $small --quiet"
 t "recur train lm text.txt --vocab bpe:300 -o bpe.safetensors --steps 5 --run bpe $small --quiet"
 
+# bf16
+t "recur train lm text.txt -o bf.safetensors --precision bf16 --steps 5 --run bf $small 2>&1 | grep -E '^precision:' | sed -E 's/(bf16) .*/\\1 .../'"
+t "recur train lm text.txt -o bad --precision int8 $small"
+check 'the run knows its precision' test "$(jq -r .precision bf/config.json)" = bf16
+check 'the model knows it' grep -aq '"precision": *"bf16"' <(tr -d '\\' <bf.safetensors)
+check 'a model is fp32' test "$(recur eval bf.safetensors text.txt --json | jq -r .precision)" = fp32
+check 'plan names the precision' grep -q '^precision  *bf16' <(recur plan lm text.txt --precision bf16 --probe 0.1 $small)
+
 # eval
 t 'recur eval m.safetensors valid.txt --json | jq -c "[keys_unsorted, .unit, .count]"'
 t 'recur eval m.safetensors valid.txt'
@@ -54,6 +62,7 @@ t 'recur eval m.safetensors valid.txt --precision int8 --json | jq -c "[.precisi
 check 'the change is that of nats' test "$(recur eval m.safetensors valid.txt --precision int8 --json | jq '(.nats - .fp32.nats - .change | fabs) < 2e-6 and .change != 0')" = true
 check 'fp32 beside int8 is that of fp32' test "$(recur eval m.safetensors valid.txt --precision int8 --json | jq .fp32.nats)" = "$(recur eval m.safetensors valid.txt --json | jq .nats)"
 t 'recur eval m.safetensors valid.txt --precision int8 --dynamic'
+t 'recur eval m.safetensors valid.txt --precision bf16 --dynamic --json | jq -c "[.precision, (.dynamic | has(\"nats\"))]"'
 t 'recur eval m.safetensors valid.txt --precision int4'
 check 'windows score as many' test "$(recur eval m.safetensors valid.txt --window 10 --json | jq .window)" = 10
 check 'standard input' test "$(recur eval m.safetensors - --json <valid.txt | jq .nats)" = "$(recur eval m.safetensors valid.txt --json | jq .nats)"
@@ -90,6 +99,8 @@ t 'recur export m.safetensors m.json && jq -r .model.type m.json'
 # explain, plan
 t 'recur explain m.safetensors --json | jq -c "[keys_unsorted, .cell, .layers, .vocabulary]"'
 check 'explain in int8' test "$(recur explain m.safetensors --precision int8 --json | jq '[.precision == "int8", (.sequence + .step | .[] | contains("int8 weights with a scale per row"))] | all')" = true
+check 'explain in bf16 says how' test "$(recur explain m.safetensors --precision bf16 --json | jq '[.sequence + .step | .[] | test("bf16 products with|bf16 by widening: ")] | all')" = true
+check 'explain in fp32 says so' test "$(recur explain m.safetensors --json | jq '[.sequence + .step | .[] | contains(", fp32, ")] | all')" = true
 check 'explain names each layer' test "$(recur explain b.safetensors --json | jq '.sequence | length >= 2')" = true
 check 'explain tells what is built in' grep -q 'kernels: ' <(recur explain m.safetensors)
 t "recur plan lm text.txt --probe 0.1 --json $small | jq -c '[keys_unsorted, .parameters > 100, .tokens_per_second > 0]'"

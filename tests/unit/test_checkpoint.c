@@ -111,6 +111,25 @@ static void test_resume_swa_gru(void **state) {
     compare_stopped(o, "swa", 35);
 }
 
+static void test_resume_bf16(void **state) {
+    (void)state;
+    rc_train_options o = small_options(NULL);
+    o.precision = "bf16";
+    o.tied = true;
+    compare_stopped(o, "bf16", 21);
+    size_t n;
+    char *config = slurp("bf16-cut/config.json", &n), *model = slurp("bf16-cut/model.safetensors", &n);
+    assert_non_null(strstr(config, "\"precision\": \"bf16\""));
+    assert_non_null(memmem(model, n, "precision", 9)); /* what made it */
+    free(config), free(model);
+    rc_train_options again = rc_train_options_default();
+    again.resume = "swa-cut"; /* in fp32 */
+    again.precision = "bf16";
+    rc_error e;
+    assert_int_equal(rc_train_lm(&again, NULL, NULL, &e), RC_EINVAL);
+    assert_non_null(strstr(e.text, "--precision cannot change"));
+}
+
 static void test_resume_documents(void **state) {
     (void)state;
     rc_train_options o = small_options(NULL);
@@ -263,7 +282,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resume_plain),   cmocka_unit_test(test_resume_everything),
         cmocka_unit_test(test_resume_swa_gru),
-        cmocka_unit_test(test_resume_schedule), cmocka_unit_test(test_resume_documents),
+        cmocka_unit_test(test_resume_schedule), cmocka_unit_test(test_resume_bf16), cmocka_unit_test(test_resume_documents),
         cmocka_unit_test(test_resume_words),   cmocka_unit_test(test_resume_source),
         cmocka_unit_test(test_resume_sparse),  cmocka_unit_test(test_metrics_trimmed),
         cmocka_unit_test(test_longer_budget),  cmocka_unit_test(test_refusals),

@@ -167,8 +167,39 @@ static void the_same_bits_for_any_number_of_threads(void **state) {
 static const struct {
     rc__panel_format format;
     const char *name;
-} formats[] = {{RC_PANEL_REAL, "fp32"}, {RC_PANEL_INT8, "int8"}};
+} formats[] = {{RC_PANEL_REAL, "fp32"}, {RC_PANEL_BF16, "bf16"}, {RC_PANEL_INT8, "int8"}};
 #define FORMATS (sizeof formats / sizeof *formats)
+
+/* x as bf16 holds it: 8 bits of significand, to the nearest, ties to even. */
+static double as_bf16(float x) {
+    int exponent;
+    double f = frexp((double)x, &exponent); /* 0.5 <= |f| < 1 */
+    return ldexp(nearbyint(ldexp(f, 8)), exponent - 8);
+}
+
+static void bf16_rounding(void **state) {
+    (void)state;
+    static const float special[] = {0, -0.0f, 1, 1.00390625f, 1.01171875f, 1.003906369f, -1.00390625f, 3e38f, 3.4e38f, -3.4e38f,
+                                    1e-38f, INFINITY, -INFINITY, NAN};
+    enum { SPECIAL = sizeof special / sizeof *special, N = SPECIAL + 500 };
+    const rc__kernels *all[8];
+    size_t count = rc__kernels_available(all, 8);
+    float *x = random_block(N), *y = random_block(N);
+    memcpy(x, special, sizeof special);
+    for (size_t isa = 0; isa < count; isa++) {
+        all[isa]->panel.bf16_round(N, x, y);
+        for (size_t i = 0; i < N; i++) {
+            uint32_t bits;
+            memcpy(&bits, &y[i], sizeof bits);
+            assert_int_equal(bits & 0xffff, 0);
+            assert_true(!signbit(x[i]) == !signbit(y[i]) || isnan(x[i]));
+            if (isnan(x[i])) assert_true(isnan(y[i]));
+            else if (!isfinite(x[i]) || fabsf(x[i]) > 3.395e38f) assert_true(isinf(y[i])); /* beyond the largest of bf16 */
+            else if ((double)y[i] != as_bf16(x[i])) fail_msg("%s: %.9g becomes %.9g", all[isa]->isa, x[i], y[i]);
+        }
+    }
+    drop(x, N), drop(y, N);
+}
 
 static void multiply(const rc__packed *p, size_t M, const float *A, const float *bias, bool add, float *C, size_t ldc) {
     rc__gemm_packed(M, A, p->K, p, bias, add, C, ldc);
@@ -194,11 +225,15 @@ static void check_rounding(rc__panel_format format, const char *what, size_t K, 
         for (size_t k = 0; k < K; k++) most = fmax(most, fabs((double)at(B, ldb, trans, k, n)));
         for (size_t k = 0; k < K; k++) {
             double x = at(B, ldb, trans, k, n), w = W[k * N + n], scale = most / 127, q = scale > 0 ? w / scale : 0;
-            bool fine = format == RC_PANEL_INT8 ? fabs(w - x) <= scale * (0.5 + 127 * 4 * FLT_EPSILON) && fabs(q - round(q)) < 1e-4 : w == x;
+            bool fine = format == RC_PANEL_BF16   ? w == as_bf16((float)x)
+                        : format == RC_PANEL_INT8 ? fabs(w - x) <= scale * (0.5 + 127 * 4 * FLT_EPSILON) && fabs(q - round(q)) < 1e-4
+                                                  : w == x;
             if (!fine) fail_msg("%s: (%zu, %zu) is %.9g, of %.9g, scale %.9g", what, k, n, w, x, scale);
         }
     }
 }
+
+static double as_read(rc__panel_format format, float x) { return format == RC_PANEL_BF16 ? as_bf16(x) : (double)x; }
 
 static void check_product(const char *what, const rc__packed *p, const float *W) {
     static const size_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 17};
@@ -214,7 +249,7 @@ static void check_product(const char *what, const rc__packed *p, const float *W)
             for (size_t i = 0; i < M; i++) {
                 for (size_t j = 0; j < N; j++) {
                     double sum = mode == 2 ? old[i * ldc + j] : mode == 1 ? bias[j] : 0;
-                    for (size_t k = 0; k < K; k++) sum += (double)A[i * K + k] * W[k * N + j];
+                    for (size_t k = 0; k < K; k++) sum += as_read(p->format, A[i * K + k]) * W[k * N + j];
                     assert_near(sum, C[i * ldc + j], K, what, i, j);
                 }
                 assert_memory_equal(C + i * ldc + N, old + i * ldc + N, 3 * sizeof *C);
@@ -261,6 +296,57 @@ static void formats_in_every_build(void **state) {
     assert_int_equal(rc_memory_used(), before);
 }
 
+/* Weight gradients: of one side and of two, rows of a side from elsewhere, odd sizes, rounded or not. */
+static void outer_in_every_build(void **state) {
+    (void)state;
+    static const size_t sizes[][4] = {/* M, N1, N2, K */
+                                      {1, 1, 0, 1}, {2, 3, 5, 2}, {7, 64, 1, 5}, {17, 65, 33, 127}, {70, 31, 130, 129}, {300, 40, 20, 301}};
+    const rc__kernels *all[8], *saved = rc__k;
+    size_t count = rc__kernels_available(all, 8);
+    char what[64];
+    for (size_t isa = 0; isa < count; isa++)
+        for (int bf16 = 0; bf16 < 2; bf16++)
+            for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+                for (int add = 0; add < 2; add++) {
+                    rc__k = all[isa];
+                    snprintf(what, sizeof what, "%s, outer, %s", rc__k->isa, bf16 ? "bf16" : "fp32");
+                    rc__panel_format format = bf16 ? RC_PANEL_BF16 : RC_PANEL_REAL;
+                    size_t M = sizes[s][0], K = sizes[s][3], lda = M + 1, sides = sizes[s][2] ? 2 : 1;
+                    size_t len = rc__gemm_outer_room(M, sizes[s][1], sizes[s][2]);
+                    float *A = random_block(K * lda), *room = random_block(len), *B[2], *C[2], *old[2], *other = random_block(300);
+                    rc__outer_side side[2];
+                    for (size_t i = 0; i < sides; i++) {
+                        size_t N = sizes[s][1 + i];
+                        B[i] = random_block(K * (N + 2));
+                        C[i] = random_block(M * (N + 3));
+                        old[i] = random_block(M * (N + 3));
+                        memcpy(old[i], C[i], M * (N + 3) * sizeof(float));
+                        side[i] = (rc__outer_side){.N = N, .B = B[i], .ldb = N + 2, .C = C[i], .ldc = N + 3};
+                    }
+                    side[0].other = other; /* the first row is from there, the others one step back */
+                    side[0].to = 1;
+                    side[0].shift = -1;
+                    rc__gemm_outer_mt(format, M, K, A, lda, side, sides, add, room);
+                    for (size_t i = 0; i < sides; i++) {
+                        size_t N = side[i].N;
+                        for (size_t m = 0; m < M; m++) {
+                            for (size_t n = 0; n < N; n++) {
+                                double sum = add ? old[i][m * (N + 3) + n] : 0;
+                                for (size_t k = 0; k < K; k++) {
+                                    float b = i ? B[i][k * (N + 2) + n] : k ? B[i][(k - 1) * (N + 2) + n] : other[n];
+                                    sum += as_read(format, A[k * lda + m]) * as_read(format, b);
+                                }
+                                assert_near(sum, C[i][m * (N + 3) + n], K, what, m, n);
+                            }
+                            assert_memory_equal(C[i] + m * (N + 3) + N, old[i] + m * (N + 3) + N, 3 * sizeof(float));
+                        }
+                        drop(B[i], K * (N + 2)), drop(C[i], M * (N + 3)), drop(old[i], M * (N + 3));
+                    }
+                    drop(A, K * lda), drop(room, len), drop(other, 300);
+                }
+    rc__k = saved;
+}
+
 /* What is not finite in a weight reaches its own column of the result, and no other. */
 static void weights_that_are_no_numbers(void **state) {
     (void)state;
@@ -294,7 +380,9 @@ int main(void) {
         cmocka_unit_test(plain_products),
         cmocka_unit_test(packed_products),
         cmocka_unit_test(many_shapes),
+        cmocka_unit_test(bf16_rounding),
         cmocka_unit_test(formats_in_every_build),
+        cmocka_unit_test(outer_in_every_build),
         cmocka_unit_test(weights_that_are_no_numbers),
         cmocka_unit_test(the_same_bits_for_any_number_of_threads),
     };

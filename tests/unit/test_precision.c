@@ -214,6 +214,56 @@ static void whole_and_steps(void **state) {
     free(x);
 }
 
+static double norm(const float *x, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    return sqrt(sum);
+}
+
+/* A factor of a product is off by at most half of bf16's last place, 2^-9 of it, so a product by 2^-8, in norm. From an input
+ * to its gradient lead T steps forward and T back, with a product in each stage of a step: roundings that know nothing of each
+ * other make sqrt(2 T stages) 2^-8 of that; the bound is twice as much. Of a parameter whose gradient is small beside the
+ * others', a hundredth of theirs counts: it is a difference of larger parts. */
+static void bf16_gradients_of_every_cell(void **state) {
+    (void)state;
+    float *x = numbers(T * B * I, 12);
+    const rc__kernels *all[8], *saved = rc__k;
+    size_t count = rc__kernels_available(all, 8), dims[3] = {T, B, I};
+    for (size_t isa = 0; isa < count; isa++)
+        for (size_t c = 0; c < rc_cell_count(); c++) {
+            rc__k = all[isa];
+            rc_rnn_options o = options(rc_cell_at(c)->name, 1);
+            net n[2] = {make(&o, RC_FP32), make(&o, RC_BF16)};
+            rc_var *in[2], *y[2];
+            for (int k = 0; k < 2; k++) {
+                rc_error e = {0};
+                rc_tape_begin(n[k].tape, (rc_tape_mode){.grad = true});
+                in[k] = rc_leaf(n[k].tape, 3, dims, x);
+                y[k] = rc_rnn_forward(n[k].tape, n[k].rnn, in[k], lengths, NULL);
+                if (rc_backward(n[k].tape, rc_sum_all(n[k].tape, rc_mul(n[k].tape, y[k], y[k])), 1, &e)) fail_msg("%s", e.text);
+            }
+            double stages = strcmp(o.cell, "rhn") == 0 ? 3 : 2, bound = 2 * sqrt(2 * T * stages) / 256;
+            size_t len = rc_params_block_len(n[0].ps);
+            double whole = norm(rc_params_grads(n[0].ps), len);
+            for (size_t i = 0; i <= rc_params_count(n[0].ps); i++) { /* the last: of x */
+                bool of_x = i == rc_params_count(n[0].ps);
+                const rc_param *p = of_x ? NULL : rc_params_at(n[0].ps, i), *q = of_x ? NULL : rc_params_at(n[1].ps, i);
+                const float *want = of_x ? in[0]->dx : p->g, *got = of_x ? in[1]->dx : q->g;
+                size_t g = of_x ? T * B * I : p->len;
+                float *d = malloc(g * sizeof *d);
+                for (size_t k = 0; k < g; k++) d[k] = got[k] - want[k];
+                double off = norm(d, g), size = norm(want, g) + 0.01 * whole;
+                if (!(off <= bound * size))
+                    fail_msg("%s, %s, %s: gradient off by %g of %g", rc__k->isa, o.cell, of_x ? "x" : p->name, off, size);
+                if (of_x && !(off > 0)) fail_msg("%s, %s: bf16 changes nothing", rc__k->isa, o.cell);
+                free(d);
+            }
+            drop(&n[0]), drop(&n[1]);
+        }
+    rc__k = saved;
+    free(x);
+}
+
 /* A change of precision makes the copies anew, in either direction, and gives back what it took. */
 static void precision_may_change(void **state) {
     (void)state;
@@ -291,6 +341,7 @@ int main(void) {
         cmocka_unit_test(names),
         cmocka_unit_test(int8_of_every_cell),
         cmocka_unit_test(int8_takes_no_gradient),
+        cmocka_unit_test(bf16_gradients_of_every_cell),
         cmocka_unit_test(whole_and_steps),
         cmocka_unit_test(precision_may_change),
         cmocka_unit_test(threads),
