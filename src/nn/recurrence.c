@@ -52,6 +52,7 @@ void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t thread
     /* ns of a step on one thread: arithmetic at 150 flop/ns, weights at 100 B/ns from L2, 25 from beyond */
     double flops = 2.0 * (double)B * (double)(weights / sizeof(rc_real)) / 150, bytes = (double)weights / (fits ? 100 : 25);
     double gain = (flops > bytes ? flops : bytes) * (1 - 1.0 / (double)threads), cost = 400.0 * (double)products;
+    if (rc__parallel_threshold <= 0) cost = 0; /* tests share what is small */
     plan->by_columns = threads > 1 && products && (!fits || few) && gain > cost;
     size_t groups = plan->tiles;
     if (plan->by_columns || threads == 1) groups = 1;
@@ -107,7 +108,7 @@ static bool run_steps(rc_tape *t, rc__layer *ln, bool backward) {
     size_t rooms = ln->plan.by_columns ? 1 : (size_t)rc_threads();
     ln->worker_scratch = rc__tape_alloc(t, rooms * ln->worker_len * sizeof(rc_real));
     if (!ln->worker_scratch) return false;
-    if (ln->plan.by_columns) rc__team(work, backward ? backward_team : forward_team, ln);
+    if (ln->plan.by_columns) rc__team(work / 100, backward ? backward_team : forward_team, ln);
     else rc__parallel(ln->plan.groups * D, work, backward ? backward_task : forward_task, ln);
     rc__arena_rewind(rc__tape_arena(t), mark);
     return true;
