@@ -1,7 +1,8 @@
 /* recur/bench.h - what this machine can do at most: how fast it multiplies, and how fast it reads memory.
  *
  * A speed in GFLOP/s says little on a machine whose clock moves; a share of the peak measured beside it does. Both calls
- * are measurements: they keep the cores busy for a few milliseconds and tell the best of several short runs. They use
+ * are measurements: they keep the cores busy for a few milliseconds and tell the median of several short runs (of reading
+ * the best). They use
  * the kernels in use (RECUR_ISA), so RECUR_ISA=v3 measures what AVX2 can do. Nothing else should compute meanwhile.
  */
 #ifndef RECUR_BENCH_H
@@ -25,8 +26,7 @@ typedef struct rc_machine_peak {
  *   RC_INT8   dot products of four 8-bit numbers with 32-bit sums (AVX512_VNNI), else the fp32 FMA
  * out->instruction tells which. Matrix tiles (AMX) are not measured: a product that uses them may exceed this peak.
  * threads: 1..rc_threads(), or 0 = rc_threads(). RC_EINVAL otherwise, and for a precision that is none.
- * Takes about 10 ms, on a busy machine some 50. Allocates nothing; not from within a
- * call of the library. */
+ * Takes about 10 ms. Allocates nothing; not from within a call of the library. */
 rc_status rc_machine_measure_peak(rc_precision precision, int threads, rc_machine_peak *out, rc_error *e);
 
 /* Reads `bytes` bytes of memory over and over on the calling thread; *bytes_per_second is the best pass. A set that fits a

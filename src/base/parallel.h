@@ -13,8 +13,9 @@ void rc__parallel(size_t tasks, double work, void (*fn)(void *ctx, size_t task, 
 extern double rc__parallel_threshold; /* measured: parallel.c; tests set it to 0 */
 /* Calls fn(ctx, rank, size) in `size` threads at once, 0 <= rank < size <= rc_threads(); rank 0 is the caller. For work
  * whose parts wait for each other (rc__team_wait). The team is whoever is there: fn must give the same result for any size.
- * Inside a parallel job, below the threshold, or when another thread's job has the pool, size is 1. */
-void rc__team(double work, void (*fn)(void *ctx, int rank, int size), void *ctx);
+ * ns: about how long one thread would need. Inside a parallel job, when that is too short (100 operations a ns against
+ * rc__parallel_threshold), or when another thread's job has the pool, size is 1. */
+void rc__team(double ns, void (*fn)(void *ctx, int rank, int size), void *ctx);
 /* Returns when all of the team have called it; what they wrote before is then seen by all. */
 void rc__team_wait(int size);
 /* Number of workers rc__parallel may use at most now (1 inside a job). */

@@ -41,10 +41,8 @@ static const rc__peak_loop *pick(rc_precision precision) {
 }
 
 rc_status rc_machine_measure_peak(rc_precision precision, int threads, rc_machine_peak *out, rc_error *e) {
-    /* Runs of about a millisecond: long beside the start of a job, short beside a time slice, so that on a busy machine
-     * some run has the cores for itself. The first ones find the clock that wide registers get. Where no run took about
-     * as long as one thread alone, other programs had a core: a few more tries. */
-    enum { RUNS = 8, TRIES = 24 };
+    /* Runs of about a millisecond: long beside the start of a job. */
+    enum { RUNS = 9 };
     if (precision != RC_FP32 && precision != RC_BF16 && precision != RC_INT8)
         return rc_fail(e, RC_EINVAL, "peak: unknown precision %d", (int)precision);
     if (threads < 0 || threads > rc_threads())
@@ -52,14 +50,16 @@ rc_status rc_machine_measure_peak(rc_precision precision, int threads, rc_machin
     if (threads == 0) threads = rc_threads();
     struct peak_job job = {pick(precision), 1000};
     const double want = 1e-3;
-    double seconds = 0, best = 0;
+    double seconds = 0, run[RUNS];
     while ((seconds = time_peak(&job, 1)) < want / 4) job.rounds *= 2;
     job.rounds = (size_t)((double)job.rounds * want / seconds) + 1;
-    for (int i = 0; i < RUNS || (i < TRIES && best > 1.4 * want); i++) {
+    for (int i = 0; i < RUNS; i++) {
         seconds = time_peak(&job, (size_t)threads);
-        if (i == 0 || seconds < best) best = seconds;
+        int at = i; /* in order: the median is in the middle */
+        for (; at > 0 && run[at - 1] > seconds; at--) run[at] = run[at - 1];
+        run[at] = seconds;
     }
-    *out = (rc_machine_peak){threads, (double)threads * (double)job.rounds * job.loop->operations / best / 1e9,
+    *out = (rc_machine_peak){threads, (double)threads * (double)job.rounds * job.loop->operations / run[RUNS / 2] / 1e9,
                              job.loop->instruction};
     return RC_OK;
 }

@@ -1,11 +1,26 @@
 /* order.c - the order in which a layer stores its rows.
  *
  * A full batch (all lengths T) is in that order already, so x and y are used in place, and reversal is only another order of
- * the steps. Otherwise rows are sorted by length and gathered; the reverse direction starts at each row's own end. */
+ * the steps. Otherwise rows are sorted by length, dealt to the tiles and gathered; the reverse direction starts at each row's
+ * own end. */
 #include "nn/recurrence.h"
 
-bool rc__order_make(rc_tape *t, rc__order *o, size_t T, size_t B, const int32_t *len, bool reverse) {
-    *o = (rc__order){.T = T, .B = B, .S = T, .R = T * B, .direct = true};
+/* perm and len: rows by length, longest first and stable, dealt out like cards. A look at every row per length costs no more
+ * than x has rows. */
+static void deal(rc__order *o, const int32_t *len) {
+    size_t i = 0;
+    for (size_t l = o->S + 1; l-- > 0;)
+        for (size_t b = 0; b < o->B; b++)
+            if ((size_t)len[b] == l) {
+                size_t at = rc__order_first(o, i % o->tiles) + i / o->tiles;
+                o->perm[at] = (int32_t)b;
+                o->len[at] = len[b];
+                i++;
+            }
+}
+
+bool rc__order_make(rc_tape *t, rc__order *o, size_t T, size_t B, const int32_t *len, bool reverse, size_t tiles) {
+    *o = (rc__order){.T = T, .B = B, .S = T, .R = T * B, .tiles = tiles, .direct = true};
     for (size_t b = 0; len && b < B; b++)
         if ((size_t)len[b] != T) o->direct = false;
     if (!o->direct) {
@@ -17,33 +32,29 @@ bool rc__order_make(rc_tape *t, rc__order *o, size_t T, size_t B, const int32_t 
         }
     }
     size_t S = o->S;
-    o->n = rc__tape_alloc(t, 2 * (S + 1) * sizeof(size_t));
-    if (!o->n) return false;
-    o->off = o->n + S + 1;
+    if (!(o->off = rc__tape_alloc(t, (S + 1) * sizeof *o->off))) return false;
     if (o->direct) {
-        for (size_t s = 0; s < S; s++) {
-            o->n[s] = B;
-            o->off[s] = (reverse ? T - 1 - s : s) * B;
-        }
+        for (size_t s = 0; s < S; s++) o->off[s] = (reverse ? T - 1 - s : s) * B;
         return true;
     }
-    o->perm = rc__tape_alloc(t, B * sizeof(int32_t));
-    o->source = rc__tape_alloc(t, (o->R + 1) * sizeof(int32_t));
-    if (!o->perm || !o->source) return false;
-    /* stable sort by length, longest first; a look at every row per length costs no more than x has rows */
+    o->n = rc__tape_alloc(t, 2 * (S * tiles + 1) * sizeof *o->n);
+    o->perm = rc__tape_alloc(t, 2 * B * sizeof *o->perm);
+    o->source = rc__tape_alloc(t, (o->R + 1) * sizeof *o->source);
+    if (!o->n || !o->perm || !o->source) return false;
+    o->at = o->n + S * tiles + 1;
+    o->len = o->perm + B;
+    deal(o, len);
     size_t at = 0;
-    for (size_t l = S + 1; l-- > 0;)
-        for (size_t b = 0; b < B; b++)
-            if ((size_t)len[b] == l) o->perm[at++] = (int32_t)b;
-    at = 0;
-    size_t running = B;
     for (size_t s = 0; s < S; s++) {
-        while (running && (size_t)len[o->perm[running - 1]] <= s) running--;
-        o->n[s] = running;
         o->off[s] = at;
-        for (size_t r = 0; r < running; r++) {
-            size_t b = (size_t)o->perm[r], step = reverse ? (size_t)len[b] - 1 - s : s;
-            o->source[at++] = (int32_t)(step * B + b);
+        for (size_t tile = 0; tile < tiles; tile++) {
+            size_t row = rc__order_first(o, tile), end = rc__order_first(o, tile + 1);
+            o->at[s * tiles + tile] = at;
+            for (; row < end && (size_t)o->len[row] > s; row++) {
+                size_t b = (size_t)o->perm[row], step = reverse ? (size_t)o->len[row] - 1 - s : s;
+                o->source[at++] = (int32_t)(step * B + b);
+            }
+            o->n[s * tiles + tile] = at - o->at[s * tiles + tile];
         }
     }
     return true;

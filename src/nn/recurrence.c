@@ -52,6 +52,7 @@ void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t thread
     /* ns of a step on one thread: arithmetic at 150 flop/ns, weights at 100 B/ns from L2, 25 from beyond */
     double flops = 2.0 * (double)B * (double)(weights / element) / 150, bytes = (double)weights / (fits ? 100 : 25);
     double gain = (flops > bytes ? flops : bytes) * (1 - 1.0 / (double)threads), cost = 400.0 * (double)products;
+    if (rc__parallel_threshold <= 0) cost = 0; /* tests share what is small */
     plan->by_columns = threads > 1 && products && (!fits || few) && gain > cost;
     size_t groups = plan->tiles;
     if (plan->by_columns || threads == 1) groups = 1;
@@ -107,7 +108,7 @@ static bool run_steps(rc_tape *t, rc__layer *ln, bool backward) {
     size_t rooms = ln->plan.by_columns ? 1 : (size_t)rc_threads();
     ln->worker_scratch = rc__tape_alloc(t, rooms * ln->worker_len * sizeof(rc_real));
     if (!ln->worker_scratch) return false;
-    if (ln->plan.by_columns) rc__team(work, backward ? backward_team : forward_team, ln);
+    if (ln->plan.by_columns) rc__team(work / 100, backward ? backward_team : forward_team, ln);
     else rc__parallel(ln->plan.groups * D, work, backward ? backward_task : forward_task, ln);
     rc__arena_rewind(rc__tape_arena(t), mark);
     return true;
@@ -121,8 +122,11 @@ static rc_real *gather_h_prev(rc_tape *t, const rc_rnn *rnn, const rc__run *r) {
     const rc__order *o = &r->ord;
     rc_real *to = rc__tape_alloc(t, (o->R * P + 1) * sizeof *to);
     for (size_t s = 0; to && s < o->S; s++)
-        for (size_t b = 0; b < o->n[s]; b++)
-            memcpy(to + (o->off[s] + b) * P, s ? r->h + (o->off[s - 1] + b) * r->ldh : r->h0 + b * P, P * sizeof *to);
+        for (size_t tile = 0; tile < o->tiles; tile++)
+            for (size_t b = 0; b < rc__order_rows(o, tile, s); b++)
+                memcpy(to + (rc__order_at(o, tile, s) + b) * P,
+                       s ? r->h + (rc__order_at(o, tile, s - 1) + b) * r->ldh : r->h0 + (rc__order_first(o, tile) + b) * P,
+                       P * sizeof *to);
     return to;
 }
 
@@ -312,11 +316,13 @@ static rc_var *end_var(rc_tape *t, rc__layer *ln, const char *name, size_t width
 /* Final h or c of every row, in batch order. */
 static void final_state(const rc__run *r, const rc_real *y, size_t ld, const rc_real *start, size_t width, rc_real *to) {
     const rc__order *o = &r->ord;
-    size_t s = o->S;
-    for (size_t b = 0; b < o->B; b++) {
-        while (s > 0 && o->n[s - 1] <= b) s--; /* rows are sorted: later rows end earlier */
-        const rc_real *from = s ? y + (o->off[s - 1] + b) * ld : start + b * width;
-        memcpy(to + rc__order_row(o, b) * width, from, width * sizeof *to);
+    for (size_t tile = 0; tile < o->tiles; tile++) {
+        size_t first = rc__order_first(o, tile), end = rc__order_first(o, tile + 1);
+        for (size_t b = first; b < end; b++) {
+            size_t len = o->direct ? o->S : (size_t)o->len[b];
+            const rc_real *from = len ? y + (rc__order_at(o, tile, len - 1) + b - first) * ld : start + b * width;
+            memcpy(to + rc__order_row(o, b) * width, from, width * sizeof *to);
+        }
     }
 }
 
@@ -381,7 +387,7 @@ static bool run_make(rc_tape *t, rc__layer *ln, size_t i, const rc__layer_io *io
     r->drop_mask = io->drop_mask[i];
     r->drop_masked = io->drop_masked[i];
     r->vec = r->drop_masked && !d->w_hh ? r->drop_masked : d->vecs;
-    if (!rc__order_make(t, &r->ord, T, B, io->lengths, rnn->opt.reverse != (i == 1))) return false;
+    if (!rc__order_make(t, &r->ord, T, B, io->lengths, rnn->opt.reverse != (i == 1), ln->plan.tiles)) return false;
     size_t R = r->ord.R, part_len = GH + d->vecs_len;
     for (size_t s = 0; s < rnn->stages; s++)
         if (d->kind[s] == RC_STAGE_APART) part_len += d->N[s];

@@ -5,12 +5,16 @@
 #include "kernels/kernels.h"
 #include "nn/rnn_internal.h"
 
-/* Rows are stored step after step: step s holds the rows still running, longest first. */
+/* Rows are stored step after step. A step holds the rows still running, tile after tile, the longest of a tile first; so the
+ * rows of a tile at one step are a prefix of those at the step before. The rows of a batch are dealt to the tiles in the order
+ * of their lengths, so that all tiles have about as much to do. */
 typedef struct rc__order {
     size_t T, B, S, R;    /* S steps (longest row), R rows in all */
-    bool direct;
-    size_t *n, *off;      /* (S) rows running at step s; where step s starts */
-    int32_t *perm;        /* (B) sorted row -> row of the batch; NULL when direct */
+    size_t tiles;
+    bool direct;          /* a full batch: that order already */
+    size_t *off;          /* (S) where step s starts */
+    size_t *n, *at;       /* (S, tiles) rows of a tile at a step, and where they start; NULL when direct */
+    int32_t *perm, *len;  /* (B) sorted row -> row of the batch, and its length; NULL when direct */
     int32_t *source;      /* (R) packed row -> t * B + b; NULL when direct */
 } rc__order;
 
@@ -59,12 +63,21 @@ typedef struct rc__layer {
     rc_real *worker_scratch; /* of the job now running */
 } rc__layer;
 
-bool rc__order_make(rc_tape *t, rc__order *o, size_t T, size_t B, const int32_t *len, bool reverse);
-static inline size_t rc__order_row(const rc__order *o, size_t sorted) { return o->direct ? sorted : (size_t)o->perm[sorted]; }
-
-/* Rows a tile has running at step s. */
-static inline size_t rc__order_active(const rc__order *o, size_t s, size_t first, size_t rows) {
-    return o->n[s] <= first ? 0 : o->n[s] - first < rows ? o->n[s] - first : rows;
+bool rc__order_make(rc_tape *t, rc__order *o, size_t T, size_t B, const int32_t *len, bool reverse, size_t tiles);
+/* The first (sorted) row of a tile; of tile `tiles`: B. */
+static inline size_t rc__order_first(const rc__order *o, size_t tile) {
+    size_t more = o->B % o->tiles;
+    return tile * (o->B / o->tiles) + (tile < more ? tile : more);
+}
+/* Rows of a tile that run at step s, and where the first of them is. */
+static inline size_t rc__order_rows(const rc__order *o, size_t tile, size_t s) {
+    return o->direct ? rc__order_first(o, tile + 1) - rc__order_first(o, tile) : o->n[s * o->tiles + tile];
+}
+static inline size_t rc__order_at(const rc__order *o, size_t tile, size_t s) {
+    return o->direct ? o->off[s] + rc__order_first(o, tile) : o->at[s * o->tiles + tile];
+}
+static inline size_t rc__order_row(const rc__order *o, size_t sorted) {
+    return o->direct ? sorted : (size_t)o->perm[sorted];
 }
 
 /* All steps of a group (number g), forward: the input product too; and backward: dg and du of all rows, dh0 and dc0, sums of

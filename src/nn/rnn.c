@@ -165,8 +165,7 @@ rc_status rc_rnn_new(rc_rnn **out, rc_params *ps, const char *prefix, const rc_r
     r->dirs = rc__calloc(r->L * r->D, sizeof *r->dirs);
     r->gate_w = rc__calloc(r->L, sizeof *r->gate_w);
     r->gate_b = rc__calloc(r->L, sizeof *r->gate_b);
-    r->gate = rc__calloc(r->L, sizeof *r->gate);
-    if (!r->dirs || !r->gate_w || !r->gate_b || !r->gate) s = rc_fail(&why, RC_ENOMEM, "rnn: out of memory");
+    if (!r->dirs || !r->gate_w || !r->gate_b) s = rc_fail(&why, RC_ENOMEM, "rnn: out of memory");
     namer n = {.prefix = prefix ? prefix : ""};
     for (size_t l = 0; !s && l < r->L; l++) {
         n.layer = l;
@@ -206,6 +205,7 @@ void rc_rnn_free(rc_rnn *r) {
         rc__dir *d = &r->dirs[i];
         rc__packed_free(&d->ih);
         rc__packed_free(&d->ih_back);
+        rc__packed_free(&d->gate);
         for (size_t s = 0; s < RC_MAX_STAGES; s++) {
             rc__packed_free(&d->hh[s]);
             rc__packed_free(&d->hh_back[s]);
@@ -214,8 +214,6 @@ void rc_rnn_free(rc_rnn *r) {
         rc__free(d->vecs, d->vecs_len * sizeof *d->vecs);
     }
     rc__free(r->dirs, r->L * r->D * sizeof *r->dirs);
-    for (size_t l = 0; r->gate && l < r->L; l++) rc__packed_free(&r->gate[l]);
-    rc__free(r->gate, r->L * sizeof *r->gate);
     rc__free(r->gate_w, r->L * sizeof *r->gate_w);
     rc__free(r->gate_b, r->L * sizeof *r->gate_b);
     pthread_mutex_destroy(&r->lock);
@@ -280,6 +278,8 @@ static rc_status dir_pack(const rc_rnn *r, rc__dir *d, bool backward, const rc_r
         const rc_real *w = d->kind[i] == RC_STAGE_PROJECT ? d->w_hr->w : w_hh + d->row[i] * K;
         s = backward ? pack_add(l, &d->hh_back[i], N, K, w, K, false, e) : pack_add(l, &d->hh[i], K, N, w, K, true, e);
     }
+    rc_param *gate = r->D == 1 ? r->gate_w[d - r->dirs] : NULL;
+    if (!s && gate && !backward) s = pack_add(l, &d->gate, r->P, r->P, gate->w, r->P, true, e);
     return s;
 }
 
@@ -487,71 +487,7 @@ rc_var *rc_rnn_forward_vars(rc_tape *t, const rc_rnn *rnn, rc_var *x, const int3
     return forward(t, rnn, x, lengths, (forward_args){.h0 = h0, .c0 = c0, .hn = hn, .cn = cn});
 }
 
-/* ---- one step ---------------------------------------------------------------------------------------------------- */
-
-static rc_status prepare_gates(const rc_rnn *rnn, rc_error *e) {
-    rc_rnn *r = (rc_rnn *)(uintptr_t)rnn; /* a cache, as in rc__rnn_prepare */
-    uint64_t version = rc_params_version(r->ps);
-    if (__atomic_load_n(&r->gate_version, __ATOMIC_ACQUIRE) == version) return RC_OK;
-    pthread_mutex_lock(&r->lock);
-    rc_status s = RC_OK;
-    pack_list list = {.format = format_of(r)};
-    for (size_t l = 0; !s && r->gate_version != version && l < r->L; l++)
-        if (r->gate_w[l]) s = pack_add(&list, &r->gate[l], r->P, r->P, r->gate_w[l]->w, r->P, true, e);
-    pack_flush(&list);
-    __atomic_store_n(&r->gate_version, s ? 0 : version, __ATOMIC_RELEASE);
-    pthread_mutex_unlock(&r->lock);
-    return s;
-}
-
-static bool step_scratch(const rc_rnn *r, rc_state *s, size_t B, rc_real **y, rc_real **scratch) {
-    size_t most = 0;
-    for (size_t l = 0; l < r->L; l++) {
-        size_t n = rc__layer_step_scratch(r, rc__rnn_dir(r, l, 0), B);
-        if (n > most) most = n;
-    }
-    size_t need = 3 * B * r->P + most;
-    if (need > s->step_len) {
-        rc_real *p = rc__alloc(need * sizeof *p);
-        if (!p) return false;
-        rc__free(s->step, s->step_len * sizeof *s->step);
-        s->step = p;
-        s->step_len = need;
-    }
-    *y = s->step;
-    *scratch = s->step + 3 * B * r->P;
-    return true;
-}
-
-rc_status rc_rnn_step(const rc_rnn *r, rc_state *s, const rc_real *x, rc_real *y, rc_error *e) {
-    if (r->D != 1 || r->opt.reverse)
-        return rc_fail(e, RC_EINVAL, "rnn step: layers that read backwards cannot go step by step");
-    if (s->rows != r->L || s->P != r->P || s->H != r->H || !s->c != !r->cell->has_c)
-        return rc_fail(e, RC_EINVAL, "rnn step: the state is of %zu x %zu, expected %zu x %zu", s->rows, s->P, r->L,
-                       r->P);
-    rc_status status = rc__rnn_prepare(r, false, NULL, e);
-    if (!status && r->opt.skip == RC_SKIP_HIGHWAY) status = prepare_gates(r, e);
-    if (status) return status;
-    size_t B = s->batch, P = r->P;
-    rc_real *buf, *scratch;
-    if (!step_scratch(r, s, B, &buf, &scratch)) return rc_fail(e, RC_ENOMEM, "rnn step: out of memory");
-    rc_real *out[2] = {buf, buf + B * P}, *gate = buf + 2 * B * P;
-    const rc_real *in = x;
-    for (size_t l = 0; l < r->L; l++) {
-        rc_real *to = l + 1 == r->L ? y : out[l % 2];
-        rc__layer_step(r, rc__rnn_dir(r, l, 0), B, in, l ? P : r->opt.input_size, s->h + l * B * P,
-                       s->c ? s->c + l * B * r->H : NULL, to, P, scratch);
-        if (l && r->opt.skip == RC_SKIP_RESIDUAL) {
-            rc__k->pw.add(B * P, in, to, to);
-        } else if (l && r->opt.skip == RC_SKIP_HIGHWAY) {
-            rc__gemm_packed(B, in, P, &r->gate[l], r->gate_b[l]->w, false, gate, P);
-            rc__k->pw.act[RC_ACT_SIGMOID](B * P, gate, gate);
-            for (size_t i = 0; i < B * P; i++) to[i] = in[i] + gate[i] * (to[i] - in[i]);
-        }
-        in = to;
-    }
-    return RC_OK;
-}
+/* ---- explain ----------------------------------------------------------------------------------------------------- */
 
 size_t rc_rnn_explain(const rc_rnn *r, size_t batch, size_t seq_len, char *out, size_t cap) {
     size_t at = 0, most = (size_t)rc_threads();

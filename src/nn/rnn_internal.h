@@ -19,6 +19,7 @@ typedef struct rc__dir {
     size_t max_n, max_k;         /* over the stages */
     /* packed for x W^T, a R^T, and for the backward products dg W, du R */
     rc__packed ih, hh[RC_MAX_STAGES], ih_back, hh_back[RC_MAX_STAGES];
+    rc__packed gate;             /* of a highway skip, for steps; the tape packs its own */
     rc_real *bias;               /* (G*H): b_ih plus the b_hh that stages add into g */
     rc_real *vecs;               /* the vector parameters one after the other */
     size_t vecs_len;
@@ -33,8 +34,6 @@ struct rc_rnn {
     size_t H, P, L, D, stages, save_width;
     rc__dir *dirs;               /* L * D, layer-major, forward before reverse */
     rc_param **gate_w, **gate_b; /* highway skips: per layer, NULL where none */
-    rc__packed *gate;            /* gate_w packed for steps; on a tape they are linear layers */
-    uint64_t gate_version;
     rc_param *h0, *c0;           /* learnt initial state (L*D, P), (L*D, H) */
     pthread_mutex_t lock;        /* over the making of copies */
     uint64_t drops;              /* weight drops so far: numbers them */
@@ -95,9 +94,6 @@ void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t thread
 double rc__layer_work(const rc_rnn *rnn, const rc__dir *d, size_t rows);
 rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc__layer_io io);
 
-/* One step of one layer and direction without a tape, at inference: h, c (rows, .) are advanced. scratch holds
- * rc__layer_step_scratch elements. */
-size_t rc__layer_step_scratch(const rc_rnn *rnn, const rc__dir *d, size_t rows);
-void rc__layer_step(const rc_rnn *rnn, const rc__dir *d, size_t rows, const rc_real *x, size_t ldx, rc_real *h,
-                    rc_real *c, rc_real *y, size_t ldy, rc_real *scratch);
+/* Whether rc_rnn_step of so many rows is done by a team of threads. */
+bool rc__rnn_step_shared(const rc_rnn *r, size_t batch, size_t threads);
 #endif

@@ -19,16 +19,18 @@
 typedef struct share {
     const rc__layer *ln;
     const rc__run *r;
-    size_t first, rows;  /* of the group */
-    size_t tile0, tile1; /* mine */
+    size_t first, rows;    /* of the group */
+    size_t tile0, tile1;   /* mine */
+    size_t begin, end;     /* tiles of the group */
     int rank, size;
 } share;
 
 static share share_of(const rc__layer *ln, const rc__run *r, size_t g, int rank, int size) {
-    size_t t0 = g * ln->plan.group, t1 = t0 + ln->plan.group < ln->plan.tiles ? t0 + ln->plan.group : ln->plan.tiles, n = t1 - t0, B = r->ord.B;
-    return (share){.ln = ln, .r = r, .first = t0 * ln->plan.tile, .rows = (t1 * ln->plan.tile < B ? t1 * ln->plan.tile : B) - t0 * ln->plan.tile,
+    size_t t0 = g * ln->plan.group, t1 = t0 + ln->plan.group < ln->plan.tiles ? t0 + ln->plan.group : ln->plan.tiles, n = t1 - t0;
+    size_t first = rc__order_first(&r->ord, t0);
+    return (share){.ln = ln, .r = r, .first = first, .rows = rc__order_first(&r->ord, t1) - first,
                    .tile0 = t0 + n * (size_t)rank / (size_t)size, .tile1 = t0 + n * (size_t)(rank + 1) / (size_t)size,
-                   .rank = rank, .size = size};
+                   .begin = t0, .end = t1, .rank = rank, .size = size};
 }
 
 /* My columns of a product N wide: whole panels. */
@@ -39,26 +41,71 @@ static void my_columns(const share *w, size_t N, size_t *first, size_t *last) {
     if (*last > N) *last = N;
 }
 
-/* The group's rows at one step. */
-static void product(const share *w, size_t n, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias, bool add,
-                    rc_real *C, size_t ldc) {
-    size_t first, last;
-    my_columns(w, B->N, &first, &last);
-    rc__panel_rows rows = {A, C, n};
-    if (first < last) rc__gemm_packed_rows(1, &rows, lda, B, bias, add, ldc, first, last);
-    rc__team_wait(w->size);
-}
-
-/* Rows of tile t that run at step s, and where they are: first of them in the batch's order, in the group's, in all rows. */
+/* Rows of tile t that run at step s, and where they are: the first of them in the order of all rows, there at the step
+ * before, in the order of the batch (sorted), and in the group. */
 typedef struct place {
-    size_t n, first, in_group, p;
+    size_t n, row, before, first, in_group;
 } place;
 
 static place place_of(const share *w, size_t t, size_t s) {
     const rc__order *o = &w->r->ord;
-    size_t first = t * w->ln->plan.tile, end = w->first + w->rows, rows = first + w->ln->plan.tile < end ? w->ln->plan.tile : end - first;
-    return (place){.n = rc__order_active(o, s, first, rows), .first = first, .in_group = first - w->first,
-                   .p = o->off[s] + first};
+    size_t first = rc__order_first(o, t);
+    return (place){.n = rc__order_rows(o, t, s), .row = rc__order_at(o, t, s),
+                   .before = s ? rc__order_at(o, t, s - 1) : 0, .first = first, .in_group = first - w->first};
+}
+
+/* Where the rows of a product's operand, or result, lie. */
+typedef enum where { BY_ROW, BY_ROW_BEFORE, BY_BATCH, BY_GROUP } where;
+
+static size_t place_at(const place *p, where by) {
+    return by == BY_ROW ? p->row : by == BY_ROW_BEFORE ? p->before : by == BY_BATCH ? p->first : p->in_group;
+}
+
+typedef struct matrix { /* rows of a number of tiles */
+    rc_real *x;
+    size_t ld;
+    where by;
+} matrix;
+
+#define SEGMENTS 64
+typedef struct segments { /* blocks of rows of A and C; those that touch are one */
+    rc__panel_rows rows[SEGMENTS];
+    size_t n, first, last; /* my columns */
+    const rc__packed *B;
+    const rc_real *bias;
+    bool add;
+    size_t lda, ldc;
+} segments;
+
+static void segments_run(segments *g) {
+    if (g->n && g->first < g->last)
+        rc__gemm_packed_rows(g->n, g->rows, g->lda, g->B, g->bias, g->add, g->ldc, g->first, g->last);
+    g->n = 0;
+}
+
+static void segments_add(segments *g, const rc_real *A, rc_real *C, size_t n) {
+    rc__panel_rows *last = g->rows + g->n - 1;
+    if (g->n && A == last->A + last->n * g->lda && C == last->C + last->n * g->ldc) {
+        last->n += n;
+    } else if (g->n && last->A == A + n * g->lda && last->C == C + n * g->ldc) {
+        *last = (rc__panel_rows){A, C, n + last->n};
+    } else {
+        if (g->n == SEGMENTS) segments_run(g);
+        g->rows[g->n++] = (rc__panel_rows){A, C, n};
+    }
+}
+
+/* My columns of the product of the group's rows at step s. */
+static void product(const share *w, size_t s, matrix A, const rc__packed *B, const rc_real *bias, bool add, matrix C) {
+    segments g = {.n = 0, .B = B, .bias = bias, .add = add, .lda = A.ld, .ldc = C.ld};
+    my_columns(w, B->N, &g.first, &g.last);
+    for (size_t t = w->begin; t < w->end; t++) {
+        place at = place_of(w, t, s);
+        if (!at.n) break; /* later tiles have no more rows */
+        segments_add(&g, A.x + place_at(&at, A.by) * A.ld, C.x + place_at(&at, C.by) * C.ld, at.n);
+    }
+    segments_run(&g);
+    rc__team_wait(w->size);
 }
 
 /* Recurrent dropout of a scan cell: its state meets no product, and a mask on the state itself would multiply it at each step.
@@ -70,17 +117,16 @@ static void mask_candidate(const rc_rnn *rnn, size_t n, const rc_real *mask, rc_
     for (size_t b = 0; b < n; b++) rc__k->pw.mul(H, g + b * ldg, mask + b * H, g + b * ldg);
 }
 
-/* What the cell reads at step s of a tile with n rows running, forward and backward alike. */
-static rc__cell_step step_of(const rc_rnn *rnn, const rc__run *r, size_t first, size_t s, size_t n) {
+/* What the cell reads at step s of a tile, forward and backward alike. */
+static rc__cell_step step_of(const rc_rnn *rnn, const rc__run *r, const place *at, size_t s) {
     const rc__dir *d = r->d;
-    size_t H = rnn->H, P = rnn->P, ldg = d->G * H;
-    size_t p = r->ord.off[s] + first, q = s ? r->ord.off[s - 1] + first : 0; /* rows of this step, of the one before */
+    size_t H = rnn->H, P = rnn->P, ldg = d->G * H, p = at->row;
     rc__cell_step st = {
-        .rows = n, .H = H, .P = P, .stages = (int)rnn->stages, .g = r->g + p * ldg, .ldg = ldg, .vec = r->vec};
-    st.h_prev = s ? r->h + q * r->ldh : r->h0 + first * P;
+        .rows = at->n, .H = H, .P = P, .stages = (int)rnn->stages, .g = r->g + p * ldg, .ldg = ldg, .vec = r->vec};
+    st.h_prev = s ? r->h + at->before * r->ldh : r->h0 + at->first * P;
     st.ldhp = s ? r->ldh : P;
     if (r->c) {
-        st.c_prev = s ? r->c + q * H : r->c0 + first * H;
+        st.c_prev = s ? r->c + at->before * H : r->c0 + at->first * H;
         st.c = r->fresh_c + p * H;
     }
     if (rnn->save_width) st.save = r->save + p * rnn->save_width;
@@ -97,23 +143,16 @@ static rc__cell_step step_of(const rc_rnn *rnn, const rc__run *r, size_t first, 
 static void input_product(const share *w, size_t s0, size_t s1) {
     const rc__run *r = w->r;
     const rc__dir *d = r->d;
-    size_t GH = d->G * w->ln->rnn->H, first, last, n = 0;
-    rc__panel_rows rows[CHUNK_ROWS];
-    for (size_t s = s0; s < s1; s++) {
-        size_t p = r->ord.off[s] + w->first, at = rc__order_active(&r->ord, s, w->first, w->rows);
-        if (!at) break;
-        rc__panel_rows one = {r->x + p * d->I, r->g + p * GH, at};
-        if (n && one.A == rows[n - 1].A + rows[n - 1].n * d->I) { /* steps that touch are one block of rows */
-            rows[n - 1].n += at;
-        } else if (n && rows[n - 1].A == one.A + at * d->I) {
-            one.n += rows[n - 1].n;
-            rows[n - 1] = one;
-        } else {
-            rows[n++] = one;
+    size_t GH = d->G * w->ln->rnn->H;
+    segments g = {.n = 0, .B = &d->ih, .bias = d->bias, .lda = d->I, .ldc = GH};
+    my_columns(w, GH, &g.first, &g.last);
+    for (size_t s = s0; s < s1; s++)
+        for (size_t t = w->begin; t < w->end; t++) {
+            place at = place_of(w, t, s);
+            if (!at.n) break;
+            segments_add(&g, r->x + at.row * d->I, r->g + at.row * GH, at.n);
         }
-    }
-    my_columns(w, GH, &first, &last);
-    if (first < last) rc__gemm_packed_rows(n, rows, d->I, &d->ih, d->bias, false, GH, first, last);
+    segments_run(&g);
     rc__team_wait(w->size);
 }
 
@@ -126,12 +165,12 @@ static void stage_forward(const share *w, size_t s, size_t i, const rc_real *u) 
     for (size_t t = w->tile0; t < w->tile1; t++) {
         place at = place_of(w, t, s);
         if (!at.n) break;
-        rc__cell_step st = step_of(rnn, r, at.first, s, at.n);
-        st.h = r->fresh_h ? r->fresh_h + at.p * P : r->h + at.p * r->ldh;
+        rc__cell_step st = step_of(rnn, r, &at, s);
+        st.h = r->fresh_h ? r->fresh_h + at.row * P : r->h + at.row * r->ldh;
         st.ldh = r->fresh_h ? P : r->ldh;
         st.stage = (int)i;
         st.u = u + at.in_group * d->N[i];
-        if (i + 1 < rnn->stages) st.a_next = r->a[i + 1] + at.p * d->K[i + 1];
+        if (i + 1 < rnn->stages) st.a_next = r->a[i + 1] + at.row * d->K[i + 1];
         if (r->mask && d->kind[i] == RC_STAGE_NONE) mask_candidate(rnn, at.n, r->mask + at.first * P, st.g, st.ldg);
         rc__k->cell[rnn->cell->id].forward(&st);
         if (i + 1 < rnn->stages) {
@@ -141,11 +180,11 @@ static void stage_forward(const share *w, size_t s, size_t i, const rc_real *u) 
         }
         if (r->fresh_h)
             for (size_t b = 0; b < at.n; b++)
-                rc__k->zone.forward(P, r->zone_h ? r->zone_h + (at.p + b) * P : NULL, (rc_real)w->ln->zone_h,
-                                    st.h_prev + b * st.ldhp, st.h + b * P, r->h + (at.p + b) * r->ldh);
+                rc__k->zone.forward(P, r->zone_h ? r->zone_h + (at.row + b) * P : NULL, (rc_real)w->ln->zone_h,
+                                    st.h_prev + b * st.ldhp, st.h + b * P, r->h + (at.row + b) * r->ldh);
         if (r->c && r->fresh_c != r->c)
-            rc__k->zone.forward(at.n * H, r->zone_c ? r->zone_c + at.p * H : NULL, (rc_real)w->ln->zone_c, st.c_prev,
-                                r->fresh_c + at.p * H, r->c + at.p * H);
+            rc__k->zone.forward(at.n * H, r->zone_c ? r->zone_c + at.row * H : NULL, (rc_real)w->ln->zone_c, st.c_prev,
+                                r->fresh_c + at.row * H, r->c + at.row * H);
     }
     rc__team_wait(w->size);
 }
@@ -156,36 +195,30 @@ static void mask_operand(const share *w, size_t s) {
     size_t P = w->ln->rnn->P;
     for (size_t t = w->tile0; t < w->tile1; t++) {
         place at = place_of(w, t, s);
-        rc__cell_step st = step_of(w->ln->rnn, r, at.first, s, at.n);
+        rc__cell_step st = step_of(w->ln->rnn, r, &at, s);
         for (size_t b = 0; b < at.n; b++)
-            rc__k->pw.mul(P, st.h_prev + b * st.ldhp, r->mask + (at.first + b) * P, r->a[0] + (at.p + b) * P);
+            rc__k->pw.mul(P, st.h_prev + b * st.ldhp, r->mask + (at.first + b) * P, r->a[0] + (at.row + b) * P);
     }
     rc__team_wait(w->size);
 }
 
-static void step_forward(const share *w, size_t s, size_t n, rc_real *u) {
+static void step_forward(const share *w, size_t s, rc_real *u) {
     const rc__run *r = w->r;
     const rc_rnn *rnn = w->ln->rnn;
     const rc__dir *d = r->d;
-    size_t H = rnn->H, GH = d->G * H, p = r->ord.off[s] + w->first;
-    rc__cell_step st = step_of(rnn, r, w->first, s, n);
-    const rc_real *op = st.h_prev;
-    size_t ld = st.ldhp;
+    size_t GH = d->G * rnn->H;
+    matrix op = s ? (matrix){r->h, r->ldh, BY_ROW_BEFORE} : (matrix){r->h0, rnn->P, BY_BATCH};
     if (r->mask && d->kind[0] != RC_STAGE_NONE) {
         mask_operand(w, s);
-        op = r->a[0] + p * rnn->P;
-        ld = rnn->P;
+        op = (matrix){r->a[0], rnn->P, BY_ROW};
     }
     for (size_t i = 0; i < rnn->stages; i++) {
-        if (i) {
-            op = r->a[i] + p * d->K[i];
-            ld = d->K[i];
-        }
+        if (i) op = (matrix){r->a[i], d->K[i], BY_ROW};
         if (d->kind[i] == RC_STAGE_ADD)
-            product(w, n, op, ld, &d->hh[i], NULL, true, r->g + p * GH + d->col[i] * H, GH);
+            product(w, s, op, &d->hh[i], NULL, true, (matrix){r->g + d->col[i] * rnn->H, GH, BY_ROW});
         else if (d->kind[i] != RC_STAGE_NONE)
-            product(w, n, op, ld, &d->hh[i],
-                    d->kind[i] == RC_STAGE_APART && d->b_hh ? d->b_hh->w + d->row[i] : NULL, false, u, d->N[i]);
+            product(w, s, op, &d->hh[i], d->kind[i] == RC_STAGE_APART && d->b_hh ? d->b_hh->w + d->row[i] : NULL, false,
+                    (matrix){u, d->N[i], BY_GROUP});
         stage_forward(w, s, i, u);
     }
 }
@@ -193,11 +226,9 @@ static void step_forward(const share *w, size_t s, size_t n, rc_real *u) {
 void rc__steps_forward(const rc__layer *ln, const rc__run *r, size_t g, int rank, int size, rc_real *scratch) {
     share w = share_of(ln, r, g, rank, size);
     size_t S = r->ord.S, chunk = w.rows < CHUNK_ROWS ? CHUNK_ROWS / w.rows : 1;
-    for (size_t s = 0; s < S; s++) {
-        size_t n = rc__order_active(&r->ord, s, w.first, w.rows);
-        if (!n) break;
+    for (size_t s = 0; s < S && rc__order_rows(&r->ord, w.begin, s); s++) {
         if (s % chunk == 0) input_product(&w, s, s + chunk < S ? s + chunk : S);
-        step_forward(&w, s, n, scratch);
+        step_forward(&w, s, scratch);
     }
 }
 
@@ -247,29 +278,29 @@ static void copy_or_clear(rc_real *to, const rc_real *from, size_t row, size_t w
 static rc_real *part_of(const share *w, size_t t) { return w->r->part + t * w->ln->part_len; }
 
 /* Before the stages of step s: the gradients of h and c of my tiles. */
-static void gradient_in(const share *w, size_t s, const back_room *m, size_t before) {
+static void gradient_in(const share *w, size_t s, const back_room *m) {
     const rc__run *r = w->r;
     const rc_rnn *rnn = w->ln->rnn;
     size_t H = rnn->H, P = rnn->P;
     for (size_t t = w->tile0; t < w->tile1; t++) {
         place at = place_of(w, t, s);
-        size_t from = at.in_group, end = from + at.n;
-        for (size_t b = before > from ? before : from; b < end; b++) { /* this is the last step of these rows */
+        size_t from = at.in_group, later = s + 1 < r->ord.S ? rc__order_rows(&r->ord, t, s + 1) : 0;
+        for (size_t b = from + later; b < from + at.n; b++) { /* this is the last step of these rows */
             copy_or_clear(m->carry + b * P, r->dhn, rc__order_row(&r->ord, w->first + b), P);
             if (r->c) copy_or_clear(m->dc + b * H, r->dcn, rc__order_row(&r->ord, w->first + b), H);
         }
         if (r->dy)
             for (size_t b = 0; b < at.n; b++)
-                rc__k->pw.add(P, r->dy + (at.p + b) * r->lddy, m->carry + (from + b) * P, m->dh + (from + b) * P);
+                rc__k->pw.add(P, r->dy + (at.row + b) * r->lddy, m->carry + (from + b) * P, m->dh + (from + b) * P);
         else
             memcpy(m->dh + from * P, m->carry + from * P, at.n * P * sizeof *m->dh);
         memset(m->next + from * P, 0, at.n * P * sizeof *m->next);
         if (r->fresh_h)
-            rc__k->zone.backward(at.n * P, r->zone_h ? r->zone_h + at.p * P : NULL, (rc_real)w->ln->zone_h,
+            rc__k->zone.backward(at.n * P, r->zone_h ? r->zone_h + at.row * P : NULL, (rc_real)w->ln->zone_h,
                                  m->dh + from * P, m->next + from * P, m->fresh + from * P);
         if (r->c && r->fresh_c != r->c) {
             memset(m->dc_zone + from * H, 0, at.n * H * sizeof *m->dc_zone);
-            rc__k->zone.backward(at.n * H, r->zone_c ? r->zone_c + at.p * H : NULL, (rc_real)w->ln->zone_c,
+            rc__k->zone.backward(at.n * H, r->zone_c ? r->zone_c + at.row * H : NULL, (rc_real)w->ln->zone_c,
                                  m->dc + from * H, m->dc_zone + from * H, m->dc_fresh + from * H);
         }
     }
@@ -286,17 +317,17 @@ static void stage_backward(const share *w, size_t s, size_t i, const back_room *
         place at = place_of(w, t, s);
         if (!at.n) break;
         rc_real *part = part_of(w, t);
-        rc__cell_grad cg = {.f = step_of(rnn, r, at.first, s, at.n), .lddh = P, .dg = r->dg + at.p * ldg, .lddg = ldg,
+        rc__cell_grad cg = {.f = step_of(rnn, r, &at, s), .lddh = P, .dg = r->dg + at.row * ldg, .lddg = ldg,
                             .dh_prev = m->next + at.in_group * P, .dvec = part + ldg,
                             .scratch = m->cell + at.in_group * 4 * H};
         cg.dh = (r->fresh_h ? m->fresh : m->dh) + at.in_group * P;
         cg.dc = (r->c && r->fresh_c != r->c ? m->dc_fresh : m->dc) + at.in_group * H;
         if (d->sees_x) {
-            cg.dx = r->dx ? r->dx + at.p * d->I : NULL;
+            cg.dx = r->dx ? r->dx + at.row * d->I : NULL;
             cg.lddx = d->I;
         }
         cg.f.stage = (int)i;
-        cg.du = add ? cg.dg + d->col[i] * H : r->du[i] ? r->du[i] + at.p * d->N[i] : NULL;
+        cg.du = add ? cg.dg + d->col[i] * H : r->du[i] ? r->du[i] + at.row * d->N[i] : NULL;
         if (da_next) cg.da_next = da_next + at.in_group * d->K[i + 1];
         rc__k->cell[rnn->cell->id].backward(&cg);
     }
@@ -311,14 +342,14 @@ static void gradient_out(const share *w, size_t s, const back_room *m) {
     size_t H = rnn->H, P = rnn->P, ldg = d->G * H;
     for (size_t t = w->tile0; t < w->tile1; t++) {
         place at = place_of(w, t, s);
-        rc_real *part = part_of(w, t), *sum = part + ldg + d->vecs_len, *dg = r->dg + at.p * ldg;
+        rc_real *part = part_of(w, t), *sum = part + ldg + d->vecs_len, *dg = r->dg + at.row * ldg;
         if (r->mask && d->kind[0] == RC_STAGE_NONE) mask_candidate(rnn, at.n, r->mask + at.first * P, dg, ldg);
         if (r->c && r->fresh_c != r->c)
             rc__k->pw.add(at.n * H, m->dc_zone + at.in_group * H, m->dc_fresh + at.in_group * H, m->dc + at.in_group * H);
         column_sums(at.n, ldg, dg, ldg, part);
         for (size_t i = 0; d->b_hh && i < rnn->stages; i++)
             if (d->kind[i] == RC_STAGE_APART) {
-                column_sums(at.n, d->N[i], r->du[i] + at.p * d->N[i], d->N[i], sum);
+                column_sums(at.n, d->N[i], r->du[i] + at.row * d->N[i], d->N[i], sum);
                 sum += d->N[i];
             }
     }
@@ -335,24 +366,22 @@ static void mask_gradient(const share *w, size_t s, rc_real *to, size_t width, c
 }
 
 /* One step: from m->carry and m->dc of step s to m->next and m->dc of step s - 1. */
-static void step_backward(const share *w, size_t s, size_t n, const back_room *m, size_t before) {
+static void step_backward(const share *w, size_t s, const back_room *m) {
     const rc__run *r = w->r;
     const rc_rnn *rnn = w->ln->rnn;
     const rc__dir *d = r->d;
-    size_t ldg = d->G * rnn->H, p = r->ord.off[s] + w->first;
     const rc_real *da_next = NULL;
-    gradient_in(w, s, m, before);
+    gradient_in(w, s, m);
     for (size_t i = rnn->stages; i-- > 0;) {
         stage_backward(w, s, i, m, da_next);
         if (d->kind[i] == RC_STAGE_NONE) break;
         bool add = d->kind[i] == RC_STAGE_ADD, masked = r->mask && d->kind[i] != RC_STAGE_PROJECT;
-        const rc_real *du = add ? r->dg + p * ldg + d->col[i] * rnn->H : r->du[i] + p * d->N[i];
-        size_t ldu = add ? ldg : d->N[i];
+        matrix du = add ? (matrix){r->dg + d->col[i] * rnn->H, d->G * rnn->H, BY_ROW} : (matrix){r->du[i], d->N[i], BY_ROW};
         if (i == 0 && !masked) {
-            product(w, n, du, ldu, &d->hh_back[0], NULL, true, m->next, rnn->P);
+            product(w, s, du, &d->hh_back[0], NULL, true, (matrix){m->next, rnn->P, BY_GROUP});
         } else {
             rc_real *to = da_next == m->da ? m->da_too : m->da;
-            product(w, n, du, ldu, &d->hh_back[i], NULL, false, to, d->K[i]);
+            product(w, s, du, &d->hh_back[i], NULL, false, (matrix){to, d->K[i], BY_GROUP});
             mask_gradient(w, s, to, d->K[i], masked ? r->mask : NULL, i == 0 ? m->next : NULL);
             da_next = to;
         }
@@ -363,24 +392,24 @@ static void step_backward(const share *w, size_t s, size_t n, const back_room *m
 void rc__steps_backward(const rc__layer *ln, const rc__run *r, size_t g, int rank, int size, rc_real *scratch) {
     share w = share_of(ln, r, g, rank, size);
     const rc__order *o = &r->ord;
-    size_t H = ln->rnn->H, P = ln->rnn->P, before = 0; /* rows that were running at step s + 1 */
+    size_t H = ln->rnn->H, P = ln->rnn->P;
     back_room m = back_room_at(ln->rnn, r->d, w.rows, scratch);
     for (size_t s = o->S; s-- > 0;) {
-        size_t n = rc__order_active(o, s, w.first, w.rows);
-        if (!n) continue;
-        step_backward(&w, s, n, &m, before);
-        before = n;
+        if (!rc__order_rows(o, w.begin, s)) continue;
+        step_backward(&w, s, &m);
         rc_real *swap = m.carry;
         m.carry = m.next;
         m.next = swap;
     }
-    for (size_t t = w.tile0; t < w.tile1; t++)
-        for (size_t b = t * ln->plan.tile - w.first; b < w.rows && b < (t + 1) * ln->plan.tile - w.first; b++) {
-            bool ran = b < before; /* else a row of length 0: its final state is the initial one */
-            size_t row = rc__order_row(o, w.first + b);
-            if (r->dh0) copy_or_clear(r->dh0 + (w.first + b) * P, ran ? m.carry : r->dhn, ran ? b : row, P);
-            if (r->dc0) copy_or_clear(r->dc0 + (w.first + b) * H, ran ? m.dc : r->dcn, ran ? b : row, H);
+    for (size_t t = w.tile0; t < w.tile1; t++) {
+        size_t first = rc__order_first(o, t), ran = o->S ? rc__order_rows(o, t, 0) : 0;
+        for (size_t b = first; b < rc__order_first(o, t + 1); b++) {
+            bool here = b < first + ran; /* else a row of length 0: its final state is the initial one */
+            size_t row = rc__order_row(o, b);
+            if (r->dh0) copy_or_clear(r->dh0 + b * P, here ? m.carry : r->dhn, here ? b - w.first : row, P);
+            if (r->dc0) copy_or_clear(r->dc0 + b * H, here ? m.dc : r->dcn, here ? b - w.first : row, H);
         }
+    }
 }
 
 /* u of a step forward, or the room of a group's backward. */

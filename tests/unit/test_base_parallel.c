@@ -183,6 +183,89 @@ static void the_default_is_sane(void **state) { /* runs first: nobody has set a 
     assert_in_range(rc_threads(), 1, RC_MAX_THREADS);
 }
 
+/* ---- teams ------------------------------------------------------------------------------------------------------- */
+
+enum { PARTS = 2000, MEMBERS = 8 };
+typedef struct team_job {
+    int seen[MEMBERS], size;
+    int64_t sum[MEMBERS][8]; /* a cache line each; what a rank added up so far */
+    atomic_int bad;
+} team_job;
+
+/* Each part adds what the others had before it: wrong as soon as a wait lets somebody through too early. */
+static void team_part(void *ctx, int rank, int size) {
+    team_job *j = ctx;
+    if (rank < 0 || rank >= size || size > MEMBERS) atomic_fetch_add(&j->bad, 1);
+    j->seen[rank]++;
+    if (rank == 0) j->size = size;
+    for (int part = 1; part <= PARTS; part++) {
+        j->sum[rank][0] = part;
+        rc__team_wait(size);
+        for (int r = 0; r < size; r++)
+            if (j->sum[r][0] != part) atomic_fetch_add(&j->bad, 1);
+        rc__team_wait(size);
+    }
+}
+
+static void teams_wait_for_each_other(void **state) {
+    (void)state;
+    int most = 0;
+    for (int n = 1; n <= 4; n++) {
+        rc_set_threads(n, NULL);
+        for (int again = 0; again < 5; again++) {
+            team_job j = {.size = 0};
+            rc__team(1e9, team_part, &j);
+            assert_int_equal(atomic_load(&j.bad), 0);
+            assert_in_range(j.size, 1, n);
+            for (int r = 0; r < MEMBERS; r++) assert_int_equal(j.seen[r], r < j.size);
+            if (j.size > most) most = j.size;
+        }
+    }
+    print_message("largest team: %d\n", most);
+    team_job j = {.size = 0};
+    rc__team(10, team_part, &j); /* too short for two */
+    assert_int_equal(j.size, 1);
+    rc_set_threads(2, NULL);
+}
+
+static void team_in_a_task(void *ctx, size_t task, int worker) {
+    (void)worker;
+    rc__team(1e9, team_part, (team_job *)ctx + task);
+}
+
+static void *team_caller(void *ctx) {
+    rc__team(1e9, team_part, ctx);
+    return NULL;
+}
+
+static void a_team_inside_a_job_is_one_thread(void **state) {
+    (void)state;
+    rc_set_threads(3, NULL);
+    team_job inner[4] = {{.size = 0}};
+    rc__parallel(4, 1e9, team_in_a_task, inner);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(atomic_load(&inner[i].bad), 0);
+        assert_int_equal(inner[i].size, 1);
+    }
+    rc_set_threads(2, NULL);
+}
+
+static void two_callers_do_not_share_a_team(void **state) {
+    (void)state;
+    rc_set_threads(3, NULL);
+    static team_job two[2];
+    memset(two, 0, sizeof two);
+    pthread_t a;
+    pthread_create(&a, NULL, team_caller, &two[0]); /* both want the pool: one of them gets it */
+    team_caller(&two[1]);
+    pthread_join(a, NULL);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(atomic_load(&two[i].bad), 0);
+        assert_in_range(two[i].size, 1, 3);
+    }
+    rc_set_threads(2, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_default_is_sane),
@@ -192,6 +275,9 @@ int main(void) {
         cmocka_unit_test(several_threads_may_call),
         cmocka_unit_test(the_child_of_a_fork_starts_anew),
         cmocka_unit_test(numbers_of_threads_are_checked),
+        cmocka_unit_test(teams_wait_for_each_other),
+        cmocka_unit_test(a_team_inside_a_job_is_one_thread),
+        cmocka_unit_test(two_callers_do_not_share_a_team),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -296,57 +296,6 @@ static void formats_in_every_build(void **state) {
     assert_int_equal(rc_memory_used(), before);
 }
 
-/* Weight gradients: of one side and of two, rows of a side from elsewhere, odd sizes, rounded or not. */
-static void outer_in_every_build(void **state) {
-    (void)state;
-    static const size_t sizes[][4] = {/* M, N1, N2, K */
-                                      {1, 1, 0, 1}, {2, 3, 5, 2}, {7, 64, 1, 5}, {17, 65, 33, 127}, {70, 31, 130, 129}, {300, 40, 20, 301}};
-    const rc__kernels *all[8], *saved = rc__k;
-    size_t count = rc__kernels_available(all, 8);
-    char what[64];
-    for (size_t isa = 0; isa < count; isa++)
-        for (int bf16 = 0; bf16 < 2; bf16++)
-            for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-                for (int add = 0; add < 2; add++) {
-                    rc__k = all[isa];
-                    snprintf(what, sizeof what, "%s, outer, %s", rc__k->isa, bf16 ? "bf16" : "fp32");
-                    rc__panel_format format = bf16 ? RC_PANEL_BF16 : RC_PANEL_REAL;
-                    size_t M = sizes[s][0], K = sizes[s][3], lda = M + 1, sides = sizes[s][2] ? 2 : 1;
-                    size_t len = rc__gemm_outer_room(M, sizes[s][1], sizes[s][2]);
-                    float *A = random_block(K * lda), *room = random_block(len), *B[2], *C[2], *old[2], *other = random_block(300);
-                    rc__outer_side side[2];
-                    for (size_t i = 0; i < sides; i++) {
-                        size_t N = sizes[s][1 + i];
-                        B[i] = random_block(K * (N + 2));
-                        C[i] = random_block(M * (N + 3));
-                        old[i] = random_block(M * (N + 3));
-                        memcpy(old[i], C[i], M * (N + 3) * sizeof(float));
-                        side[i] = (rc__outer_side){.N = N, .B = B[i], .ldb = N + 2, .C = C[i], .ldc = N + 3};
-                    }
-                    side[0].other = other; /* the first row is from there, the others one step back */
-                    side[0].to = 1;
-                    side[0].shift = -1;
-                    rc__gemm_outer_mt(format, M, K, A, lda, side, sides, add, room);
-                    for (size_t i = 0; i < sides; i++) {
-                        size_t N = side[i].N;
-                        for (size_t m = 0; m < M; m++) {
-                            for (size_t n = 0; n < N; n++) {
-                                double sum = add ? old[i][m * (N + 3) + n] : 0;
-                                for (size_t k = 0; k < K; k++) {
-                                    float b = i ? B[i][k * (N + 2) + n] : k ? B[i][(k - 1) * (N + 2) + n] : other[n];
-                                    sum += as_read(format, A[k * lda + m]) * as_read(format, b);
-                                }
-                                assert_near(sum, C[i][m * (N + 3) + n], K, what, m, n);
-                            }
-                            assert_memory_equal(C[i] + m * (N + 3) + N, old[i] + m * (N + 3) + N, 3 * sizeof(float));
-                        }
-                        drop(B[i], K * (N + 2)), drop(C[i], M * (N + 3)), drop(old[i], M * (N + 3));
-                    }
-                    drop(A, K * lda), drop(room, len), drop(other, 300);
-                }
-    rc__k = saved;
-}
-
 /* What is not finite in a weight reaches its own column of the result, and no other. */
 static void weights_that_are_no_numbers(void **state) {
     (void)state;
@@ -382,7 +331,6 @@ int main(void) {
         cmocka_unit_test(many_shapes),
         cmocka_unit_test(bf16_rounding),
         cmocka_unit_test(formats_in_every_build),
-        cmocka_unit_test(outer_in_every_build),
         cmocka_unit_test(weights_that_are_no_numbers),
         cmocka_unit_test(the_same_bits_for_any_number_of_threads),
     };

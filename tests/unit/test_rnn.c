@@ -184,43 +184,73 @@ static void directions(void **state) {
     (void)state;
 }
 
-/* Outputs and gradients are the same bits for any number of threads, masks and all. */
+/* Outputs and gradients are the same bits for any number of threads, masks and all: batches whose rows are shared out, and
+ * batches so small that products are cut by columns. */
+static void threads_of(rc_rnn_options o, size_t batch) {
+    float *x = numbers(T * batch * I, 9), *first = NULL, *grad = NULL;
+    int32_t len[64];
+    for (size_t b = 0; b < batch; b++) len[b] = batch > 1 ? (int32_t)(b % (T + 1)) : T;
+    for (int k = 1; k <= 4; k++) {
+        assert_int_equal(rc_set_threads(k, NULL), RC_OK);
+        net n = make(o);
+        rc_error e = {0};
+        size_t dims[3] = {T, batch, I};
+        rc_tape_begin(n.tape, (rc_tape_mode){.grad = true, .training = true, .seed = 4, .step = 2});
+        rc_var *y = rc_rnn_forward(n.tape, n.rnn, rc_leaf(n.tape, 3, dims, x), len, NULL);
+        rc_var *loss = rc_sum_all(n.tape, rc_mul(n.tape, y, y));
+        if (rc_backward(n.tape, loss, 1, &e)) fail_msg("%s", e.text);
+        size_t g = rc_params_block_len(n.ps);
+        if (!first) {
+            first = malloc(y->len * sizeof *first);
+            grad = malloc(g * sizeof *grad);
+            memcpy(first, y->x, y->len * sizeof *first);
+            memcpy(grad, rc_params_grads(n.ps), g * sizeof *grad);
+        }
+        if (memcmp(first, y->x, y->len * sizeof *first))
+            fail_msg("%s, batch %zu: outputs differ with %d threads", o.cell, batch, k);
+        if (memcmp(grad, rc_params_grads(n.ps), g * sizeof *grad))
+            fail_msg("%s, batch %zu: gradients differ with %d threads", o.cell, batch, k);
+        drop(&n);
+    }
+    free(x), free(first), free(grad);
+}
+
+/* And steps: their outputs are those of one thread. */
+static void threads_of_steps(rc_rnn_options o) {
+    float *x = numbers(T * 3 * I, 9), first[T][3 * 70], y[3 * 70];
+    for (int k = 1; k <= 4; k++) {
+        assert_int_equal(rc_set_threads(k, NULL), RC_OK);
+        net n = make(o);
+        rc_state *s;
+        assert_int_equal(rc_state_new(&s, n.rnn, 3, NULL), RC_OK);
+        for (int t = 0; t < T; t++) {
+            assert_int_equal(rc_rnn_step(n.rnn, s, x + (size_t)t * 3 * I, y, NULL), RC_OK);
+            size_t bytes = 3 * rc_rnn_output_size(n.rnn) * sizeof *y;
+            if (k == 1) memcpy(first[t], y, bytes);
+            else if (memcmp(first[t], y, bytes)) fail_msg("%s: step %d differs with %d threads", o.cell, t, k);
+        }
+        rc_state_free(s);
+        drop(&n);
+    }
+    free(x);
+}
+
 static void threads(void **state) {
-    enum { BIG = 37 };
     int before = rc_threads();
     double saved = rc__parallel_threshold;
     rc__parallel_threshold = 0;
     for (size_t c = 0; c < rc_cell_count(); c++) {
-        const char *cell = rc_cell_at(c)->name;
-        rc_rnn_options o = options(cell, 2);
-        o.bidirectional = true;
+        rc_rnn_options o = options(rc_cell_at(c)->name, 2);
         o.dropout = 0.3;
         o.recurrent_dropout = 0.2;
-        float *x = numbers(T * BIG * I, 9), *first = NULL, *grad = NULL;
-        int32_t len[BIG];
-        for (int b = 0; b < BIG; b++) len[b] = b % (T + 1);
-        for (int k = 1; k <= 4; k++) {
-            assert_int_equal(rc_set_threads(k, NULL), RC_OK);
-            net n = make(o);
-            rc_error e = {0};
-            size_t dims[3] = {T, BIG, I};
-            rc_tape_begin(n.tape, (rc_tape_mode){.grad = true, .training = true, .seed = 4, .step = 2});
-            rc_var *y = rc_rnn_forward(n.tape, n.rnn, rc_leaf(n.tape, 3, dims, x), len, NULL);
-            rc_var *loss = rc_sum_all(n.tape, rc_mul(n.tape, y, y));
-            if (rc_backward(n.tape, loss, 1, &e)) fail_msg("%s", e.text);
-            size_t g = rc_params_block_len(n.ps);
-            if (!first) {
-                first = malloc(y->len * sizeof *first);
-                grad = malloc(g * sizeof *grad);
-                memcpy(first, y->x, y->len * sizeof *first);
-                memcpy(grad, rc_params_grads(n.ps), g * sizeof *grad);
-            }
-            if (memcmp(first, y->x, y->len * sizeof *first)) fail_msg("%s: outputs differ with %d threads", cell, k);
-            if (memcmp(grad, rc_params_grads(n.ps), g * sizeof *grad))
-                fail_msg("%s: gradients differ with %d threads", cell, k);
-            drop(&n);
-        }
-        free(x), free(first), free(grad);
+        o.bidirectional = true;
+        threads_of(o, 37);
+        o.hidden_size = 70; /* more than one panel of columns, the last one not full */
+        threads_of(o, 3);
+        o.bidirectional = false;
+        threads_of(o, 1);
+        o.skip = RC_SKIP_HIGHWAY;
+        threads_of_steps(o);
     }
     rc__parallel_threshold = saved;
     rc_set_threads(before, NULL);
