@@ -114,7 +114,8 @@ static void print_json(const struct explain_options *o, const char *path, const 
         rc_vocab_kind_name(rc_vocab_get_kind(rc_lm_vocab(m))), "vocab_size", (json_int_t)rc_vocab_size(rc_lm_vocab(m)),
         "cell", mo->rnn.cell, "embedding", (json_int_t)mo->embedding_size, "hidden", (json_int_t)mo->rnn.hidden_size,
         "layers", mo->rnn.num_layers, "parameters", (json_int_t)rc_params_len(rc_lm_params(m)), "batch",
-        (json_int_t)o->batch, "seq_len", (json_int_t)o->seq_len, "precision", o->precision, "sequence", lines_json(many), "step", lines_json(one),
+        (json_int_t)o->batch, "seq_len", (json_int_t)o->seq_len, "precision", o->precision, "sequence",
+        lines_json(many), "step", lines_json(one),
         "tensors", tensors, "threads", rc_threads(), "build", lines_json(build)));
     free(build);
 }

@@ -226,7 +226,8 @@ size_t rc__gemm_outer_room(size_t M, size_t N1, size_t N2) {
 static void outer_task(void *ctx, size_t task, int worker) {
     const outer_job *j = ctx;
     size_t m = task / j->tiles_n * j->tile_m, n = task % j->tiles_n * j->tile_n;
-    rc__outer_product p = {.M = j->p.M - m < j->tile_m ? j->p.M - m : j->tile_m, .K = j->p.K, .lda = j->p.lda, .format = j->p.format,
+    rc__outer_product p = {.M = j->p.M - m < j->tile_m ? j->p.M - m : j->tile_m, .K = j->p.K, .lda = j->p.lda,
+                           .format = j->p.format,
                            .A = j->p.A + m, .room = j->room + (size_t)worker * j->room_len};
     for (size_t i = 0; i < j->p.sides; i++) {
         rc__outer_side s = j->p.side[i];

@@ -1,7 +1,8 @@
 /* kernels.h - the table of arithmetic on plain arrays.
  *
- * kernels/isa.c is compiled once per instruction set with RC_ISA set to ref, plain, v2, v3 or v4; each build includes the same
- * *.inc sources and fills one rc__kernels. v4bf16 is v4 with other products. `ref` is the definition: scalar loops and libm, no relaxed maths. The others
+ * kernels/isa.c is compiled once per instruction set with RC_ISA set to ref, plain, v2, v3 or v4; each build includes the
+ * same *.inc sources and fills one rc__kernels. v4bf16 is v4 with other products of bf16.
+ * `ref` is the definition: scalar loops and libm, no relaxed maths. The others
  * are the same equations over vecmath.h, which the compiler vectorises. rc__k points to the build picked at run time:
  * the best the CPU has, or RECUR_ISA = ref | plain | v2 | v3 | v4 | v4bf16.
  *

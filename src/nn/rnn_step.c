@@ -141,7 +141,8 @@ static double step_ns(const rc_rnn *r, size_t batch, size_t *products) {
         for (size_t i = 0; i < r->stages; i++) elements += d->N[i] * d->K[i];
         *products += r->stages;
     }
-    double bytes = (double)(elements * rc__weight_bytes(rc_params_get_precision(r->ps))), near = (double)rc__cpu_l2_bytes() / 4 * 3;
+    double bytes = (double)(elements * rc__weight_bytes(rc_params_get_precision(r->ps)));
+    double near = (double)rc__cpu_l2_bytes() / 4 * 3;
     double ns = bytes < near ? bytes / 100 : bytes / 25, flops = 2.0 * (double)(elements * batch) / 150;
     return flops > ns ? flops : ns;
 }

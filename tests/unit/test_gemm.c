@@ -179,8 +179,8 @@ static double as_bf16(float x) {
 
 static void bf16_rounding(void **state) {
     (void)state;
-    static const float special[] = {0, -0.0f, 1, 1.00390625f, 1.01171875f, 1.003906369f, -1.00390625f, 3e38f, 3.4e38f, -3.4e38f,
-                                    1e-38f, INFINITY, -INFINITY, NAN};
+    static const float special[] = {0,     -0.0f,   1,        1.00390625f, 1.01171875f, 1.003906369f, -1.00390625f,
+                                    3e38f, 3.4e38f, -3.4e38f, 1e-38f,      INFINITY,    -INFINITY,    NAN};
     enum { SPECIAL = sizeof special / sizeof *special, N = SPECIAL + 500 };
     const rc__kernels *all[8];
     size_t count = rc__kernels_available(all, 8);
@@ -225,9 +225,8 @@ static void check_rounding(rc__panel_format format, const char *what, size_t K, 
         for (size_t k = 0; k < K; k++) most = fmax(most, fabs((double)at(B, ldb, trans, k, n)));
         for (size_t k = 0; k < K; k++) {
             double x = at(B, ldb, trans, k, n), w = W[k * N + n], scale = most / 127, q = scale > 0 ? w / scale : 0;
-            bool fine = format == RC_PANEL_BF16   ? w == as_bf16((float)x)
-                        : format == RC_PANEL_INT8 ? fabs(w - x) <= scale * (0.5 + 127 * 4 * FLT_EPSILON) && fabs(q - round(q)) < 1e-4
-                                                  : w == x;
+            bool nearest = fabs(w - x) <= scale * (0.5 + 127 * 4 * FLT_EPSILON) && fabs(q - round(q)) < 1e-4;
+            bool fine = format == RC_PANEL_INT8 ? nearest : w == (format == RC_PANEL_BF16 ? as_bf16((float)x) : x);
             if (!fine) fail_msg("%s: (%zu, %zu) is %.9g, of %.9g, scale %.9g", what, k, n, w, x, scale);
         }
     }
@@ -241,8 +240,8 @@ static void check_product(const char *what, const rc__packed *p, const float *W)
     for (size_t m = 0; m < sizeof rows / sizeof *rows; m++)
         for (int mode = 0; mode < 3; mode++) {
             size_t M = rows[m];
-            float *A = random_block(M * K), *bias = random_block(N), *C = random_block(M * ldc), *old = random_block(M * ldc),
-                  *part = random_block(M * ldc), *alone = random_block(N);
+            float *A = random_block(M * K), *bias = random_block(N), *C = random_block(M * ldc),
+                  *old = random_block(M * ldc), *part = random_block(M * ldc), *alone = random_block(N);
             memcpy(old, C, M * ldc * sizeof *C);
             memcpy(part, C, M * ldc * sizeof *C);
             multiply(p, M, A, mode == 1 ? bias : NULL, mode == 2, C, ldc);
@@ -269,7 +268,8 @@ static void check_product(const char *what, const rc__packed *p, const float *W)
 static void formats_in_every_build(void **state) {
     (void)state;
     static const size_t sizes[][2] = {/* K, N */
-                                      {1, 1}, {2, 7}, {5, 64}, {31, 65}, {64, 130}, {129, 31}, {130, 16}, {300, 200}, {1031, 19}};
+                                      {1, 1},    {2, 7},    {5, 64},    {31, 65},  {64, 130},
+                                      {129, 31}, {130, 16}, {300, 200}, {1031, 19}};
     const rc__kernels *all[8], *saved = rc__k;
     size_t count = rc__kernels_available(all, 8), before = rc_memory_used();
     char what[64];
@@ -278,7 +278,8 @@ static void formats_in_every_build(void **state) {
             for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
                 for (int trans = 0; trans < 2; trans++) {
                     rc__k = all[isa];
-                    snprintf(what, sizeof what, "%s, %s, %s", rc__k->isa, formats[f].name, trans ? "transposed" : "as it is");
+                    snprintf(what, sizeof what, "%s, %s, %s", rc__k->isa, formats[f].name,
+                             trans ? "transposed" : "as it is");
                     size_t K = sizes[s][0], N = sizes[s][1], ldb = (trans ? K : N) + 2, nb = (trans ? N : K) * ldb;
                     float *B = random_block(nb);
                     for (size_t k = 0; k < K; k++) B[trans ? k : k * ldb] = 0; /* a column of zeros */
@@ -315,7 +316,8 @@ static void weights_that_are_no_numbers(void **state) {
                     rc__packed_set(&p, B, trans ? K : N, trans);
                     multiply(&p, 1, A, NULL, false, C, N);
                     for (size_t j = 0; j < N; j++)
-                        if (!isfinite(C[j]) != (j == BAD)) fail_msg("%s, %s: C(%zu) = %g", rc__k->isa, formats[f].name, j, C[j]);
+                        if (!isfinite(C[j]) != (j == BAD))
+                            fail_msg("%s, %s: C(%zu) = %g", rc__k->isa, formats[f].name, j, C[j]);
                     rc__packed_free(&p);
                     *bad = good;
                 }

@@ -130,8 +130,9 @@ static void int8_of_every_cell(void **state) {
         o.bidirectional = true;
         net a = make(&o, RC_INT8), b = make(&o, RC_FP32), exact = make(&o, RC_FP32);
         round_weights(&b);
-        rc_var *y = forward(&a, (rc_tape_mode){0}, x, T, lengths, NULL), *z = forward(&b, (rc_tape_mode){0}, x, T, lengths, NULL),
-               *w = forward(&exact, (rc_tape_mode){0}, x, T, lengths, NULL);
+        rc_tape_mode plain = {0};
+        rc_var *y = forward(&a, plain, x, T, lengths, NULL), *z = forward(&b, plain, x, T, lengths, NULL),
+               *w = forward(&exact, plain, x, T, lengths, NULL);
         double step = 0, largest = 0;
         for (size_t i = 0; i < rc_params_count(exact.ps); i++) {
             const rc_param *p = rc_params_at(exact.ps, i);
@@ -203,7 +204,8 @@ static void whole_and_steps(void **state) {
                 for (size_t t = 0; t < T; t++) {
                     assert_int_equal(rc_rnn_step(n.rnn, s, x + t * B * I, y, NULL), RC_OK);
                     double d = distance(y, whole->x + t * B * n.O, B * n.O);
-                    if (!(d <= 2e-6)) fail_msg("%s, %s: step %zu is %g away", o.cell, rc_precision_name((rc_precision)p), t, d);
+                    if (!(d <= 2e-6))
+                        fail_msg("%s, %s: step %zu is %g away", o.cell, rc_precision_name((rc_precision)p), t, d);
                 }
                 size_t before = rc_memory_used();
                 assert_int_equal(rc_rnn_step(n.rnn, s, x, y, NULL), RC_OK);
@@ -220,10 +222,10 @@ static double norm(const float *x, size_t n) {
     return sqrt(sum);
 }
 
-/* A factor of a product is off by at most half of bf16's last place, 2^-9 of it, so a product by 2^-8, in norm. From an input
- * to its gradient lead T steps forward and T back, with a product in each stage of a step: roundings that know nothing of each
- * other make sqrt(2 T stages) 2^-8 of that; the bound is twice as much. Of a parameter whose gradient is small beside the
- * others', a hundredth of theirs counts: it is a difference of larger parts. */
+/* A factor of a product is off by at most half of bf16's last place, 2^-9 of it, so a product by 2^-8, in norm. From an
+ * input to its gradient lead T steps forward and T back, with a product in each stage of a step: roundings that know
+ * nothing of each other make sqrt(2 T stages) 2^-8 of that; the bound is twice as much. Of a parameter whose gradient is
+ * small beside the others', a hundredth of theirs counts: it is a difference of larger parts. */
 static void bf16_gradients_of_every_cell(void **state) {
     (void)state;
     float *x = numbers(T * B * I, 12);
@@ -240,7 +242,8 @@ static void bf16_gradients_of_every_cell(void **state) {
                 rc_tape_begin(n[k].tape, (rc_tape_mode){.grad = true});
                 in[k] = rc_leaf(n[k].tape, 3, dims, x);
                 y[k] = rc_rnn_forward(n[k].tape, n[k].rnn, in[k], lengths, NULL);
-                if (rc_backward(n[k].tape, rc_sum_all(n[k].tape, rc_mul(n[k].tape, y[k], y[k])), 1, &e)) fail_msg("%s", e.text);
+                rc_var *loss = rc_sum_all(n[k].tape, rc_mul(n[k].tape, y[k], y[k]));
+                if (rc_backward(n[k].tape, loss, 1, &e)) fail_msg("%s", e.text);
             }
             double stages = strcmp(o.cell, "rhn") == 0 ? 3 : 2, bound = 2 * sqrt(2 * T * stages) / 256;
             size_t len = rc_params_block_len(n[0].ps);
@@ -313,7 +316,8 @@ static void threads(void **state) {
                     rc_tape_begin(n.tape, (rc_tape_mode){.grad = learns, .training = true, .seed = 4, .step = 2});
                     rc_var *in = learns ? rc_leaf(n.tape, 3, dims, x) : rc_input(n.tape, 3, dims, x);
                     rc_var *y = rc_rnn_forward(n.tape, n.rnn, in, len, NULL);
-                    if (learns && rc_backward(n.tape, rc_sum_all(n.tape, rc_mul(n.tape, y, y)), 1, &e)) fail_msg("%s", e.text);
+                    if (learns && rc_backward(n.tape, rc_sum_all(n.tape, rc_mul(n.tape, y, y)), 1, &e))
+                        fail_msg("%s", e.text);
                     if (rc_tape_status(n.tape, &e)) fail_msg("%s", e.text);
                     size_t g = rc_params_block_len(n.ps), y_len = y->len;
                     if (!first) {
