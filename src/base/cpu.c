@@ -53,7 +53,9 @@ size_t rc__cpu_l2_bytes(void) {
 #ifdef _SC_LEVEL2_CACHE_SIZE
     n = sysconf(_SC_LEVEL2_CACHE_SIZE);
 #endif
-    return (size_t)(found = n > 0 ? n : 1 << 20);
+    if (n <= 0) n = 1 << 20;
+    found = n;
+    return (size_t)n;
 }
 
 bool rc__cpu_has_bf16(void) {

@@ -47,7 +47,11 @@ static inline rc_real rc_vsqrt(rc_real x) { return (rc_real)sqrt((double)x); }
 #define RC_SIMD RC_PRAGMA(omp simd)
 /* Sums in a fixed number of lanes: the order of additions depends on the instruction set and the length alone. */
 #define RC_SIMD_SUM(...) RC_PRAGMA(omp simd reduction(+ : __VA_ARGS__))
+#ifdef __clang__ /* 14 does not vectorise it for 4 lanes, and warns of what it was asked to */
+#define RC_SIMD_MAX_SUM(most, sum)
+#else
 #define RC_SIMD_MAX_SUM(most, sum) RC_PRAGMA(omp simd reduction(max : most) reduction(+ : sum))
+#endif
 
 static inline float rc__bits_float(uint32_t i) { float f; memcpy(&f, &i, 4); return f; }
 static inline uint32_t rc__float_bits(float f) { uint32_t i; memcpy(&i, &f, 4); return i; }
