@@ -2,7 +2,7 @@
  *
  * Products with a packed matrix - the recurrence, linear layers, softmax - and sums of outer products - weight gradients -
  * are our own kernels (panel.inc): beside oneDNN's matmul over prepacked weights they are as fast where the weights lie in
- * L2 and up to 1.5 times as fast where they come from L3, need no code generated per number of rows, and give an element
+ * L2 and up to 1.4 times as fast where they come from L3, need no code generated per number of rows, and give an element
  * the same bits whatever is computed beside it (docs/performance.md has the numbers).
  * All other products are a library's: oneDNN's sgemm or CBLAS, each held to one thread, since the partition over threads is
  * ours; or plain loops, which are also the double build. What oneDNN refuses (it is out of memory) comes out as NaN.
@@ -70,11 +70,15 @@ rc_status rc__packed_ready(rc__packed *p, rc__panel_format format, size_t K, siz
 }
 
 void rc__packed_set(rc__packed *p, const rc_real *B, size_t ldb, bool trans) {
-    rc__packed_set_columns(p, B, ldb, trans, 0, p->N);
+    rc__k->panel.pack(p->format, p->K, p->N, B, ldb, trans, 0, p->N, packed_data(p), packed_scale(p));
 }
 
-void rc__packed_set_columns(rc__packed *p, const rc_real *B, size_t ldb, bool trans, size_t first, size_t last) {
-    rc__k->panel.pack(p->format, p->K, p->N, B, ldb, trans, first, last, packed_data(p), packed_scale(p));
+void rc__gemm_share(size_t N, int rank, int size, size_t *first, size_t *last) {
+    size_t width = rc__k->panel.width, panels = (N + width - 1) / width;
+    *first = panels * (size_t)rank / (size_t)size * width;
+    *last = panels * (size_t)(rank + 1) / (size_t)size * width;
+    if (*last > N) *last = N;
+    if (*first > *last) *first = *last;
 }
 
 void rc__gemm_packed_rows(size_t segments, const rc__panel_rows *rows, size_t lda, const rc__packed *B,

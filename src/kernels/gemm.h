@@ -32,14 +32,14 @@ void rc__packed_free(rc__packed *p);
 rc_status rc__packed_ready(rc__packed *p, rc__panel_format format, size_t K, size_t N, rc_error *e);
 /* Fills it from B: element (k, n) is B[k * ldb + n], or B[n * ldb + k] when trans (PyTorch's weights (N, K)). */
 void rc__packed_set(rc__packed *p, const rc_real *B, size_t ldb, bool trans);
-/* Columns [first, last) alone: parts may be filled by different threads. Both are multiples of rc__k->panel.width, or N. */
-void rc__packed_set_columns(rc__packed *p, const rc_real *B, size_t ldb, bool trans, size_t first, size_t last);
 /* C (M, N) = A (M, K) B (+ C when accumulate) (+ bias (N) when not NULL; not together with accumulate). */
 void rc__gemm_packed(size_t M, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias, bool accumulate,
                      rc_real *C, size_t ldc);
 void rc__gemm_packed_mt(size_t M, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias,
                         bool accumulate, rc_real *C, size_t ldc);
-/* The same for groups of rows, and columns [first, last) of B and C alone (edges as above). */
+/* The columns that member `rank` of a team of `size` makes of a product N wide: whole panels, or none (first == last). */
+void rc__gemm_share(size_t N, int rank, int size, size_t *first, size_t *last);
+/* The same as rc__gemm_packed for groups of rows, and columns [first, last) of B and C alone: multiples of a panel, or N. */
 void rc__gemm_packed_rows(size_t segments, const rc__panel_rows *rows, size_t lda, const rc__packed *B,
                           const rc_real *bias, bool accumulate, size_t ldc, size_t first, size_t last);
 

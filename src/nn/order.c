@@ -20,7 +20,7 @@ static void deal(rc__order *o, const int32_t *len) {
 }
 
 bool rc__order_make(rc_tape *t, rc__order *o, size_t T, size_t B, const int32_t *len, bool reverse, size_t tiles) {
-    *o = (rc__order){.T = T, .B = B, .S = T, .R = T * B, .tiles = tiles, .direct = true};
+    *o = (rc__order){.B = B, .S = T, .R = T * B, .tiles = tiles, .direct = true};
     for (size_t b = 0; len && b < B; b++)
         if ((size_t)len[b] != T) o->direct = false;
     if (!o->direct) {

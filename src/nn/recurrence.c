@@ -26,7 +26,7 @@ static rc_real *gather(rc_tape *t, const rc__order *o, const rc_real *from, size
 }
 
 /* A tile is what one thread can do alone: 16 rows of large batches, half of small ones. */
-size_t rc__layer_tile_rows(size_t B) { return B >= 32 ? 16 : B >= 4 ? (B + 1) / 2 : B; }
+static size_t tile_rows(size_t B) { return B >= 32 ? 16 : B >= 4 ? (B + 1) / 2 : B; }
 
 double rc__layer_work(const rc_rnn *rnn, const rc__dir *d, size_t rows) {
     double per_row = 40.0 * (double)rnn->H;
@@ -45,7 +45,7 @@ void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t thread
         weights += d->N[s] * d->K[s] * element;
         products += d->kind[s] != RC_STAGE_NONE;
     }
-    *plan = (rc__plan){.tile = rc__layer_tile_rows(B)};
+    *plan = (rc__plan){.tile = tile_rows(B)};
     plan->tiles = (B + plan->tile - 1) / plan->tile;
     size_t l2 = rc__cpu_l2_bytes();
     bool fits = weights <= l2 / 4 * 3, few = plan->tiles * D < threads;

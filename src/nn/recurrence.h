@@ -9,7 +9,7 @@
  * rows of a tile at one step are a prefix of those at the step before. The rows of a batch are dealt to the tiles in the order
  * of their lengths, so that all tiles have about as much to do. */
 typedef struct rc__order {
-    size_t T, B, S, R;    /* S steps (longest row), R rows in all */
+    size_t B, S, R;       /* S steps (longest row), R rows in all */
     size_t tiles;
     bool direct;          /* a full batch: that order already */
     size_t *off;          /* (S) where step s starts */

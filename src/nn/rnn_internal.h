@@ -88,7 +88,6 @@ typedef struct rc__plan {
     size_t group, groups; /* tiles of a group, groups of a direction */
     bool by_columns;      /* one group, its products cut by columns over a team of threads */
 } rc__plan;
-size_t rc__layer_tile_rows(size_t B);
 void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t threads, rc__plan *plan);
 /* Operations of the recurrence of one direction over so many rows of all steps together, for rc__parallel. */
 double rc__layer_work(const rc_rnn *rnn, const rc__dir *d, size_t rows);

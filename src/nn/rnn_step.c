@@ -24,11 +24,9 @@ typedef struct step {
 /* My columns of C = A B, + bias or + C. */
 static void product(const step *w, const rc_real *A, size_t lda, const rc__packed *B, const rc_real *bias, bool add,
                     rc_real *C, size_t ldc) {
-    size_t width = rc__k->panel.width, panels = (B->N + width - 1) / width;
-    size_t first = panels * (size_t)w->rank / (size_t)w->size * width;
-    size_t last = panels * (size_t)(w->rank + 1) / (size_t)w->size * width;
+    size_t first, last;
     rc__panel_rows rows = {A, C, w->s->batch};
-    if (last > B->N) last = B->N;
+    rc__gemm_share(B->N, w->rank, w->size, &first, &last);
     if (first < last) rc__gemm_packed_rows(1, &rows, lda, B, bias, add, ldc, first, last);
 }
 

@@ -33,14 +33,6 @@ static share share_of(const rc__layer *ln, const rc__run *r, size_t g, int rank,
                    .begin = t0, .end = t1, .rank = rank, .size = size};
 }
 
-/* My columns of a product N wide: whole panels. */
-static void my_columns(const share *w, size_t N, size_t *first, size_t *last) {
-    size_t width = rc__k->panel.width, panels = (N + width - 1) / width;
-    *first = panels * (size_t)w->rank / (size_t)w->size * width;
-    *last = panels * (size_t)(w->rank + 1) / (size_t)w->size * width;
-    if (*last > N) *last = N;
-}
-
 /* Rows of tile t that run at step s, and where they are: the first of them in the order of all rows, there at the step
  * before, in the order of the batch (sorted), and in the group. */
 typedef struct place {
@@ -98,7 +90,7 @@ static void segments_add(segments *g, const rc_real *A, rc_real *C, size_t n) {
 /* My columns of the product of the group's rows at step s. */
 static void product(const share *w, size_t s, matrix A, const rc__packed *B, const rc_real *bias, bool add, matrix C) {
     segments g = {.n = 0, .B = B, .bias = bias, .add = add, .lda = A.ld, .ldc = C.ld};
-    my_columns(w, B->N, &g.first, &g.last);
+    rc__gemm_share(B->N, w->rank, w->size, &g.first, &g.last);
     for (size_t t = w->begin; t < w->end; t++) {
         place at = place_of(w, t, s);
         if (!at.n) break; /* later tiles have no more rows */
@@ -145,7 +137,7 @@ static void input_product(const share *w, size_t s0, size_t s1) {
     const rc__dir *d = r->d;
     size_t GH = d->G * w->ln->rnn->H;
     segments g = {.n = 0, .B = &d->ih, .bias = d->bias, .lda = d->I, .ldc = GH};
-    my_columns(w, GH, &g.first, &g.last);
+    rc__gemm_share(GH, w->rank, w->size, &g.first, &g.last);
     for (size_t s = s0; s < s1; s++)
         for (size_t t = w->begin; t < w->end; t++) {
             place at = place_of(w, t, s);
