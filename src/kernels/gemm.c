@@ -74,6 +74,9 @@ void rc__packed_set(rc__packed *p, const rc_real *B, size_t ldb, bool trans) {
 }
 
 void rc__gemm_share(size_t N, int rank, int size, size_t *first, size_t *last) {
+    *first = 0;
+    *last = N;
+    if (size == 1) return; /* a step of a small layer notices two divisions */
     size_t width = rc__k->panel.width, panels = (N + width - 1) / width;
     *first = panels * (size_t)rank / (size_t)size * width;
     *last = panels * (size_t)(rank + 1) / (size_t)size * width;
