@@ -37,10 +37,10 @@ static rc_status settle(cli_args *a, rc_error *e) {
 }
 
 /* Allocated. */
-static char *layers_text(const rc_rnn *rnn, size_t batch, size_t seq_len) {
-    size_t need = rc_rnn_explain(rnn, batch, seq_len, NULL, 0);
+static char *layers_text(const rc_lm *m, size_t batch, size_t seq_len) {
+    size_t need = rc_lm_explain(m, batch, seq_len, NULL, 0);
     char *out = cli_alloc(need + 1);
-    rc_rnn_explain(rnn, batch, seq_len, out, need + 1);
+    rc_lm_explain(m, batch, seq_len, out, need + 1);
     return out;
 }
 
@@ -133,8 +133,8 @@ static int run(cli_args *a) {
         rc_lm_free(m);
         return cli_fail(a->command, &e);
     }
-    char *many = layers_text(rc_lm_rnn(m), (size_t)o->batch, (size_t)o->seq_len);
-    char *one = layers_text(rc_lm_rnn(m), 1, 1);
+    char *many = layers_text(m, (size_t)o->batch, (size_t)o->seq_len);
+    char *one = layers_text(m, 1, 1);
     if (o->json) {
         print_json(o, a->words[0], m, many, one);
     } else {

@@ -36,6 +36,9 @@ const char *rc_lm_provenance(const rc_lm *m); /* JSON, "{}" when none */
 rc_vocab *rc_lm_vocab(const rc_lm *m);
 rc_params *rc_lm_params(const rc_lm *m);
 const rc_rnn *rc_lm_rnn(const rc_lm *m);
+/* Text for `recur explain`: the lines of rc_rnn_explain, and one of the softmax. Returns the length without the
+ * terminator; writes at most cap bytes with it (cap may be 0). */
+size_t rc_lm_explain(const rc_lm *m, size_t batch, size_t seq_len, char *out, size_t cap);
 /* After rc_vocab_grow: adds rows to embedding and softmax, initialised to the mean of the old rows with a hundredth of
  * their spread as noise. *m is another model afterwards: the old one, its parameters and states are gone. */
 rc_status rc_lm_grow(rc_lm **m, uint64_t seed, rc_error *e);

@@ -59,10 +59,6 @@ void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t thread
     else if (!fits && groups > threads) groups = threads;
     plan->group = (plan->tiles + groups - 1) / groups;
     plan->groups = (plan->tiles + plan->group - 1) / plan->group;
-    if (!plan->by_columns && threads == 1 && fits) { /* rows in L1 and L2 rather than many of them */
-        plan->group = 1;
-        plan->groups = plan->tiles;
-    }
 }
 
 static size_t worker_len(const rc_rnn *rnn, size_t layer, size_t rows) {

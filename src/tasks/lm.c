@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "nn/state_scratch.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* From this many rows on the gradient of an untied embedding is kept sparse: a step uses T*B rows at most, and a pass
@@ -317,4 +318,14 @@ rc_status rc_lm_grow(rc_lm **m, uint64_t seed, rc_error *e) {
     rc_lm_free(old);
     *m = grown;
     return RC_OK;
+}
+
+size_t rc_lm_explain(const rc_lm *m, size_t batch, size_t seq_len, char *out, size_t cap) {
+    size_t at = rc_rnn_explain(m->rnn, batch, seq_len, out, cap);
+    const char *how = batch * seq_len > 1 ? "fused with the cross-entropy" : "the logits of one row";
+    int n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0,
+                     "softmax: %s%zu -> %zu, %s, packed products by recur, kernels %s: %s\n",
+                     m->opt.tied ? "tied to the embedding, " : "", m->width, m->vocab_size,
+                     rc__precision_text(rc_params_get_precision(m->params)), rc__k->isa, how);
+    return n > 0 ? at + (size_t)n : at;
 }

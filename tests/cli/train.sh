@@ -102,6 +102,7 @@ check 'explain in int8' test "$(recur explain m.safetensors --precision int8 --j
 check 'explain in bf16 says how' test "$(recur explain m.safetensors --precision bf16 --json | jq '[.sequence + .step | .[] | test("bf16 products with|bf16 by widening: ")] | all')" = true
 check 'explain in fp32 says so' test "$(recur explain m.safetensors --json | jq '[.sequence + .step | .[] | contains(", fp32, ")] | all')" = true
 check 'explain names each layer' test "$(recur explain b.safetensors --json | jq '.sequence | length >= 2')" = true
+check 'explain tells of the softmax' grep -q '^  softmax: 16 -> ' <(recur explain m.safetensors)
 check 'explain tells what is built in' grep -q 'kernels: ' <(recur explain m.safetensors)
 t "recur plan lm text.txt --probe 0.1 --json $small | jq -c '[keys_unsorted, .parameters > 100, .tokens_per_second > 0]'"
 check 'plan for people' grep -q 'tokens/s' <(recur plan lm text.txt --probe 0.1 $small)
