@@ -8,7 +8,8 @@
  *   g  (B, G*H)  = x W^T + bias                                     by the driver, all steps at once
  *   for stage s = 0 .. stages-1:
  *     u_s (B, N_s) = a_s R_s^T                                      by the driver; a_0 = h(t-1), masked; a_s the cell's
- *       (stage flag ADD: u_s is added into columns [first, first + N_s) of g instead, and u is not used)
+ *       (stage flag ADD: u_s is added into columns [first, first + N_s) of g instead, and u is not used; where the input has
+ *       no part in the last blocks of u_0, they are blocks of g of their own, behind the G of x)
  *     forward(stage s)                                              by the cell: activations, next a, finally h and c
  * A scan cell has one stage without a product: its forward runs on g, and element-wise on h(t-1) or c(t-1).
  *
@@ -45,6 +46,7 @@ typedef enum rc__stage_kind {
 typedef struct rc__stage {
     rc__stage_kind kind;
     int first, gates;
+    int aside; /* stage 0, ADD: so many further blocks of R; bias_hh + u_0 of them stands behind the G blocks of x in g */
 } rc__stage;
 
 typedef struct rc__vec { /* a vector parameter: blocks * H long */
@@ -76,7 +78,7 @@ extern const rc__cell rc__cells[RC_CELL_COUNT];
 typedef struct rc__cell_step {
     size_t rows, H, P;
     int stage, stages;
-    rc_real *g; size_t ldg;              /* (B, G*H) pre-activations in, activations out */
+    rc_real *g; size_t ldg;              /* (B, (G + aside)*H) pre-activations in, activations out */
     const rc_real *u;                    /* (B, N_s) recurrent product of this stage, when the stage keeps it apart */
     rc_real *a_next;                     /* (B, K_{s+1}) operand of the next stage, written */
     const rc_real *h_prev; size_t ldhp;  /* (B, P) */
@@ -92,7 +94,7 @@ typedef struct rc__cell_grad {
     rc__cell_step f;                     /* forward values, as kept */
     const rc_real *dh; size_t lddh;      /* (B, P) total gradient of h */
     const rc_real *da_next;              /* (B, K_{s+1}) */
-    rc_real *dg; size_t lddg;            /* (B, G*H) gradient of g (pre-activations), set by the last backward call */
+    rc_real *dg; size_t lddg;            /* as g: gradient of g (pre-activations), set by the last backward call */
     rc_real *du;                         /* (B, N_s) gradient of u_s; aliases dg where the stage is ADD */
     rc_real *dh_prev;                    /* (B, P) +=, direct paths only */
     rc_real *dc;                         /* (B, H) in: gradient of c_new; out: gradient of c_prev */

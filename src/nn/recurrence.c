@@ -29,7 +29,7 @@ static rc_real *gather(rc_tape *t, const rc__order *o, const rc_real *from, size
 static size_t tile_rows(size_t B) { return B >= 32 ? 16 : B >= 4 ? (B + 1) / 2 : B; }
 
 double rc__layer_work(const rc_rnn *rnn, const rc__dir *d, size_t rows) {
-    double per_row = 40.0 * (double)rnn->H;
+    double per_row = 40.0 * (double)rnn->H + 2.0 * (double)(d->A * rnn->P);
     for (size_t s = 0; s < rnn->stages; s++) per_row += 2.0 * (double)(d->N[s] * d->K[s]);
     return (double)rows * per_row;
 }
@@ -45,6 +45,7 @@ void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t thread
         weights += d->N[s] * d->K[s] * element;
         products += d->kind[s] != RC_STAGE_NONE;
     }
+    weights += d->A * rnn->P * element;
     *plan = (rc__plan){.tile = tile_rows(B)};
     plan->tiles = (B + plan->tile - 1) / plan->tile;
     size_t l2 = rc__cpu_l2_bytes();
@@ -143,34 +144,41 @@ static bool operand(rc_tape *t, const rc_rnn *rnn, const rc__run *r, size_t i, r
     return true;
 }
 
-/* dW and the dR of all stages. Where a stage has the whole of dg, both are one product. */
+/* The input, as a side of the product that makes dW from its row `row` on. */
+static rc__outer_side input_side(const rc__run *r, size_t row) {
+    size_t I = r->d->I;
+    return (rc__outer_side){.N = I, .B = r->x, .ldb = I, .C = r->d->w_ih->g + row * I, .ldc = I};
+}
+
+/* dW and the dR of all stages. Columns of dg that a stage adds to serve both in one product. */
 static bool matrix_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r, rc_real *dr) {
     const rc_rnn *rnn = ln->rnn;
     const rc__dir *d = r->d;
-    size_t GH = d->G * rnn->H, R = r->ord.R;
-    rc__outer_side x = {.N = d->I, .B = r->x, .ldb = d->I, .C = d->w_ih->g, .ldc = d->I}, h;
+    size_t R = r->ord.R, done = 0; /* columns of dg that dW has */
     rc_precision precision = rc_params_get_precision(rnn->ps);
     bool do_x = !d->w_ih->frozen;
     for (size_t i = 0; dr && i < rnn->stages; i++) {
         if (d->kind[i] != RC_STAGE_ADD && d->kind[i] != RC_STAGE_APART) continue;
-        bool add = d->kind[i] == RC_STAGE_ADD;
+        bool add = d->kind[i] == RC_STAGE_ADD, both = add && do_x && d->col[i] * rnn->H == done;
+        size_t N = d->N[i], ld = add ? d->W : N;
+        const rc_real *du = add ? r->dg + d->col[i] * rnn->H : r->du[i];
+        rc__outer_side side[2] = {input_side(r, done)}, h;
         if (!operand(t, rnn, r, i, dr + d->row[i] * d->K[i], &h)) return false;
-        if (add && do_x && d->col[i] == 0 && d->N[i] == GH) {
-            if (!rc__tape_outer(t, precision, GH, R, r->dg, GH, (rc__outer_side[2]){x, h}, 2, true)) return false;
-            do_x = false;
-        } else if (!rc__tape_outer(t, precision, d->N[i], R, add ? r->dg + d->col[i] * rnn->H : r->du[i],
-                                   add ? GH : d->N[i], &h, 1, true)) {
-            return false;
-        }
+        side[both] = h;
+        if (!rc__tape_outer(t, precision, N, R, du, ld, side, both ? 2 : 1, true)) return false;
+        if (both) done += N;
+        h.C += N * h.N;
+        if (i == 0 && d->A && !rc__tape_outer(t, precision, d->A, R, r->dg + d->GH, d->W, &h, 1, true)) return false;
     }
-    return !do_x || rc__tape_outer(t, precision, GH, R, r->dg, GH, &x, 1, true);
+    rc__outer_side x = input_side(r, done);
+    return !do_x || done == d->GH || rc__tape_outer(t, precision, d->GH - done, R, r->dg + done, d->W, &x, 1, true);
 }
 
 static bool weight_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r) {
     const rc_rnn *rnn = ln->rnn;
     const rc__dir *d = r->d;
     const rc_real *drop = r->drop_mask;
-    size_t H = rnn->H, GH = d->G * H, tiles = ln->plan.tiles;
+    size_t H = rnn->H, tiles = ln->plan.tiles;
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
     bool hh = d->w_hh && !d->w_hh->frozen;
     rc_real *dr = hh ? d->w_hh->g : NULL;
@@ -189,8 +197,9 @@ static bool weight_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r) 
     }
     rc__arena_rewind(rc__tape_arena(t), mark);
     for (size_t i = 0; ok && i < tiles; i++) {
-        const rc_real *part = r->part + i * ln->part_len, *vec = part + GH, *apart = vec + d->vecs_len;
-        if (d->b_ih && !d->b_ih->frozen) rc__k->pw.axpy(GH, 1, part, d->b_ih->g);
+        const rc_real *part = r->part + i * ln->part_len, *vec = part + d->W, *apart = vec + d->vecs_len;
+        if (d->b_ih && !d->b_ih->frozen) rc__k->pw.axpy(d->GH, 1, part, d->b_ih->g);
+        if (d->b_hh && d->A && !d->b_hh->frozen) rc__k->pw.axpy(d->A, 1, part + d->GH, d->b_hh->g + d->N[0]);
         for (size_t s = 0; d->b_hh && s < rnn->stages; s++) {
             size_t N = d->N[s];
             const rc_real *db = part + d->col[s] * H;
@@ -215,19 +224,19 @@ static bool weight_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r) 
 /* dx = dg W, scattered when x was gathered. */
 static bool input_gradient(rc_tape *t, const rc__layer *ln, const rc__run *r) {
     const rc__dir *d = r->d;
-    size_t I = d->I, GH = d->G * ln->rnn->H, R = r->ord.R;
+    size_t I = d->I, R = r->ord.R;
     if (r->ord.direct && !d->sees_x) {
         bool add;
         rc_real *dx = rc__grad_to(t, ln->x, &add);
         if (!dx) return !ln->x->needs_grad;
-        rc__gemm_packed_mt(R, r->dg, GH, &d->ih_back, NULL, add, dx, I);
+        rc__gemm_packed_mt(R, r->dg, d->W, &d->ih_back, NULL, add, dx, I);
         return true;
     }
     rc_real *dx = rc__grad(t, ln->x);
     if (!dx) return !ln->x->needs_grad;
     rc_real *tmp = r->dx ? r->dx : rc__tape_alloc(t, (R * I + 1) * sizeof *tmp);
     if (!tmp) return false;
-    if (R) rc__gemm_packed_mt(R, r->dg, GH, &d->ih_back, NULL, r->dx != NULL, tmp, I);
+    if (R) rc__gemm_packed_mt(R, r->dg, d->W, &d->ih_back, NULL, r->dx != NULL, tmp, I);
     for (size_t p = 0; p < R; p++)
         rc__k->pw.axpy(I, 1, tmp + p * I, dx + (r->ord.direct ? p : (size_t)r->ord.source[p]) * I);
     return true;
@@ -244,7 +253,7 @@ static void state_gradient(rc_tape *t, rc_var *v, size_t first, const rc_real *f
 static bool run_backward_make(rc_tape *t, const rc__layer *ln, size_t i, rc__run *r) {
     const rc_rnn *rnn = ln->rnn;
     const rc__dir *d = r->d;
-    size_t R = r->ord.R, B = r->ord.B, GH = d->G * rnn->H, P = rnn->P, D = rnn->D;
+    size_t R = r->ord.R, B = r->ord.B, P = rnn->P, D = rnn->D;
     rc_error why = {0};
     if (rc__rnn_prepare_back(rnn, rc__rnn_dir(rnn, ln->layer, i), d->w_hh ? ln->drop_id : 0,
                              d->w_hh ? r->drop_masked : NULL, &why)) {
@@ -261,7 +270,7 @@ static bool run_backward_make(rc_tape *t, const rc__layer *ln, size_t i, rc__run
     r->dhn = ln->hn && ln->hn->dx ? ln->hn->dx + i * B * P : NULL;
     r->dcn = ln->cn && ln->cn->dx ? ln->cn->dx + i * B * rnn->H : NULL;
     r->dg = r->g;
-    if (rnn->cell->keep_g && !reals(t, R * GH, &r->dg)) return false;
+    if (rnn->cell->keep_g && !reals(t, R * d->W, &r->dg)) return false;
     if (!reals(t, ln->plan.tiles * ln->part_len, &r->part)) return false;
     memset(r->part, 0, ln->plan.tiles * ln->part_len * sizeof *r->part);
     for (size_t s = 0; s < rnn->stages; s++)
@@ -379,18 +388,18 @@ static bool run_make(rc_tape *t, rc__layer *ln, size_t i, const rc__layer_io *io
     const rc_rnn *rnn = ln->rnn;
     rc__run *r = &ln->run[i];
     const rc__dir *d = r->d = rc__rnn_dir(rnn, ln->layer, i);
-    size_t H = rnn->H, P = rnn->P, D = rnn->D, GH = d->G * H, T = ln->x->dim[0], B = ln->x->dim[1];
+    size_t H = rnn->H, P = rnn->P, D = rnn->D, T = ln->x->dim[0], B = ln->x->dim[1];
     r->drop_mask = io->drop_mask[i];
     r->drop_masked = io->drop_masked[i];
     r->vec = r->drop_masked && !d->w_hh ? r->drop_masked : d->vecs;
     if (!rc__order_make(t, &r->ord, T, B, io->lengths, rnn->opt.reverse != (i == 1), ln->plan.tiles)) return false;
-    size_t R = r->ord.R, part_len = GH + d->vecs_len;
+    size_t R = r->ord.R, part_len = d->W + d->vecs_len;
     for (size_t s = 0; s < rnn->stages; s++)
         if (d->kind[s] == RC_STAGE_APART) part_len += d->N[s];
     part_len = (part_len + 15) / 16 * 16;
     if (part_len > ln->part_len) ln->part_len = part_len;
     r->x = r->ord.direct ? ln->x->x : gather(t, &r->ord, ln->x->x, d->I, d->I);
-    if (!r->x || !reals(t, R * GH, &r->g)) return false;
+    if (!r->x || !reals(t, R * d->W, &r->g)) return false;
     r->h = ln->n.out.x + i * P;
     r->ldh = D * P;
     if (!r->ord.direct) {

@@ -23,7 +23,7 @@ typedef struct rc__run {
     const rc__dir *d;
     rc__order ord;
     const rc_real *x;     /* (R, I) */
-    rc_real *g;           /* (R, G*H) */
+    rc_real *g;           /* (R, W) */
     rc_real *h;           /* (R, P), stride ldh: the output itself when direct */
     size_t ldh;
     rc_real *fresh_h;     /* (R, P) h before zoneout; NULL without */
@@ -39,7 +39,7 @@ typedef struct rc__run {
     const rc_real *dy;    /* (R, P), stride lddy; NULL when no output gradient */
     size_t lddy;
     const rc_real *dhn, *dcn; /* (B, .) in batch order; NULL */
-    rc_real *dg;          /* (R, G*H), g's own memory when the cell allows */
+    rc_real *dg;          /* (R, W), g's own memory when the cell allows */
     rc_real *du[RC_MAX_STAGES]; /* (R, N_s) of the stages kept apart */
     rc_real *dx;          /* (R, I) for cells that see x; NULL */
     rc_real *dh0, *dc0;   /* (B, .) sorted */

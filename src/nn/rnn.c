@@ -94,19 +94,22 @@ static rc_status dir_params(rc_rnn *r, rc__dir *d, rc_params *ps, namer *n, rc_e
         d->K[s] = s ? H : P;
         if (st->kind != RC_STAGE_PROJECT) {
             d->row[s] = rows;
-            rows += d->N[s];
+            d->A += (size_t)st->aside * H;
+            rows += d->N[s] + (size_t)st->aside * H;
         }
-        if (d->N[s] > d->max_n) d->max_n = d->N[s];
+        if (st->kind != RC_STAGE_ADD && d->N[s] > d->max_n) d->max_n = d->N[s];
         if (d->K[s] > d->max_k) d->max_k = d->K[s];
     }
+    d->GH = d->G * H;
+    d->W = d->GH + d->A;
     rc_init ih = {.kind = o->init_ih, .value = 1.0 / sqrt((double)H), .blocks = d->G};
     rc_init hh = {.kind = o->init_hh, .value = 1.0 / sqrt((double)H), .blocks = rows / H};
     rc_init bias = {.kind = RC_INIT_ZEROS};
     if (o->init_torch) ih = hh = bias = torch_init(H);
-    if (!(d->w_ih = add_param(ps, n, "weight_ih", d->G * H, d->I, ih, e))) return e ? e->code : RC_ENOMEM;
+    if (!(d->w_ih = add_param(ps, n, "weight_ih", d->GH, d->I, ih, e))) return e ? e->code : RC_ENOMEM;
     if (rows && !(d->w_hh = add_param(ps, n, "weight_hh", rows, P, hh, e))) return e ? e->code : RC_ENOMEM;
     if (!o->no_bias && !c->own_bias) {
-        if (!(d->b_ih = add_param(ps, n, "bias_ih", d->G * H, 0, bias, e))) return e ? e->code : RC_ENOMEM;
+        if (!(d->b_ih = add_param(ps, n, "bias_ih", d->GH, 0, bias, e))) return e ? e->code : RC_ENOMEM;
         if (rows && !(d->b_hh = add_param(ps, n, "bias_hh", rows, 0, bias, e))) return e ? e->code : RC_ENOMEM;
     }
     if (c->projects) {
@@ -120,7 +123,7 @@ static rc_status dir_params(rc_rnn *r, rc__dir *d, rc_params *ps, namer *n, rc_e
             return e ? e->code : RC_ENOMEM;
         d->vecs_len += (size_t)vec->blocks * H;
     }
-    d->bias = d->b_ih ? rc__alloc(d->G * H * sizeof *d->bias) : NULL;
+    d->bias = d->b_ih ? rc__alloc(d->W * sizeof *d->bias) : NULL;
     d->vecs = d->vecs_len ? rc__alloc(d->vecs_len * sizeof *d->vecs) : NULL;
     if ((d->b_ih && !d->bias) || (d->vecs_len && !d->vecs)) return rc_fail(e, RC_ENOMEM, "rnn: out of memory");
     /* The forget gate starts open (Gers et al. 2000; Jozefowicz et al. 2015): its block of bias_ih. */
@@ -205,12 +208,14 @@ void rc_rnn_free(rc_rnn *r) {
         rc__dir *d = &r->dirs[i];
         rc__packed_free(&d->ih);
         rc__packed_free(&d->ih_back);
+        rc__packed_free(&d->aside);
+        rc__packed_free(&d->aside_back);
         rc__packed_free(&d->gate);
         for (size_t s = 0; s < RC_MAX_STAGES; s++) {
             rc__packed_free(&d->hh[s]);
             rc__packed_free(&d->hh_back[s]);
         }
-        rc__free(d->bias, d->G * r->H * sizeof *d->bias);
+        rc__free(d->bias, d->W * sizeof *d->bias);
         rc__free(d->vecs, d->vecs_len * sizeof *d->vecs);
     }
     rc__free(r->dirs, r->L * r->D * sizeof *r->dirs);
@@ -269,14 +274,18 @@ static rc_status pack_add(pack_list *l, rc__packed *to, size_t K, size_t N, cons
 static rc__panel_format format_of(const rc_rnn *r) { return rc__format_of(rc_params_get_precision(r->ps)); }
 
 static rc_status dir_pack(const rc_rnn *r, rc__dir *d, bool backward, const rc_real *w_hh, pack_list *l, rc_error *e) {
-    size_t H = r->H, GH = d->G * H;
-    rc_status s = backward ? pack_add(l, &d->ih_back, GH, d->I, d->w_ih->w, d->I, false, e)
-                           : pack_add(l, &d->ih, d->I, GH, d->w_ih->w, d->I, true, e);
+    rc_status s = backward ? pack_add(l, &d->ih_back, d->GH, d->I, d->w_ih->w, d->I, false, e)
+                           : pack_add(l, &d->ih, d->I, d->GH, d->w_ih->w, d->I, true, e);
     for (size_t i = 0; !s && i < r->stages; i++) {
         if (d->kind[i] == RC_STAGE_NONE) continue;
         size_t N = d->N[i], K = d->K[i];
         const rc_real *w = d->kind[i] == RC_STAGE_PROJECT ? d->w_hr->w : w_hh + d->row[i] * K;
         s = backward ? pack_add(l, &d->hh_back[i], N, K, w, K, false, e) : pack_add(l, &d->hh[i], K, N, w, K, true, e);
+    }
+    if (!s && d->A) {
+        const rc_real *w = w_hh + d->N[0] * r->P;
+        s = backward ? pack_add(l, &d->aside_back, d->A, r->P, w, r->P, false, e)
+                     : pack_add(l, &d->aside, r->P, d->A, w, r->P, true, e);
     }
     rc_param *gate = r->D == 1 ? r->gate_w[d - r->dirs] : NULL;
     if (!s && gate && !backward) s = pack_add(l, &d->gate, r->P, r->P, gate->w, r->P, true, e);
@@ -285,7 +294,8 @@ static rc_status dir_pack(const rc_rnn *r, rc__dir *d, bool backward, const rc_r
 
 static void dir_vectors(const rc_rnn *r, rc__dir *d) {
     size_t H = r->H;
-    if (d->bias) memcpy(d->bias, d->b_ih->w, d->G * H * sizeof *d->bias);
+    if (d->bias) memcpy(d->bias, d->b_ih->w, d->GH * sizeof *d->bias);
+    if (d->bias && d->A) memcpy(d->bias + d->GH, d->b_hh->w + d->N[0], d->A * sizeof *d->bias);
     for (size_t i = 0; d->b_hh && i < r->stages; i++)
         if (d->kind[i] == RC_STAGE_ADD) rc__k->pw.axpy(d->N[i], 1, d->b_hh->w + d->row[i], d->bias + d->col[i] * H);
     rc_real *to = d->vecs;

@@ -11,16 +11,18 @@
 typedef struct rc__dir {
     rc_param *w_ih, *w_hh, *b_ih, *b_hh, *w_hr; /* NULL where the cell has none */
     rc_param *vec[RC_MAX_VECS];
-    size_t I, G;                 /* input width; blocks of H in w_ih */
+    size_t I, G, GH;             /* input width; blocks of H in w_ih, and their columns */
+    size_t A, W;                 /* columns of g aside (R's alone), and all: W = G*H + A */
     bool sees_x;                 /* the cell gets x itself (sru of equal widths) */
-    /* per stage: rows of the recurrent matrix, its width, where it starts in w_hh, columns of g it adds to */
+    /* per stage: rows of the recurrent matrix, its width, where it starts in w_hh, blocks of g it adds to; those aside are
+     * the rows of w_hh after stage 0's */
     size_t N[RC_MAX_STAGES], K[RC_MAX_STAGES], row[RC_MAX_STAGES], col[RC_MAX_STAGES];
     rc__stage_kind kind[RC_MAX_STAGES];
     size_t max_n, max_k;         /* over the stages */
     /* packed for x W^T, a R^T, and for the backward products dg W, du R */
-    rc__packed ih, hh[RC_MAX_STAGES], ih_back, hh_back[RC_MAX_STAGES];
+    rc__packed ih, hh[RC_MAX_STAGES], ih_back, hh_back[RC_MAX_STAGES], aside, aside_back;
     rc__packed gate;             /* of a highway skip, for steps; the tape packs its own */
-    rc_real *bias;               /* (G*H): b_ih plus the b_hh that stages add into g */
+    rc_real *bias;               /* (W): b_ih plus the b_hh that stages add into g, and the b_hh aside */
     rc_real *vecs;               /* the vector parameters one after the other */
     size_t vecs_len;
     uint64_t version, version_back; /* of the parameters that the copies were made of; 0 = none */

@@ -31,7 +31,7 @@ static void product(const step *w, const rc_real *A, size_t lda, const rc__packe
 }
 
 static size_t layer_scratch(const rc_rnn *rnn, const rc__dir *d, size_t rows) {
-    size_t n = d->G * rnn->H + d->max_n + rnn->save_width + rnn->P + rnn->H;
+    size_t n = d->W + d->max_n + rnn->save_width + rnn->P + rnn->H;
     for (size_t s = 1; s < rnn->stages; s++) n += d->K[s];
     return rows * n;
 }
@@ -39,16 +39,16 @@ static size_t layer_scratch(const rc_rnn *rnn, const rc__dir *d, size_t rows) {
 static void layer_step(const step *w, size_t layer, const rc_real *x, rc_real *y) {
     const rc_rnn *rnn = w->r;
     const rc__dir *d = rc__rnn_dir(rnn, layer, 0);
-    size_t H = rnn->H, P = rnn->P, GH = d->G * H, rows = w->s->batch, first = w->row0, mine = w->row1 - w->row0;
+    size_t H = rnn->H, P = rnn->P, ldg = d->W, rows = w->s->batch, first = w->row0, mine = w->row1 - w->row0;
     rc_real *h = w->s->h + layer * rows * P, *c = w->s->c ? w->s->c + layer * rows * H : NULL;
-    rc_real *g = w->scratch, *u = g + rows * GH, *save = u + rows * d->max_n, *h_new = save + rows * rnn->save_width;
+    rc_real *g = w->scratch, *u = g + rows * ldg, *save = u + rows * d->max_n, *h_new = save + rows * rnn->save_width;
     rc_real *c_new = h_new + rows * P, *at = c_new + rows * H, *a[RC_MAX_STAGES + 1] = {0};
     for (size_t s = 1; s < rnn->stages; s++) {
         a[s] = at;
         at += rows * d->K[s];
     }
-    product(w, x, d->I, &d->ih, d->bias, false, g, GH);
-    rc__cell_step st = {.rows = mine, .H = H, .P = P, .stages = (int)rnn->stages, .g = g + first * GH, .ldg = GH,
+    product(w, x, d->I, &d->ih, d->bias, false, g, ldg);
+    rc__cell_step st = {.rows = mine, .H = H, .P = P, .stages = (int)rnn->stages, .g = g + first * ldg, .ldg = ldg,
                         .h_prev = h + first * P, .ldhp = P, .c_prev = c ? c + first * H : NULL, .h = h_new + first * P,
                         .ldh = P, .c = c_new + first * H, .save = save + first * rnn->save_width, .vec = d->vecs,
                         .x = d->sees_x ? x + first * d->I : NULL, .ldx = d->I};
@@ -57,13 +57,14 @@ static void layer_step(const step *w, size_t layer, const rc_real *x, rc_real *y
         size_t ld = i ? d->K[i] : P;
         bool add = d->kind[i] == RC_STAGE_ADD;
         /* the same columns of g were made by the same thread, unless this product has fewer */
-        if (i == 0 && add && d->N[0] != GH) rc__team_wait(w->size);
+        if (i == 0 && add && d->N[0] != d->GH) rc__team_wait(w->size);
         if (d->kind[i] != RC_STAGE_NONE)
             product(w, op, ld, &d->hh[i], d->kind[i] == RC_STAGE_APART && d->b_hh ? d->b_hh->w + d->row[i] : NULL, add,
-                    add ? g + d->col[i] * H : u, add ? GH : d->N[i]);
+                    add ? g + d->col[i] * H : u, add ? ldg : d->N[i]);
+        if (i == 0 && d->A) product(w, op, ld, &d->aside, d->bias ? d->bias + d->GH : NULL, false, g + d->GH, ldg);
         rc__team_wait(w->size);
         st.stage = (int)i;
-        st.u = u + first * d->N[i];
+        st.u = add ? NULL : u + first * d->N[i];
         st.a_next = i + 1 < rnn->stages ? a[i + 1] + first * d->K[i + 1] : NULL;
         if (mine) rc__k->cell[rnn->cell->id].forward(&st);
         if (i + 1 < rnn->stages) rc__team_wait(w->size);
@@ -135,7 +136,7 @@ static double step_ns(const rc_rnn *r, size_t batch, size_t *products) {
     *products = 0;
     for (size_t l = 0; l < r->L; l++) {
         const rc__dir *d = rc__rnn_dir(r, l, 0);
-        elements += d->G * r->H * d->I;
+        elements += d->GH * d->I + d->A * r->P;
         for (size_t i = 0; i < r->stages; i++) elements += d->N[i] * d->K[i];
         *products += r->stages;
     }

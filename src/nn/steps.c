@@ -87,7 +87,7 @@ static void segments_add(segments *g, const rc_real *A, rc_real *C, size_t n) {
     }
 }
 
-/* My columns of the product of the group's rows at step s. */
+/* My columns of the product of the group's rows at step s. The team must meet before another part reads it. */
 static void product(const share *w, size_t s, matrix A, const rc__packed *B, const rc_real *bias, bool add, matrix C) {
     segments g = {.n = 0, .B = B, .bias = bias, .add = add, .lda = A.ld, .ldc = C.ld};
     rc__gemm_share(B->N, w->rank, w->size, &g.first, &g.last);
@@ -97,7 +97,6 @@ static void product(const share *w, size_t s, matrix A, const rc__packed *B, con
         segments_add(&g, A.x + place_at(&at, A.by) * A.ld, C.x + place_at(&at, C.by) * C.ld, at.n);
     }
     segments_run(&g);
-    rc__team_wait(w->size);
 }
 
 /* Recurrent dropout of a scan cell: its state meets no product, and a mask on the state itself would multiply it at each step.
@@ -112,7 +111,7 @@ static void mask_candidate(const rc_rnn *rnn, size_t n, const rc_real *mask, rc_
 /* What the cell reads at step s of a tile, forward and backward alike. */
 static rc__cell_step step_of(const rc_rnn *rnn, const rc__run *r, const place *at, size_t s) {
     const rc__dir *d = r->d;
-    size_t H = rnn->H, P = rnn->P, ldg = d->G * H, p = at->row;
+    size_t H = rnn->H, P = rnn->P, ldg = d->W, p = at->row;
     rc__cell_step st = {
         .rows = at->n, .H = H, .P = P, .stages = (int)rnn->stages, .g = r->g + p * ldg, .ldg = ldg, .vec = r->vec};
     st.h_prev = s ? r->h + at->before * r->ldh : r->h0 + at->first * P;
@@ -135,14 +134,13 @@ static rc__cell_step step_of(const rc_rnn *rnn, const rc__run *r, const place *a
 static void input_product(const share *w, size_t s0, size_t s1) {
     const rc__run *r = w->r;
     const rc__dir *d = r->d;
-    size_t GH = d->G * w->ln->rnn->H;
-    segments g = {.n = 0, .B = &d->ih, .bias = d->bias, .lda = d->I, .ldc = GH};
-    rc__gemm_share(GH, w->rank, w->size, &g.first, &g.last);
+    segments g = {.n = 0, .B = &d->ih, .bias = d->bias, .lda = d->I, .ldc = d->W};
+    rc__gemm_share(d->GH, w->rank, w->size, &g.first, &g.last);
     for (size_t s = s0; s < s1; s++)
         for (size_t t = w->begin; t < w->end; t++) {
             place at = place_of(w, t, s);
             if (!at.n) break;
-            segments_add(&g, r->x + at.row * d->I, r->g + at.row * GH, at.n);
+            segments_add(&g, r->x + at.row * d->I, r->g + at.row * d->W, at.n);
         }
     segments_run(&g);
     rc__team_wait(w->size);
@@ -161,7 +159,7 @@ static void stage_forward(const share *w, size_t s, size_t i, const rc_real *u) 
         st.h = r->fresh_h ? r->fresh_h + at.row * P : r->h + at.row * r->ldh;
         st.ldh = r->fresh_h ? P : r->ldh;
         st.stage = (int)i;
-        st.u = u + at.in_group * d->N[i];
+        if (d->kind[i] != RC_STAGE_ADD) st.u = u + at.in_group * d->N[i];
         if (i + 1 < rnn->stages) st.a_next = r->a[i + 1] + at.row * d->K[i + 1];
         if (r->mask && d->kind[i] == RC_STAGE_NONE) mask_candidate(rnn, at.n, r->mask + at.first * P, st.g, st.ldg);
         rc__k->cell[rnn->cell->id].forward(&st);
@@ -198,7 +196,6 @@ static void step_forward(const share *w, size_t s, rc_real *u) {
     const rc__run *r = w->r;
     const rc_rnn *rnn = w->ln->rnn;
     const rc__dir *d = r->d;
-    size_t GH = d->G * rnn->H;
     matrix op = s ? (matrix){r->h, r->ldh, BY_ROW_BEFORE} : (matrix){r->h0, rnn->P, BY_BATCH};
     if (r->mask && d->kind[0] != RC_STAGE_NONE) {
         mask_operand(w, s);
@@ -207,10 +204,13 @@ static void step_forward(const share *w, size_t s, rc_real *u) {
     for (size_t i = 0; i < rnn->stages; i++) {
         if (i) op = (matrix){r->a[i], d->K[i], BY_ROW};
         if (d->kind[i] == RC_STAGE_ADD)
-            product(w, s, op, &d->hh[i], NULL, true, (matrix){r->g + d->col[i] * rnn->H, GH, BY_ROW});
+            product(w, s, op, &d->hh[i], NULL, true, (matrix){r->g + d->col[i] * rnn->H, d->W, BY_ROW});
         else if (d->kind[i] != RC_STAGE_NONE)
             product(w, s, op, &d->hh[i], d->kind[i] == RC_STAGE_APART && d->b_hh ? d->b_hh->w + d->row[i] : NULL, false,
                     (matrix){u, d->N[i], BY_GROUP});
+        if (i == 0 && d->A)
+            product(w, s, op, &d->aside, d->bias ? d->bias + d->GH : NULL, false, (matrix){r->g + d->GH, d->W, BY_ROW});
+        rc__team_wait(w->size);
         stage_forward(w, s, i, u);
     }
 }
@@ -303,7 +303,7 @@ static void stage_backward(const share *w, size_t s, size_t i, const back_room *
     const rc__run *r = w->r;
     const rc_rnn *rnn = w->ln->rnn;
     const rc__dir *d = r->d;
-    size_t H = rnn->H, P = rnn->P, ldg = d->G * H;
+    size_t H = rnn->H, P = rnn->P, ldg = d->W;
     bool add = d->kind[i] == RC_STAGE_ADD;
     for (size_t t = w->tile0; t < w->tile1; t++) {
         place at = place_of(w, t, s);
@@ -331,7 +331,7 @@ static void gradient_out(const share *w, size_t s, const back_room *m) {
     const rc__run *r = w->r;
     const rc_rnn *rnn = w->ln->rnn;
     const rc__dir *d = r->d;
-    size_t H = rnn->H, P = rnn->P, ldg = d->G * H;
+    size_t H = rnn->H, P = rnn->P, ldg = d->W;
     for (size_t t = w->tile0; t < w->tile1; t++) {
         place at = place_of(w, t, s);
         rc_real *part = part_of(w, t), *sum = part + ldg + d->vecs_len, *dg = r->dg + at.row * ldg;
@@ -368,12 +368,14 @@ static void step_backward(const share *w, size_t s, const back_room *m) {
         stage_backward(w, s, i, m, da_next);
         if (d->kind[i] == RC_STAGE_NONE) break;
         bool add = d->kind[i] == RC_STAGE_ADD, masked = r->mask && d->kind[i] != RC_STAGE_PROJECT;
-        matrix du = add ? (matrix){r->dg + d->col[i] * rnn->H, d->G * rnn->H, BY_ROW} : (matrix){r->du[i], d->N[i], BY_ROW};
-        if (i == 0 && !masked) {
-            product(w, s, du, &d->hh_back[0], NULL, true, (matrix){m->next, rnn->P, BY_GROUP});
-        } else {
-            rc_real *to = da_next == m->da ? m->da_too : m->da;
-            product(w, s, du, &d->hh_back[i], NULL, false, (matrix){to, d->K[i], BY_GROUP});
+        matrix du = add ? (matrix){r->dg + d->col[i] * rnn->H, d->W, BY_ROW} : (matrix){r->du[i], d->N[i], BY_ROW};
+        bool onto = i == 0 && !masked;
+        rc_real *to = onto ? m->next : da_next == m->da ? m->da_too : m->da;
+        product(w, s, du, &d->hh_back[i], NULL, onto, (matrix){to, d->K[i], BY_GROUP});
+        if (i == 0 && d->A)
+            product(w, s, (matrix){r->dg + d->GH, d->W, BY_ROW}, &d->aside_back, NULL, true, (matrix){to, d->K[0], BY_GROUP});
+        rc__team_wait(w->size);
+        if (!onto) {
             mask_gradient(w, s, to, d->K[i], masked ? r->mask : NULL, i == 0 ? m->next : NULL);
             da_next = to;
         }
