@@ -130,6 +130,8 @@ static void defaults(void *options) { *(rc_train_options *)options = rc_train_op
 
 static rc_status settle(cli_args *a, rc_error *e) {
     rc_train_options *o = a->options;
+    o->given = a->names;
+    o->n_given = a->n_given;
     rc_status s = cli_settle_training(a, o, e);
     if (s || a->help || (s = cli_check_task(a, e))) return s;
     if (o->resume && o->from)

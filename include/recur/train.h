@@ -62,6 +62,8 @@ typedef struct rc_train_options {
     const char *out;          /* model file */
     const char *run;          /* run folder; NULL = runs/DATE-TIME-NAME */
     const char *resume;       /* run folder to go on with */
+    const char *const *given; /* with resume: names of options that were asked for though they may be at their default ... */
+    size_t n_given;           /* ... so many; others count as asked for where they differ from it */
     const char *from;         /* model to fine-tune */
     bool grow_vocab;
     const char *freeze;       /* name patterns, comma separated */
@@ -136,8 +138,8 @@ rc_status rc_train_check(const rc_train_options *o, rc_error *e);
 /* Trains a language model (or, for a source, the sequence model of that experiment). RC_EINTERRUPTED after
  * rc_train_interrupt: the step was finished and a checkpoint saved. RC_EDIVERGED: the message names tensor and batch.
  * result (may be NULL) is filled as far as the run came, result->run before anything can fail for hours.
- * o->resume: options come from the run's config.json; fields of o that differ from rc_train_options_default() replace
- * them, which only the budget, logging and output options may do (RC_EINVAL names another). One training per
+ * o->resume: options come from the run's config.json; fields of o that differ from rc_train_options_default(), or are
+ * named in o->given, replace them, which only the budget, logging and output options may do (RC_EINVAL names another). One training per
  * process. */
 rc_status rc_train_lm(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result, rc_error *e);
 /* Asks the running training to stop after its step; safe in a signal handler. */

@@ -416,11 +416,15 @@ static bool same_value(const rc_option *o, const rc_train_options *a, const rc_t
     }
 }
 
+static bool asked_for(const rc_option *o, const rc_train_options *given, const rc_train_options *plain) {
+    return !same_value(o, given, plain) || (given->given && named(given->given, given->n_given, o->name));
+}
+
 rc_status rc__train_merge_resume(rc_train_options *config, const rc_train_options *given, rc_error *e) {
     rc_train_options plain = rc_train_options_default();
     for (size_t i = 0; i < table_len; i++) {
         const rc_option *o = &table[i];
-        if (!strcmp(o->name, "resume") || same_value(o, given, &plain)) continue;
+        if (!strcmp(o->name, "resume") || !asked_for(o, given, &plain)) continue;
         if (!may_change(o->name)) {
             if (same_value(o, given, config) || !strcmp(o->name, "run")) continue;
             return rc_fail(e, RC_EINVAL,

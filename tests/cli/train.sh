@@ -143,6 +143,7 @@ check 'options of a config file may be without effect' test -s g.safetensors
 recur train lm text.txt --momentum 0 --beta1 0.9 --optimizer rmsprop --alpha 0.9 --schedule step --schedule-gamma 0.3 --no-bias --run sched \
     --steps 4 $small --quiet
 check 'the new options are in config.json' jq -e '.alpha == 0.9 and ."schedule-gamma" == 0.3 and .bias == false' sched/config.json
+t 'recur train lm --resume sched --layers 2'
 check 'and survive resuming' recur train lm --resume sched --steps 6 --quiet
 check 'which keeps them' test "$(recur explain sched/model.safetensors --tensors | grep -c 'rnn.bias')" = 0
 check 'old and new loss' jq -e '.new_valid_loss_before > 0 and .valid_loss > 0' f.json
