@@ -11,7 +11,7 @@ PYTHON ?=
 ccache := $(shell command -v ccache 2>/dev/null)
 configure = cmake -G Ninja -S . -B $(BUILD) $(if $(ccache),-DCMAKE_C_COMPILER_LAUNCHER=$(ccache)) $(CMAKE_ARGS)
 
-.PHONY: all build configure demo test check-all bench install format format-check clean help
+.PHONY: all build configure demo test check-all fuzz bench install format format-check clean help
 
 all: build ## build the program and the library (this is what `make` does)
 
@@ -36,6 +36,12 @@ test: ## install what is missing, build and run every test
 check-all: ## every test again: GCC and Clang without warnings, CBLAS, plain loops, address + undefined, thread sanitizer
 	@scripts/deps.sh build test check
 	@scripts/check-all.sh $(CHECKS)
+
+fuzz: ## every reader of files on random input, TIME=60 seconds each (Clang); what is found is kept in fuzz/crashers/
+	@scripts/deps.sh build test check
+	@cmake --preset fuzz $(if $(ccache),-DCMAKE_C_COMPILER_LAUNCHER=$(ccache)) > build-fuzz.log 2>&1 || { cat build-fuzz.log; exit 1; }
+	@cmake --build build-fuzz -j $(JOBS) --target fuzzers
+	@fuzz/run.sh build-fuzz "$(or $(TIME),60)" $(READER)
 
 bench: build ## measure this machine, and the peers that are there (BENCH="--quick", PYTHON=...: bench/README.md)
 	@cmake --build $(BUILD) --target peer_onednn > $(BUILD)/peer_onednn.log 2>&1 || true # only where oneDNN is

@@ -213,25 +213,39 @@ static rc_status take_config_value(cli_args *a, const char *path, const char *ke
     return s;
 }
 
-static rc_status read_config(cli_args *a, const char *path, rc_error *e) {
+/* A file of options is small; JSON takes a hundred times its size in memory. */
+static rc_status load_config(const char *path, json_t **root, rc_error *e) {
+    const size_t most = (size_t)1 << 20;
+    char *text;
+    size_t len;
     rc_status s = cli_check_input("--config", path, e);
-    if (s) return s;
-    json_error_t je;
-    json_t *root = strcmp(path, "-") == 0 ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &je)
-                                          : json_load_file(path, JSON_REJECT_DUPLICATES, &je);
-    if (!root) return rc_fail(e, RC_EDATA, "%s: line %d, column %d: %s", path, je.line, je.column, je.text);
-    if (!json_is_object(root)) {
-        json_decref(root);
-        return rc_fail(e, RC_EDATA, "%s: expected a JSON object of options", path);
+    if (s == RC_OK) s = rc_text_read(path, &text, &len, e);
+    if (s != RC_OK) return s;
+    if (len > most) {
+        rc_text_free(text, len);
+        return rc_fail(e, RC_EDATA, "%s: %zu bytes, a file of options has at most %zu", path, len, most);
     }
+    json_error_t je;
+    *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
+    rc_text_free(text, len);
+    if (!*root) return rc_fail(e, RC_EDATA, "%s: line %d, column %d: %s", path, je.line, je.column, je.text);
+    if (json_is_object(*root)) return RC_OK;
+    json_decref(*root);
+    return rc_fail(e, RC_EDATA, "%s: expected a JSON object of options", path);
+}
+
+static rc_status read_config(cli_args *a, const char *path, rc_error *e) {
+    json_t *root;
+    rc_status s = load_config(path, &root, e);
+    if (s) return s;
     a->config = root;
     json_t *files = json_object_get(root, "files");
     bool take_files = a->n_words <= (a->command->tasks ? 1 : 0);
     if (files && json_is_array(files)) {
-        for (size_t i = 0; take_files && i < json_array_size(files); i++) {
+        for (size_t i = 0; i < json_array_size(files); i++) {
             if (!json_is_string(json_array_get(files, i)))
                 return rc_fail(e, RC_EINVAL, "%s: \"files\": expected strings", path);
-            add_word(a, json_string_value(json_array_get(files, i)));
+            if (take_files) add_word(a, json_string_value(json_array_get(files, i)));
         }
     }
     json_object_set_new(root, " texts", json_array());

@@ -217,7 +217,7 @@ static int compare(cli_args *a) {
     for (size_t i = 0; i < n && !s; i++) {
         char *path = run_path(o, a->words[i + 1]);
         s = rc_run_read(path, &info[i], &e);
-        config[i] = run_config(path);
+        config[i] = s ? json_object() : run_config(path);
         free(path);
     }
     if (!s && o->json) {

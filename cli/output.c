@@ -210,6 +210,8 @@ void cli_table_add(cli_table *t, const char *format, ...) {
     char *text = NULL;
     if (vasprintf(&text, format, ap) < 0) text = NULL;
     va_end(ap);
+    for (char *p = text; p && *p; p++) /* cells quote files, and what a file says must not move the cursor */
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
     t->cells = cli_grow(t->cells, t->n_cells, sizeof *t->cells);
     t->cells[t->n_cells++] = text ? text : cli_alloc(1);
 }

@@ -60,7 +60,8 @@ typedef struct rc_error {
     char text[1024]; /* NUL-terminated; truncated with "..." when longer */
 } rc_error;
 
-/* Fills e (may be NULL) and returns code, so that `return rc_fail(e, RC_EDATA, "%s: ...", path)` reads well. */
+/* Fills e (may be NULL) and returns code, so that `return rc_fail(e, RC_EDATA, "%s: ...", path)` reads well. Control
+ * characters of what is quoted become '?'. */
 #if defined(__GNUC__)
 __attribute__((format(printf, 3, 4)))
 #endif

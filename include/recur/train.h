@@ -162,14 +162,16 @@ rc_status rc_gradient_flow(const rc_train_options *o, bool trained, double *norm
 
 /* ---- run folders ------------------------------------------------------------------------------------------------- */
 typedef struct rc_run_info {
-    char path[512], name[256], cell[32], state[32]; /* state: running, done, interrupted, failed */
+    char path[512], name[256], cell[32], state[32]; /* state: running, done, interrupted, failed, damaged */
     uint64_t steps;
     double seconds, best_valid_loss, tokens_per_second, created; /* created: Unix time */
     size_t parameters;
     uint64_t bytes;
 } rc_run_info;
+/* RC_EMODEL: its status.json cannot be read. */
 rc_status rc_run_read(const char *path, rc_run_info *out, rc_error *e);
-/* Runs under dir, newest first; allocated, freed with rc_runs_free. */
+/* Runs under dir, newest first; allocated, freed with rc_runs_free. One whose status.json cannot be read is
+ * "damaged". */
 rc_status rc_runs_list(const char *dir, rc_run_info **out, size_t *n, rc_error *e);
 void rc_runs_free(rc_run_info *runs, size_t n);
 /* Refuses (RC_EINVAL) what does not look like a run folder or is running. */

@@ -12,7 +12,12 @@
 #include "base/mem.h"
 
 #define DEFAULT_LIMIT ((uint64_t)64 << 30)
-#define FIRST_READ ((size_t)64 << 10)
+#define DEVICE_LIMIT  ((size_t)64 << 20)
+#define FIRST_READ    ((size_t)64 << 10)
+/* Text packs to a fifth, tables of numbers to a tenth, the same line again and again to a thousandth: what unpacks to
+ * more than this is a bomb, or should be unpacked by someone who knows that it is none. */
+#define GZIP_RATIO    200
+#define GZIP_FREE     ((size_t)64 << 20)
 
 double rc__now(void) {
     struct timespec t;
@@ -23,6 +28,11 @@ double rc__now(void) {
 bool rc__exists(const char *path) {
     struct stat st;
     return stat(path, &st) == 0;
+}
+
+bool rc__is_regular(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 char *rc__path_join(const char *dir, const char *name) {
@@ -77,23 +87,40 @@ static rc_status too_large(const char *name, size_t limit, rc_error *e) {
     return rc_fail(e, RC_EDATA, "%s: larger than the limit of %zu bytes", name, limit);
 }
 
+/* Files are read whole, so one that is larger than the memory cannot be; to try would bring the machine down. */
+static size_t default_limit(void) {
+    uint64_t limit = DEFAULT_LIMIT;
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (pages > 0 && page > 0 && (uint64_t)pages * (uint64_t)page < limit) limit = (uint64_t)pages * (uint64_t)page;
+    return limit < SIZE_MAX - 2 ? (size_t)limit : SIZE_MAX - 2;
+}
+
 static rc_status read_fd(int fd, const char *name, size_t limit, buffer *b, rc_error *e) {
     struct stat st;
     if (fstat(fd, &st) != 0) return rc_fail(e, RC_EIO, "%s: cannot be examined: %s", name, strerror(errno));
     if (S_ISDIR(st.st_mode)) return rc_fail(e, RC_EIO, "%s: expected a file, found a folder", name);
+    if (S_ISBLK(st.st_mode)) return rc_fail(e, RC_EIO, "%s: expected a file, found a disk", name);
+    if (S_ISCHR(st.st_mode) && limit > DEVICE_LIMIT) limit = DEVICE_LIMIT; /* a terminal; but /dev/zero never ends */
     /* The size is a first guess only: a pipe has none, and a file may grow while it is read. */
     if (S_ISREG(st.st_mode) && st.st_size > 0) {
         if ((uint64_t)st.st_size > limit) return too_large(name, limit, e);
-        if (!buffer_resize(b, (size_t)st.st_size + 2))
+        if (!buffer_resize(b, (size_t)st.st_size + 1))
             return rc_fail(e, RC_ENOMEM, "%s: out of memory reading %lld bytes", name, (long long)st.st_size);
     }
     for (;;) {
         if (b->len > limit) return too_large(name, limit, e);
-        if (b->len + 1 >= b->cap && !buffer_grow(b, limit))
-            return rc_fail(e, RC_ENOMEM, "%s: out of memory after %zu bytes", name, b->len);
-        size_t want = b->cap - b->len - 1;
-        ssize_t n = read(fd, b->data + b->len, want < (size_t)1 << 30 ? want : (size_t)1 << 30);
+        /* A full block may hold all there is: growing it, which copies, waits until one more byte has come. */
+        char next, *to = &next;
+        size_t want = 1;
+        if (b->len + 1 < b->cap) {
+            to = b->data + b->len;
+            want = b->cap - b->len - 1;
+        }
+        ssize_t n = read(fd, to, want < (size_t)1 << 30 ? want : (size_t)1 << 30);
         if (n == 0) return RC_OK;
+        if (n > 0 && to == &next && !buffer_grow(b, limit))
+            return rc_fail(e, RC_ENOMEM, "%s: out of memory after %zu bytes", name, b->len);
+        if (n > 0 && to == &next) b->data[b->len] = next;
         if (n > 0)
             b->len += (size_t)n;
         else if (errno != EINTR)
@@ -123,6 +150,12 @@ static void z_free(void *ctx, void *at) {
 /* Several members one after the other are one file (as gzip has it); zeros behind the last are padding. */
 static rc_status unpack(const char *name, const buffer *in, size_t limit, buffer *out, rc_error *e) {
     z_stream z = {.zalloc = z_alloc, .zfree = z_free};
+    size_t bomb = in->len > (SIZE_MAX - GZIP_FREE) / GZIP_RATIO ? SIZE_MAX : GZIP_FREE + GZIP_RATIO * in->len;
+    const char *which = bomb < limit
+                            ? " (64 MiB and 200 times its size), as what is made to fill the memory does; if you trust "
+                              "it, unpack it first"
+                            : "";
+    if (bomb < limit) limit = bomb;
     if (inflateInit2(&z, 15 + 16) != Z_OK) return rc_fail(e, RC_ENOMEM, "%s: out of memory unpacking gzip", name);
     rc_status s = RC_OK;
     size_t pos = 0;
@@ -141,7 +174,7 @@ static rc_status unpack(const char *name, const buffer *in, size_t limit, buffer
         pos += in_before - z.avail_in;
         out->len += out_before - z.avail_out;
         if (out->len > limit) {
-            s = rc_fail(e, RC_EDATA, "%s: unpacks to more than the limit of %zu bytes", name, limit);
+            s = rc_fail(e, RC_EDATA, "%s: unpacks to more than the limit of %zu bytes%s", name, limit, which);
         } else if (r == Z_STREAM_END) {
             size_t next = pos;
             while (next < in->len && in->data[next] == 0) next++;
@@ -166,7 +199,7 @@ static rc_status unpack(const char *name, const buffer *in, size_t limit, buffer
 rc_status rc__file_read(const char *path, bool gunzip, size_t limit, char **data, size_t *len, rc_error *e) {
     *data = NULL;
     *len = 0;
-    if (limit == 0) limit = DEFAULT_LIMIT < SIZE_MAX ? (size_t)DEFAULT_LIMIT : SIZE_MAX - 2;
+    if (limit == 0) limit = default_limit();
     bool standard = strcmp(path, "-") == 0;
     const char *name = standard ? "standard input" : path;
     int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
@@ -304,8 +337,8 @@ rc_status rc__writer_commit(rc__writer *w, rc_error *e) {
         if (rename(w->tmp, w->path) != 0) return writer_fail(w, "cannot be replaced", errno, e);
         rc__strfree(w->tmp);
         w->tmp = NULL;
-        /* The name itself reaches the disk with its folder. The new file is in place whatever comes of it, and some file
-         * systems cannot do it: no error. */
+        /* The name itself reaches the disk with its folder. The new file is in place whatever comes of it, and some
+         * file systems cannot do it: no error. */
         char *dir = parent_of(w->path);
         int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
         if (dir) parent_free(dir, w->path);

@@ -28,12 +28,6 @@ static bool too_deep(const char *s, size_t len) {
     return false;
 }
 
-/* Messages reach terminals: what a file says must not move the cursor. */
-static void make_printable(char *s) {
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
-}
-
 rc_status rc__json_parse(const char *text, size_t len, const char *where, json_t **out, rc_error *e) {
     if (too_deep(text, len))
         return rc_fail(e, RC_EMODEL, "%s: JSON nested deeper than %d levels", where, RC_JSON_MAX_DEPTH);
@@ -44,7 +38,6 @@ rc_status rc__json_parse(const char *text, size_t len, const char *where, json_t
         /* jansson often reports no memory as some syntax error, or as nothing at all; malloc leaves ENOMEM behind. */
         if (errno == ENOMEM || err.line < 0 || json_error_code(&err) == json_error_out_of_memory)
             return rc_fail(e, RC_ENOMEM, "%s: out of memory for JSON", where);
-        make_printable(err.text);
         return rc_fail(e, RC_EMODEL, "%s: line %d, column %d: %s", where, err.line, err.column, err.text);
     }
     *out = v;
@@ -228,10 +221,7 @@ rc_status rc__json_only(const json_t *obj, const char *const *names, size_t n, c
         size_t i = 0;
         while (i < n && strcmp(names[i], key) != 0) i++;
         if (i < n) continue;
-        char shown[64];
-        snprintf(shown, sizeof shown, "%s", key);
-        make_printable(shown);
-        return rc_fail(e, RC_EMODEL, "%s: unknown member \"%s\"", where, shown);
+        return rc_fail(e, RC_EMODEL, "%s: unknown member \"%.63s\"", where, key);
     }
     return RC_OK;
 }

@@ -20,6 +20,15 @@ const char *rc_status_name(rc_status s) { return (size_t)s < COUNT ? list[(size_
 const char *rc_status_text(rc_status s) { return (size_t)s < COUNT ? list[(size_t)s].text : "unknown status"; }
 int rc_status_exit_code(rc_status s) { return (size_t)s < COUNT ? list[(size_t)s].exit_code : 4; }
 
+/* Messages quote files and reach terminals: what a stranger wrote must not move the cursor there. U+0080..U+009F, C2 80
+ * to C2 9F in UTF-8, are control characters too. */
+static void make_printable(char *s) {
+    for (unsigned char *p = (unsigned char *)s; *p; p++) {
+        if (*p < 0x20 || *p == 0x7F) *p = '?';
+        if (*p == 0xC2 && p[1] >= 0x80 && p[1] <= 0x9F) p[0] = p[1] = '?';
+    }
+}
+
 rc_status rc_fail(rc_error *e, rc_status code, const char *format, ...) {
     if (!e) return code;
     va_list args;
@@ -35,6 +44,7 @@ rc_status rc_fail(rc_error *e, rc_status code, const char *format, ...) {
         while (cut > 0 && ((unsigned char)text[cut] & 0xC0) == 0x80) cut--; /* never half a UTF-8 character */
         memcpy(text + cut, "...", 4);
     }
+    make_printable(text);
     memcpy(e->text, text, strlen(text) + 1);
     e->code = code;
     return code;

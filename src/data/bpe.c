@@ -184,29 +184,54 @@ rc_status rc__pieces_next(rc__pieces *p, const char **piece, size_t *n, rc_error
 
 /* ---- merges ------------------------------------------------------------------------------------------------------ */
 
+/* As in strtab.c: no chance makes a way this long, pairs made to collide do. */
+#define LONGEST_WAY 1024
+
+/* The slot of a pair or the free one where it belongs; NULL when the way there is too long. */
 static uint32_t *pair_slot(const rc__bpe *b, int32_t left, int32_t right) {
     uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15u;
-    for (size_t i = (size_t)(h >> 32) & (b->n_slots - 1);; i = (i + 1) & (b->n_slots - 1)) {
+    size_t way = 0;
+    for (size_t i = (size_t)(h >> 32) & (b->n_slots - 1); way++ < LONGEST_WAY; i = (i + 1) & (b->n_slots - 1)) {
         uint32_t r = b->slots[i];
         if (r == 0 || (b->merges[r - 1].left == left && b->merges[r - 1].right == right)) return &b->slots[i];
     }
+    return NULL;
 }
 
 /* Index of the merge of two neighbours (less = sooner), UINT32_MAX if they stay apart. */
-static uint32_t rank_of(const rc__bpe *b, int32_t left, int32_t right) { return *pair_slot(b, left, right) - 1; }
+static uint32_t rank_of(const rc__bpe *b, int32_t left, int32_t right) {
+    const uint32_t *slot = pair_slot(b, left, right);
+    return slot ? *slot - 1 : UINT32_MAX; /* none was added at the end of such a way */
+}
 
-static rc_status check_merge(const rc_vocab *v, const rc__merge *m, size_t i, rc_error *e) {
-    size_t count = v->entries.count, nl, nr, n;
-    if (m->left < 0 || m->right < 0 || m->result < 0 || (size_t)m->left >= count || (size_t)m->right >= count ||
-        (size_t)m->result >= count)
+rc_status rc__merge_result(const rc_vocab *v, rc__merge *m, rc__string *scratch, rc_error *e) {
+    size_t n;
+    const char *s = rc__strtab_get(&v->entries, (size_t)m->left, &n);
+    scratch->len = 0;
+    rc_status st = rc__string_put(scratch, s, n, e);
+    s = rc__strtab_get(&v->entries, (size_t)m->right, &n);
+    if (st == RC_OK) st = rc__string_put(scratch, s, n, e);
+    if (st == RC_OK) m->result = rc__strtab_find(&v->entries, scratch->s, scratch->len);
+    return st;
+}
+
+/* Takes merge i into the table. A repeated pair is refused before its strings are looked at: with long entries, many
+ * repetitions in a small file would be much work. */
+static rc_status take_merge(rc_vocab *v, size_t i, rc__string *scratch, rc_error *e) {
+    rc__merge *m = &v->bpe->merges[i];
+    size_t count = v->entries.count;
+    if (m->left < 0 || m->right < 0 || (size_t)m->left >= count || (size_t)m->right >= count)
         return rc_fail(e, RC_EMODEL, "merge %zu names an entry that does not exist", i);
-    const char *l = rc__strtab_get(&v->entries, (size_t)m->left, &nl),
-               *r = rc__strtab_get(&v->entries, (size_t)m->right, &nr);
-    const char *w = rc__strtab_get(&v->entries, (size_t)m->result, &n);
-    if (n != nl + nr || memcmp(w, l, nl) != 0 || memcmp(w + nl, r, nr) != 0)
-        return rc_fail(e, RC_EMODEL, "merge %zu: entry %d is not entries %d and %d put together", i, (int)m->result,
-                       (int)m->left, (int)m->right);
-    return RC_OK;
+    uint32_t *slot = pair_slot(v->bpe, m->left, m->right);
+    if (!slot)
+        return rc_fail(e, RC_EMODEL, "merge %zu: more than %d merges collide; they were made to", i, LONGEST_WAY);
+    if (*slot) return rc_fail(e, RC_EMODEL, "merge %zu is the same as merge %u", i, (unsigned)*slot - 1);
+    *slot = (uint32_t)i + 1;
+    rc_status s = rc__merge_result(v, m, scratch, e);
+    if (s == RC_OK && m->result < 0)
+        return rc_fail(e, RC_EMODEL, "merge %zu: entries %d and %d put together are no entry", i, (int)m->left,
+                       (int)m->right);
+    return s;
 }
 
 rc_status rc__bpe_build(rc_vocab *v, const rc__merge *merges, size_t n, bool ignore_merges, rc_error *e) {
@@ -226,14 +251,11 @@ rc_status rc__bpe_build(rc_vocab *v, const rc__merge *merges, size_t n, bool ign
     if (b->slots) b->n_slots = n_slots;
     if (!b->merges || !b->slots) return rc_fail(e, RC_ENOMEM, "out of memory (%zu merges)", n);
     if (n) memcpy(b->merges, merges, n * sizeof *merges);
-    for (size_t i = 0; i < n; i++) {
-        rc_status s = check_merge(v, &merges[i], i, e);
-        if (s != RC_OK) return s;
-        uint32_t *slot = pair_slot(b, merges[i].left, merges[i].right);
-        if (*slot) return rc_fail(e, RC_EMODEL, "merge %zu is the same as merge %u", i, (unsigned)*slot - 1);
-        *slot = (uint32_t)i + 1;
-    }
-    return RC_OK;
+    rc__string scratch = {0};
+    rc_status s = RC_OK;
+    for (size_t i = 0; s == RC_OK && i < n; i++) s = take_merge(v, i, &scratch, e);
+    rc__string_free(&scratch);
+    return s;
 }
 
 /* ---- one piece --------------------------------------------------------------------------------------------------- */

@@ -19,8 +19,10 @@ void rc__bpe_free(rc__bpe *b);
 /* Learns merges until the vocabulary has `size` entries or no pair is left. v is new and of kind RC_VOCAB_BPE. The same
  * entries and merges, in the same order, as Hugging Face's BpeTrainer with the byte-level alphabet. */
 rc_status rc__bpe_train(rc_vocab *v, size_t size, const char *text, size_t len, rc_error *e);
-/* After v->entries was filled: takes the merges (copied) and checks that all fits together: 256 bytes there, each
- * merge's result = left + right, no pair twice. RC_EMODEL otherwise. */
+/* Finds result = left + right, both entries there are, among the entries; -1 when it is none. */
+rc_status rc__merge_result(const rc_vocab *v, rc__merge *m, rc__string *scratch, rc_error *e);
+/* After v->entries was filled: takes the merges (copied; results are looked up) and checks that all fits together: 256
+ * bytes there, each merge's left + right an entry, no pair twice. RC_EMODEL otherwise. */
 rc_status rc__bpe_build(rc_vocab *v, const rc__merge *merges, size_t n, bool ignore_merges, rc_error *e);
 rc_status rc__bpe_encode(const rc_vocab *v, const char *text, size_t len, rc__ids *out, rc_error *e);
 

@@ -143,6 +143,7 @@ static int by_pair_then_word(const void *pa, const void *pb) {
 
 /* Each pair that became more frequent goes into the heap with the words where it did. */
 static rc_status push_changes(trainer *t, rc_error *e) {
+    if (t->n_changes == 0) return RC_OK;
     qsort(t->changes, t->n_changes, sizeof *t->changes, by_pair_then_word);
     rc_status s = rc__grow((void **)&t->where, &t->cap_where, t->n_where + t->n_changes, sizeof *t->where, e);
     for (size_t i = 0; i < t->n_changes && s == RC_OK;) {

@@ -191,10 +191,12 @@ typedef struct tokens {
     size_t n, cap;
 } tokens;
 
-static rc_status put_token(const reader *r, tokens *t, json_int_t id, const char *name, const json_t *text,
+/* most: how many tokens the file has, and so ids without a hole. */
+static rc_status put_token(const reader *r, tokens *t, size_t most, json_int_t id, const char *name, const json_t *text,
                            bool added) {
-    if (id < 0 || (size_t)id >= RC_VOCAB_MAX)
-        return REFUSE(r, "%s: \"%.80s\": id %lld is not in 0..%zu", r->where, name, (long long)id, RC_VOCAB_MAX - 1);
+    if (id < 0 || (size_t)id >= most) /* before memory for the ids below it is asked for */
+        return REFUSE(r, "%s: \"%.80s\": id %lld is not in 0..%zu; there are %zu tokens, whose ids leave no hole",
+                      r->where, name, (long long)id, most - 1, most);
     size_t need = (size_t)id + 1;
     rc_status s = rc__grow((void **)&t->at, &t->cap, need, sizeof *t->at, r->e);
     if (s != RC_OK) return s;
@@ -213,14 +215,16 @@ static rc_status collect_tokens(const reader *r, const json_t *vocab, tokens *t)
     size_t i;
     rc_status s = RC_OK;
     if (!json_is_object(vocab)) return REFUSE(r, "%s: model.vocab: expected an object of tokens and ids", r->where);
+    const json_t *list = json_object_get(r->root, "added_tokens");
+    if (!absent(list) && !json_is_array(list)) return REFUSE(r, "%s: added_tokens: expected an array", r->where);
+    size_t most = json_object_size(vocab) + json_array_size(list);
+    if (most > RC_VOCAB_MAX) return REFUSE(r, "%s: %zu tokens, the limit is %zu", r->where, most, RC_VOCAB_MAX);
     json_object_foreach((json_t *)vocab, name, id) {
         if (!json_is_integer(id))
             return REFUSE(r, "%s: model.vocab: \"%.80s\" has no whole number as its id", r->where, name);
-        s = put_token(r, t, json_integer_value(id), name, NULL, false);
+        s = put_token(r, t, most, json_integer_value(id), name, NULL, false);
         if (s != RC_OK) return s;
     }
-    const json_t *list = json_object_get(r->root, "added_tokens");
-    if (!absent(list) && !json_is_array(list)) return REFUSE(r, "%s: added_tokens: expected an array", r->where);
     json_array_foreach(list, i, x) {
         const json_t *content = json_object_get(x, "content"), *number = json_object_get(x, "id");
         if (!json_is_string(content) || json_string_length(content) == 0 || !json_is_integer(number))
@@ -229,7 +233,7 @@ static rc_status collect_tokens(const reader *r, const json_t *vocab, tokens *t)
         for (int k = 0; k < 3; k++)
             if (flag(x, flags[k], false))
                 return REFUSE(r, "%s: added_tokens[%zu].%s: true cannot be represented", r->where, i, flags[k]);
-        s = put_token(r, t, json_integer_value(number), json_string_value(content), content, true);
+        s = put_token(r, t, most, json_integer_value(number), json_string_value(content), content, true);
         if (s != RC_OK) return s;
     }
     if (t->n == 0) return REFUSE(r, "%s: model.vocab is empty", r->where);

@@ -34,9 +34,14 @@ uint32_t rc__hash_bytes(const char *s, size_t len) {
     return (uint32_t)(h >> 32);
 }
 
+/* No chance makes a way this long in a table that is at most half full; strings made to collide do, and each lookup
+ * would walk past all of them. */
+#define LONGEST_WAY 1024
+
+/* The slot of a string or the free one where it belongs; NULL when the way there is too long. */
 static uint32_t *slot_of(const rc__strtab *t, const char *s, size_t len, uint32_t hash) {
-    size_t mask = t->n_slots - 1;
-    for (size_t i = hash & mask;; i = (i + 1) & mask) {
+    size_t mask = t->n_slots - 1, way = 0;
+    for (size_t i = hash & mask; way++ < LONGEST_WAY; i = (i + 1) & mask) {
         uint32_t id = t->slots[i];
         if (id == 0) return &t->slots[i];
         if (t->hash[id - 1] != hash) continue;
@@ -44,6 +49,7 @@ static uint32_t *slot_of(const rc__strtab *t, const char *s, size_t len, uint32_
         const char *have = rc__strtab_get(t, id - 1, &n);
         if (n == len && memcmp(have, s, len) == 0) return &t->slots[i];
     }
+    return NULL;
 }
 
 static void fill_slots(rc__strtab *t) {
@@ -84,7 +90,7 @@ rc_status rc__strtab_add(rc__strtab *t, const char *s, size_t len, uint32_t *id,
     if (added) *added = false;
     if (t->n_slots) {
         uint32_t *slot = slot_of(t, s, len, hash);
-        if (*slot) {
+        if (slot && *slot) {
             *id = *slot - 1;
             return RC_OK;
         }
@@ -92,6 +98,10 @@ rc_status rc__strtab_add(rc__strtab *t, const char *s, size_t len, uint32_t *id,
     rc_status st = reserve_one(t, len, e);
     if (st != RC_OK) return st;
     uint32_t *slot = slot_of(t, s, len, hash);
+    if (!slot)
+        return rc_fail(e, RC_EDATA,
+                       "entry %zu: more than %d entries look alike to the table of entries; they were made to",
+                       t->count, LONGEST_WAY);
     *id = (uint32_t)t->count;
     *slot = *id + 1;
     t->hash[t->count++] = hash;
@@ -105,7 +115,7 @@ rc_status rc__strtab_add(rc__strtab *t, const char *s, size_t len, uint32_t *id,
 int32_t rc__strtab_find(const rc__strtab *t, const char *s, size_t len) {
     if (!t->n_slots) return -1;
     uint32_t *slot = slot_of(t, s, len, rc__hash_bytes(s, len));
-    return (int32_t)*slot - 1;
+    return slot ? (int32_t)*slot - 1 : -1; /* none was added at the end of such a way */
 }
 
 void rc__strtab_truncate(rc__strtab *t, size_t count) {

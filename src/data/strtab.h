@@ -15,7 +15,7 @@ typedef struct rc__strtab {
 
 uint32_t rc__hash_bytes(const char *s, size_t len);
 /* Finds or adds s; *id gets its number, *added (may be NULL) whether it is new. RC_ENOMEM, or RC_EDATA past 2^31 - 1
- * strings; the table is unchanged then. */
+ * strings, or where strings were chosen so that their hashes collide; the table is unchanged then. */
 rc_status rc__strtab_add(rc__strtab *t, const char *s, size_t len, uint32_t *id, bool *added, rc_error *e);
 int32_t rc__strtab_find(const rc__strtab *t, const char *s, size_t len); /* -1 when absent */
 void rc__strtab_truncate(rc__strtab *t, size_t count);                   /* forgets the last ones */

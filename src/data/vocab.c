@@ -66,6 +66,7 @@ void rc_vocab_free(rc_vocab *v) {
     rc__char_free(v);
     rc__bpe_free(v->bpe);
     rc__free(v->specials, v->n_specials * sizeof *v->specials);
+    rc__free(v->specials_sorted, v->n_specials * sizeof *v->specials_sorted);
     rc__strtab_free(&v->entries);
     rc__free(v, sizeof *v);
 }
@@ -204,16 +205,39 @@ static rc_status encode_plain(const rc_vocab *v, const char *text, size_t len, r
     return rc_fail(e, RC_EINVAL, "vocabulary of unknown kind %d", (int)v->kind);
 }
 
-/* The longest special entry at s, or -1. */
+static const char *special_text(const rc_vocab *v, size_t i, size_t *len) {
+    return rc__strtab_get(&v->entries, (size_t)v->specials_sorted[i], len);
+}
+
+/* The first of the sorted specials in [low, high), which agree on their first k bytes, whose byte k is not less than c;
+ * one of k bytes has none and comes before all others. */
+static size_t first_not_below(const rc_vocab *v, size_t low, size_t high, size_t k, unsigned c) {
+    while (low < high) {
+        size_t mid = low + (high - low) / 2, n;
+        const char *text = special_text(v, mid, &n);
+        if (n <= k || (unsigned char)text[k] < c)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* The longest special entry at s, or -1: those that go on like s are a range that shrinks byte by byte, so that a
+ * tokenizer with very many of them costs no more than the logarithm. */
 static int32_t special_at(const rc_vocab *v, const char *s, size_t len, size_t *taken) {
     int32_t best = -1;
     *taken = 0;
     if (!v->special_first[(unsigned char)s[0]]) return -1;
-    for (size_t i = 0; i < v->n_specials; i++) {
-        size_t n;
-        const char *text = rc__strtab_get(&v->entries, (size_t)v->specials[i], &n);
-        if (n > *taken && n <= len && memcmp(text, s, n) == 0) {
-            best = v->specials[i];
+    size_t low = 0, high = v->n_specials, n;
+    for (size_t k = 0; k < len && low < high; k++) {
+        unsigned c = (unsigned char)s[k];
+        low = first_not_below(v, low, high, k, c);
+        high = first_not_below(v, low, high, k, c + 1);
+        if (low == high) break;
+        special_text(v, low, &n);
+        if (n == k + 1) {
+            best = v->specials_sorted[low];
             *taken = n;
         }
     }
@@ -235,10 +259,16 @@ static rc_status encode_around_specials(const rc_vocab *v, const char *text, siz
     return s;
 }
 
+static int by_text(const void *a, const void *b, void *vocab) {
+    const rc_vocab *v = vocab;
+    size_t n, m;
+    const char *x = rc__strtab_get(&v->entries, (size_t) * (const int32_t *)a, &n);
+    const char *y = rc__strtab_get(&v->entries, (size_t) * (const int32_t *)b, &m);
+    int c = memcmp(x, y, n < m ? n : m);
+    return c ? c : (n > m) - (n < m);
+}
+
 rc_status rc__vocab_set_specials(rc_vocab *v, const int32_t *ids, size_t n, rc_error *e) {
-    v->specials = rc__alloc(n * sizeof *ids);
-    if (!v->specials) return rc_fail(e, RC_ENOMEM, "out of memory (%zu special entries)", n);
-    v->n_specials = n;
     for (size_t i = 0; i < n; i++) {
         size_t len;
         if (ids[i] < 0 || (size_t)ids[i] >= v->entries.count)
@@ -246,8 +276,18 @@ rc_status rc__vocab_set_specials(rc_vocab *v, const int32_t *ids, size_t n, rc_e
         const char *text = rc__strtab_get(&v->entries, (size_t)ids[i], &len);
         if (len == 0) return rc_fail(e, RC_EMODEL, "special entry %d is empty", (int)ids[i]);
         v->special_first[(unsigned char)text[0]] = true;
-        v->specials[i] = ids[i];
     }
+    v->n_specials = n;
+    v->specials = rc__alloc(n * sizeof *ids);
+    v->specials_sorted = rc__alloc(n * sizeof *ids);
+    if (!v->specials || !v->specials_sorted) return rc_fail(e, RC_ENOMEM, "out of memory (%zu special entries)", n);
+    if (n == 0) return RC_OK;
+    memcpy(v->specials, ids, n * sizeof *ids);
+    memcpy(v->specials_sorted, ids, n * sizeof *ids);
+    qsort_r(v->specials_sorted, n, sizeof *ids, by_text, v);
+    for (size_t i = 1; i < n; i++) /* entries are distinct: equal texts are one id */
+        if (v->specials_sorted[i] == v->specials_sorted[i - 1])
+            return rc_fail(e, RC_EMODEL, "special entry %d is named twice", (int)v->specials_sorted[i]);
     return RC_OK;
 }
 

@@ -21,6 +21,7 @@ struct rc_vocab {
     /* Entries of imported tokenizers that are found in text before anything else ("<|endoftext|>"), even inside
      * words. */
     int32_t *specials;
+    int32_t *specials_sorted; /* by their bytes */
     size_t n_specials;
     bool special_first[256]; /* bytes that one begins with */
 };
@@ -34,7 +35,8 @@ rc_status rc__ids_reserve(rc__ids *a, size_t more, rc_error *e);
 
 rc_vocab *rc__vocab_new(rc_vocab_kind kind); /* NULL when out of memory */
 rc_status rc__byte_init(rc_vocab *v, rc_error *e);
-/* Copies the ids of special entries; RC_EMODEL when one does not exist, or is empty. */
+/* Copies the ids of special entries; RC_EMODEL when one does not exist, is empty, or comes
+ * twice. */
 rc_status rc__vocab_set_specials(rc_vocab *v, const int32_t *ids, size_t n, rc_error *e);
 
 /* vocab_char.c */

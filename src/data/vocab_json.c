@@ -61,22 +61,12 @@ rc_status rc__entry_from_json(rc_vocab *v, const json_t *string, bool byte_level
     uint32_t id;
     bool added;
     rc_status st = rc__strtab_add(&v->entries, bytes, len, &id, &added, e);
+    if (st == RC_EDATA) { /* the table's word for it; here the file is a model's */
+        if (e) e->code = RC_EMODEL;
+        return RC_EMODEL;
+    }
     if (st == RC_OK && !added)
         return rc_fail(e, RC_EMODEL, "entry %zu, \"%.80s\", is the same as entry %u", v->entries.count, s, id);
-    return st;
-}
-
-rc_status rc__merge_result(const rc_vocab *v, rc__merge *m, rc__string *scratch, rc_error *e) {
-    m->result = -1;
-    if (m->left < 0 || m->right < 0 || (size_t)m->left >= v->entries.count || (size_t)m->right >= v->entries.count)
-        return RC_OK;
-    size_t n;
-    const char *s = rc__strtab_get(&v->entries, (size_t)m->left, &n);
-    scratch->len = 0;
-    rc_status st = rc__string_put(scratch, s, n, e);
-    s = rc__strtab_get(&v->entries, (size_t)m->right, &n);
-    if (st == RC_OK) st = rc__string_put(scratch, s, n, e);
-    if (st == RC_OK) m->result = rc__strtab_find(&v->entries, scratch->s, scratch->len);
     return st;
 }
 
@@ -233,7 +223,6 @@ static rc_status read_bpe(rc_vocab *v, const json_t *o, const char *where, rc_er
     const char *pattern = NULL;
     bool ignore_merges = false;
     json_t *list = NULL;
-    rc__string scratch = {0};
     rc__merge *merges = NULL;
     int32_t *ids = NULL;
     size_t n = 0, bytes = 0;
@@ -252,14 +241,10 @@ static rc_status read_bpe(rc_vocab *v, const json_t *o, const char *where, rc_er
         merges = rc__alloc(bytes);
         if (!merges) s = rc_fail(e, RC_ENOMEM, "out of memory (%zu merges)", n);
     }
-    for (size_t i = 0; s == RC_OK && i < n; i++) {
-        merges[i] = (rc__merge){ids[2 * i], ids[2 * i + 1], -1};
-        s = rc__merge_result(v, &merges[i], &scratch, e);
-    }
+    for (size_t i = 0; s == RC_OK && i < n; i++) merges[i] = (rc__merge){ids[2 * i], ids[2 * i + 1], -1};
     if (s == RC_OK) s = rc__at(rc__bpe_build(v, merges, n, ignore_merges, e), where, e);
     rc__free(merges, bytes);
     rc_ids_free(ids, list ? json_array_size(list) : 0);
-    rc__string_free(&scratch);
     return s;
 }
 

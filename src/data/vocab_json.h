@@ -11,6 +11,4 @@ rc_status rc__at(rc_status s, const char *where, rc_error *e);
 json_t *rc__entry_to_json(const rc_vocab *v, size_t id, bool byte_level);
 /* Adds a string as the next entry. RC_EMODEL when it is not byte-level text, or there already. scratch is reused. */
 rc_status rc__entry_from_json(rc_vocab *v, const json_t *string, bool byte_level, rc__string *scratch, rc_error *e);
-/* The entry that left and right give together; -1 when there is none (or no such ids). */
-rc_status rc__merge_result(const rc_vocab *v, rc__merge *m, rc__string *scratch, rc_error *e);
 #endif

@@ -54,7 +54,7 @@ rc_status rc__params_read(const rc__st_file *f, rc_params *ps, rc_real *block, c
         const rc_param *p = rc_params_at(ps, i);
         rc_real *to = block ? block + p->offset : p->w;
         s = rc__st_read_real(f, tensor[i], to, e);
-        for (size_t k = 0; s == RC_OK && !block && k < p->len; k++)
+        for (size_t k = 0; s == RC_OK && k < p->len; k++)
             if (!isfinite(to[k]))
                 s = rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": element %zu is not a finite number", rc__st_name(f),
                             tensor[i]->name, k);

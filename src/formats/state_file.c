@@ -3,8 +3,13 @@
 #include "formats/safetensors.h"
 #include "nn/rnn_internal.h"
 
+#include "base/json.h"
 #include "base/mem.h"
+#include <inttypes.h>
+#include <math.h>
 #include <string.h>
+
+#define FORMAT 1
 
 /* Describes h and, when there is one, c; returns how many. */
 static size_t describe(const rc_state *s, rc__st_tensor t[2]) {
@@ -32,6 +37,27 @@ static rc_status check_names(const rc__st_file *f, const rc__st_tensor *expected
     return RC_OK;
 }
 
+/* A file without our metadata, made by another program, is taken as it is. */
+static rc_status check_metadata(const rc__st_file *f, rc_error *e) {
+    const char *text = rc__st_get_meta(f, "recur"), *content = "state";
+    char where[600];
+    json_t *doc = NULL;
+    int64_t format = FORMAT;
+    if (!text) return RC_OK;
+    snprintf(where, sizeof where, "%.500s: metadata \"recur\"", rc__st_name(f));
+    rc_status s = rc__json_parse(text, strlen(text), where, &doc, e);
+    if (s == RC_OK) s = rc__json_get_int(doc, "format", RC_JSON_REQUIRED, 1, INT64_MAX, &format, where, e);
+    if (s == RC_OK && format > FORMAT)
+        s = rc_fail(e, RC_EMODEL, "%s: format %" PRId64 " was made by a newer recur; this one (%s) reads up to %d",
+                    rc__st_name(f), format, rc_version(), FORMAT);
+    if (s == RC_OK) s = rc__json_get_string(doc, "content", RC_JSON_OPTIONAL, &content, where, e);
+    if (s == RC_OK && (strcmp(content, "state") != 0 || json_object_get(doc, "task")))
+        s = rc_fail(e, RC_EMODEL, "%s: expected a state (\"content\": \"state\"), found another file of recur",
+                    rc__st_name(f));
+    json_decref(doc);
+    return s;
+}
+
 /* Into fresh memory first: a state is changed whole or not at all. */
 static rc_status read_all(const rc__st_file *f, rc_state *s, rc_real *h, rc_real *c, rc_error *e) {
     rc__st_tensor want[2];
@@ -42,7 +68,13 @@ static rc_status read_all(const rc__st_file *f, rc_state *s, rc_real *h, rc_real
     for (size_t i = 0; status == RC_OK && i < n; i++)
         status = rc__st_expect(f, want[i].name, RC_ST_DTYPE_COUNT, 3, want[i].dim, &found[i], e);
     if (status == RC_OK) status = check_names(f, want, n, e);
-    for (size_t i = 0; status == RC_OK && i < n; i++) status = rc__st_read_real(f, found[i], to[i], e);
+    for (size_t i = 0; status == RC_OK && i < n; i++) {
+        status = rc__st_read_real(f, found[i], to[i], e);
+        for (size_t k = 0; status == RC_OK && k < found[i]->len; k++)
+            if (!isfinite(to[i][k]))
+                status = rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": element %zu is not a finite number", rc__st_name(f),
+                                 found[i]->name, k);
+    }
     if (status != RC_OK) return status;
     memcpy(s->h, h, s->h_len * sizeof *h);
     if (s->c) memcpy(s->c, c, s->c_len * sizeof *c);
@@ -56,8 +88,10 @@ rc_status rc_state_load(rc_state *s, const char *path, rc_error *e) {
     if (status != RC_OK) return status;
     size_t bytes = (s->h_len + s->c_len) * sizeof(rc_real);
     rc_real *fresh = rc__alloc(bytes);
-    status = fresh ? read_all(f, s, fresh, fresh + s->h_len, e)
-                   : rc_fail(e, RC_ENOMEM, "%s: out of memory for a state of %zu bytes", path, bytes);
+    status = check_metadata(f, e);
+    if (status == RC_OK)
+        status = fresh ? read_all(f, s, fresh, fresh + s->h_len, e)
+                       : rc_fail(e, RC_ENOMEM, "%s: out of memory for a state of %zu bytes", path, bytes);
     rc__free(fresh, bytes);
     rc__st_close(f);
     return status;

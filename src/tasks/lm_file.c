@@ -222,6 +222,9 @@ static rc_status read_document(reader *r, rc_error *e) {
     if (s == RC_OK && format > FORMAT)
         s = rc_fail(e, RC_EMODEL, "%s: format %lld was made by a newer recur; this one (%s) reads up to %d", path,
                     (long long)format, rc_version(), FORMAT);
+    if (s == RC_OK && json_is_string(json_object_get(r->doc, "content")))
+        s = rc_fail(e, RC_EMODEL, "%s: expected a model, found a %s", path,
+                    json_string_value(json_object_get(r->doc, "content")));
     if (s == RC_OK) s = rc__json_get_string(r->doc, "task", RC_JSON_REQUIRED, &task, r->where, e);
     if (s == RC_OK && strcmp(task, "lm") != 0)
         s = rc_fail(e, RC_EMODEL, "%s: a model for \"%s\", expected a language model (\"lm\")", path, task);
@@ -248,11 +251,21 @@ static rc_status read_options(reader *r, rc_error *e) {
     rc_status s = rc__json_get_object(r->doc, "model", RC_JSON_REQUIRED, &obj, r->where, e);
     if (s == RC_OK) s = options_from_json(&r->opt, obj, where, e);
     if (s != RC_OK) return s;
-    /* Each layer, and each micro-step of rhn, has tensors of its own: a bound before any is declared. */
-    size_t layers = (size_t)r->opt.rnn.num_layers, tensors = rc__st_count(r->file);
-    if (strcmp(r->opt.rnn.cell, "rhn") == 0) layers *= (size_t)r->opt.rnn.depth;
-    if (layers <= tensors) return RC_OK;
-    return rc_fail(e, RC_EMODEL, "%s: describes %zu layers, the file has %zu tensors", where, layers, tensors);
+    /* Each layer, and each micro-step of rhn, has tensors of its own, each with a number or more for each unit: bounds
+     * before anything is declared, since a network takes memory for its biases at once. */
+    const rc_rnn_options *o = &r->opt.rnn;
+    size_t layers = (size_t)o->num_layers, tensors = rc__st_count(r->file), numbers = 0;
+    if (strcmp(o->cell, "rhn") == 0) layers *= (size_t)o->depth;
+    for (size_t i = 0; i < tensors; i++) numbers += rc__st_at(r->file, i)->len; /* <= the bytes of the file */
+    if (layers > tensors)
+        return rc_fail(e, RC_EMODEL, "%s: describes %zu layers, the file has %zu tensors", where, layers, tensors);
+    if (o->hidden_size > numbers / layers || r->opt.embedding_size > numbers || o->proj_size > numbers)
+        return rc_fail(
+            e, RC_EMODEL,
+            "%s: describes %zu layers of hidden_size %zu (embedding_size %zu, proj_size %zu), the file has %zu "
+            "numbers in all",
+            where, layers, o->hidden_size, r->opt.embedding_size, o->proj_size, numbers);
+    return RC_OK;
 }
 
 /* Options that the network refuses are the file's fault, not the caller's. */

@@ -76,7 +76,10 @@ static rc_status read_position(rc__position *p, const json_t *root, const char *
     const double count_max = 9007199254740992.0;
     const rc__json_need must = RC_JSON_REQUIRED;
     int64_t version = 0, step = 0, tokens = 0, best_step = 0, valid_step = 0, bad = 0;
-    rc_status s = rc__json_get_int(root, "version", must, 1, CHECKPOINT_VERSION, &version, where, e);
+    rc_status s = rc__json_get_int(root, "version", must, 1, INT64_MAX, &version, where, e);
+    if (s == RC_OK && version > CHECKPOINT_VERSION)
+        s = rc_fail(e, RC_EMODEL, "%s: version %lld was made by a newer recur; this one (%s) reads up to %d", where,
+                    (long long)version, rc_version(), CHECKPOINT_VERSION);
     if (s == RC_OK) s = rc__json_get_int(root, "step", must, 0, (int64_t)count_max, &step, where, e);
     if (s == RC_OK) s = rc__json_get_int(root, "tokens", must, 0, (int64_t)count_max, &tokens, where, e);
     if (s == RC_OK) s = rc__json_get_real(root, "seconds", must, 0, 1e12, &p->seconds, where, e);
@@ -88,6 +91,9 @@ static rc_status read_position(rc__position *p, const json_t *root, const char *
     if (s == RC_OK) s = rc__json_get_int(root, "last_valid_step", must, 0, (int64_t)count_max, &valid_step, where, e);
     if (s == RC_OK) s = rc__json_get_int(root, "bad_validations", must, 0, (int64_t)count_max, &bad, where, e);
     if (s == RC_OK) s = rc__json_get_bool(root, "solved", must, &p->solved, where, e);
+    if (s == RC_OK && (best_step > step || valid_step > step))
+        s = rc_fail(e, RC_EMODEL, "%s: validated at step %lld, after its last step %lld", where,
+                    (long long)(best_step > step ? best_step : valid_step), (long long)step);
     double *maybe[] = {&p->best, &p->last_valid, &p->accuracy};
     const char *names[] = {"best", "last_valid", "accuracy"};
     for (int i = 0; s == RC_OK && i < 3; i++) {
@@ -125,8 +131,25 @@ static rc_status read_state(rc__trainer *t, const rc__st_file *f, rc_error *e) {
         snprintf(name, sizeof name, "state.%s", state[i].name);
         s = rc__st_expect(f, name, RC_ST_REAL, 1, &state[i].len, &tensor, e);
         if (s == RC_OK) s = rc__st_read(f, tensor, state[i].data, e);
+        for (size_t k = 0; s == RC_OK && k < state[i].len; k++)
+            if (!isfinite(state[i].data[k]))
+                s = rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": element %zu is not a finite number", rc__st_name(f), name,
+                            k);
     }
     return s;
+}
+
+/* Each part looks for its own tensors; one that belongs to none comes from other options, or from a damaged name. */
+static rc_status check_names(const rc__trainer *t, const rc__st_file *f, rc_error *e) {
+    for (size_t i = 0; i < rc__st_count(f); i++) {
+        const char *name = rc__st_at(f, i)->name;
+        bool known = !strncmp(name, "model.", 6) || !strncmp(name, "optim.", 6) || !strncmp(name, "state.", 6) ||
+                     (t->average && !strncmp(name, "average.", 8)) || (t->best_values && !strncmp(name, "best.", 5));
+        if (!known)
+            return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\" is not expected in a checkpoint of this run",
+                           rc__st_name(f), name);
+    }
+    return RC_OK;
 }
 
 rc_status rc__checkpoint_load(rc__trainer *t, const char *path, rc_error *e) {
@@ -149,6 +172,7 @@ rc_status rc__checkpoint_load(rc__trainer *t, const char *path, rc_error *e) {
         s = rc__json_get_int(root, "average_count", RC_JSON_REQUIRED, 0, INT64_MAX, &count, where, e);
     if (s == RC_OK) s = rc__json_get_object(root, "cursor", RC_JSON_REQUIRED, &cursor, where, e);
     if (s == RC_OK) s = t->task->ops->cursor_set(t->task, cursor, where, e);
+    if (s == RC_OK) s = check_names(t, f, e);
     for (size_t i = 0; s == RC_OK && i < rc_optim_blocks(t->optim); i++) {
         snprintf(prefix, sizeof prefix, "optim.%s.", rc_optim_block_name(t->optim, i));
         s = rc__params_read(f, t->ps, rc_optim_block(t->optim, i), prefix, NULL, 0, e);

@@ -233,11 +233,11 @@ static void read_old_text(rc__lm_task *t, const rc_train_options *o, const rc_tr
     double fraction = json_number_value(json_object_get(p, "valid_fraction"));
     size_t n = json_array_size(files), len = 0;
     const char *paths[64];
-    bool usable = n > 0 && n <= 64 && (valid || fraction > 0),
+    bool usable = n > 0 && n <= 64 && (valid ? rc__is_regular(valid) : fraction > 0 && fraction < 1),
          same = n == o->n_files && !o->valid && !valid && fraction == o->valid_fraction;
     for (size_t i = 0; usable && i < n; i++) {
         paths[i] = json_string_value(json_array_get(files, i));
-        usable = paths[i] && strcmp(paths[i], "-") != 0;
+        usable = paths[i] && rc__is_regular(paths[i]); /* a stranger's file may name a pipe that never ends */
         same = same && usable && !strcmp(paths[i], o->files[i]);
     }
     if (valid && o->valid) same = !strcmp(valid, o->valid);

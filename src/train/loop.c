@@ -613,6 +613,9 @@ static rc_status load_last_checkpoint(rc__trainer *t, rc_error *e) {
     if (s == RC_OK && n == 0) s = rc_fail(e, RC_EINVAL, "%s: has no checkpoint to go on from", t->run->path);
     if (s == RC_OK) s = rc__run_checkpoint_path(t->run->path, step, path, sizeof path, e);
     if (s == RC_OK) s = rc__checkpoint_load(t, path, e);
+    if (s == RC_OK && t->at.step != step)
+        s = rc_fail(e, RC_EMODEL, "%s: is the checkpoint of step %llu, not of the step in its name", path,
+                    (unsigned long long)t->at.step);
     if (s == RC_OK) rc__train_say(t->hooks, "resuming %s from step %llu", t->run->path, (unsigned long long)step);
     return s;
 }

@@ -321,7 +321,7 @@ static rc_status take_value(rc_train_config *c, const rc_option *o, const json_t
         double x = json_number_value(v);
         if ((o->min != 0 || o->max != 0) && !(x >= o->min && x <= o->max))
             return rc_fail(e, RC_EINVAL, "%s: expected %g to %g, found %g", where, o->min, o->max, x);
-        return *(double *)at = x, RC_OK;
+        return *(double *)at = x + 0.0, RC_OK; /* -0.0, which no command line gives, becomes 0 */
     }
     if (json_is_string(v)) return rc_option_set(o, &c->options, json_string_value(v), where, e); /* "time": "3m" */
     return rc_fail(e, RC_EINVAL, "%s: expected %s, found another type", where,

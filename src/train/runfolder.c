@@ -69,7 +69,7 @@ static rc_status take_lock(rc__run *r, rc_error *e) {
 bool rc__run_is_live(const char *path) {
     char lock[600];
     if (path_in(path, "lock", lock, sizeof lock, NULL) != RC_OK) return false;
-    int fd = open(lock, O_RDONLY | O_CLOEXEC);
+    int fd = open(lock, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* whatever lies there under this name */
     if (fd < 0) return false;
     bool live = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     close(fd);
@@ -171,13 +171,13 @@ rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e) {
     if (!rc__exists(r->path)) return rc_fail(e, RC_EIO, "%s: no such run folder", path);
     char config[600];
     rc_status s = rc__run_file(r, "config.json", config, sizeof config, e);
-    if (s == RC_OK && !rc__exists(config))
+    if (s == RC_OK && !rc__is_regular(config))
         s = rc_fail(e, RC_EINVAL, "%s: no run folder (it has no config.json)", r->path);
     if (s == RC_OK) s = take_lock(r, e);
     if (s != RC_OK) return rc__run_close(r), s;
     json_t *status = NULL;
     char file[600];
-    if (rc__run_file(r, "status.json", file, sizeof file, NULL) == RC_OK &&
+    if (rc__run_file(r, "status.json", file, sizeof file, NULL) == RC_OK && rc__is_regular(file) &&
         rc__json_read(file, 1 << 20, &status, NULL) == RC_OK) {
         rc__json_get_real(status, "created", RC_JSON_OPTIONAL, 0, 1e12, &r->created, file, NULL);
         json_decref(status);
@@ -187,43 +187,56 @@ rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e) {
 
 /* ---- logs -------------------------------------------------------------------------------------------------------- */
 
-/* Rewrites metrics.jsonl without the lines of steps after `step`, and without a last line that was cut. */
-static rc_status trim_metrics(const char *path, uint64_t step, rc_error *e) {
-    if (!rc__exists(path)) return RC_OK;
+/* RC_OK for a line of a step up to `step`; not for one that is no JSON, such as half a line. */
+static rc_status line_stays(const char *line, size_t len, uint64_t step) {
+    json_t *v = NULL;
+    int64_t n = 0;
+    rc_status s = rc__json_parse(line, len, "", &v, NULL);
+    if (s == RC_OK) s = rc__json_get_int(v, "step", RC_JSON_OPTIONAL, 0, INT64_MAX, &n, "", NULL);
+    json_decref(v);
+    return s == RC_OK && (uint64_t)n > step ? RC_ENO : s;
+}
+
+rc_status rc__run_trim_metrics(const char *path, uint64_t step, rc_error *e) {
+    struct stat st;
+    if (stat(path, &st) != 0 || st.st_size == 0) return RC_OK;
     char *data;
     size_t len;
-    struct stat st;
-    if (stat(path, &st) == 0 && st.st_size == 0) return RC_OK;
     rc_status s = rc__file_read(path, false, 0, &data, &len, e);
     if (s != RC_OK) return s;
     size_t kept = 0;
-    for (size_t at = 0; at < len;) {
+    for (size_t at = 0; s == RC_OK && at < len;) {
         char *end = memchr(data + at, '\n', len - at);
         if (!end) break;
         size_t line = (size_t)(end - (data + at)) + 1;
-        json_t *v = json_loadb(data + at, line, 0, NULL);
-        json_int_t n = v ? json_integer_value(json_object_get(v, "step")) : 0;
-        if (v && n >= 0 && (uint64_t)n <= step) {
+        rc_status stays = line_stays(data + at, line, step);
+        if (stays == RC_ENOMEM) { /* what cannot be looked at must not be dropped */
+            s = rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+        } else if (stays == RC_OK) {
             memmove(data + kept, data + at, line);
             kept += line;
         }
-        json_decref(v);
         at += line;
     }
-    if (kept != len) s = rc__file_write(path, data, kept, e);
+    if (s == RC_OK && kept != len) s = rc__file_write(path, data, kept, e);
     rc__free(data, len + 1);
     return s;
+}
+
+/* A pipe in the place of a log would make the run wait for its reader. */
+static rc_status open_log(const char *path, int *fd, rc_error *e) {
+    if (rc__exists(path) && !rc__is_regular(path)) return rc_fail(e, RC_EIO, "%s: expected a file", path);
+    *fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    return *fd >= 0 ? RC_OK : rc_fail(e, RC_EIO, "%s: cannot create: %s", path, strerror(errno));
 }
 
 rc_status rc__run_open_logs(rc__run *r, uint64_t resume_step, rc_error *e) {
     char path[600];
     rc_status s = rc__run_file(r, "metrics.jsonl", path, sizeof path, e);
-    if (s == RC_OK && resume_step) s = trim_metrics(path, resume_step, e);
-    if (s == RC_OK && (r->metrics_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) < 0)
-        s = rc_fail(e, RC_EIO, "%s: cannot create: %s", path, strerror(errno));
+    if (s == RC_OK && resume_step) s = rc__run_trim_metrics(path, resume_step, e);
+    if (s == RC_OK) s = open_log(path, &r->metrics_fd, e);
     if (s == RC_OK) s = rc__run_file(r, "samples.txt", path, sizeof path, e);
-    if (s == RC_OK && (r->samples_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) < 0)
-        s = rc_fail(e, RC_EIO, "%s: cannot create: %s", path, strerror(errno));
+    if (s == RC_OK) s = open_log(path, &r->samples_fd, e);
     if (s == RC_OK) s = rc__tfevents_open(&r->events, r->path, rc__wall_time(), resume_step ? resume_step + 1 : 0, e);
     return s;
 }

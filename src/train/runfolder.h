@@ -22,6 +22,8 @@ rc_status rc__run_create(rc__run *r, const rc_train_options *o, rc_error *e);
 rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e);
 /* Opens the logs. resume_step > 0: lines of metrics.jsonl beyond it (written after the checkpoint) are taken out. */
 rc_status rc__run_open_logs(rc__run *r, uint64_t resume_step, rc_error *e);
+/* Rewrites metrics.jsonl without the lines of steps after `step`, and without any that is no JSON object (cut). */
+rc_status rc__run_trim_metrics(const char *path, uint64_t step, rc_error *e);
 void rc__run_close(rc__run *r); /* also drops the lock; a zeroed or closed run is fine */
 
 rc_status rc__run_file(const rc__run *r, const char *name, char *out, size_t cap, rc_error *e); /* <run>/name */

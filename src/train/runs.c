@@ -59,59 +59,79 @@ static bool looks_like_run(const char *path) {
     char config[700], checkpoints[700];
     struct stat st;
     return join(config, sizeof config, path, "config.json") &&
-           join(checkpoints, sizeof checkpoints, path, "checkpoints") && rc__exists(config) &&
+           join(checkpoints, sizeof checkpoints, path, "checkpoints") && rc__is_regular(config) &&
            stat(checkpoints, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static void read_status(rc_run_info *r, const json_t *v, const char *where) {
-    const char *state = NULL;
+/* Numbers are bounded by what a run can have, so that no caller meets one that fits no other type. */
+static rc_status read_status(rc_run_info *r, const json_t *v, const char *where, rc_error *e) {
+    static const char *const states[] = {"running", "done", "interrupted", "failed"};
+    const char *state = "failed";
     int64_t step = 0;
-    r->best_valid_loss = NAN;
-    if (rc__json_get_string(v, "state", RC_JSON_OPTIONAL, &state, where, NULL) == RC_OK && state)
-        snprintf(r->state, sizeof r->state, "%s", state);
-    rc__json_get_int(v, "step", RC_JSON_OPTIONAL, 0, INT64_MAX, &step, where, NULL);
+    rc_status s = rc__json_get_string(v, "state", RC_JSON_REQUIRED, &state, where, e);
+    size_t known = 0;
+    while (known < 4 && strcmp(states[known], state) != 0) known++;
+    if (s == RC_OK && known == 4)
+        s = rc_fail(e, RC_EMODEL, "%s: \"state\": expected running, done, interrupted or failed, found \"%.40s\"",
+                    where, state);
+    if (s == RC_OK) s = rc__json_get_int(v, "step", RC_JSON_OPTIONAL, 0, INT64_MAX, &step, where, e);
+    if (s == RC_OK) s = rc__json_get_real(v, "seconds", RC_JSON_OPTIONAL, 0, 1e12, &r->seconds, where, e);
+    if (s == RC_OK)
+        s = rc__json_get_real(v, "tokens_per_second", RC_JSON_OPTIONAL, 0, 1e18, &r->tokens_per_second, where, e);
+    if (s == RC_OK) s = rc__json_get_real(v, "created", RC_JSON_OPTIONAL, 0, 1e12, &r->created, where, e);
+    if (s == RC_OK) s = rc__json_get_size(v, "parameters", RC_JSON_OPTIONAL, 0, SIZE_MAX / 2, &r->parameters, where, e);
+    if (s == RC_OK && !json_is_null(json_object_get(v, "best_valid_loss")))
+        s = rc__json_get_real(v, "best_valid_loss", RC_JSON_OPTIONAL, 0, 0, &r->best_valid_loss, where, e);
+    if (s != RC_OK) return s;
+    snprintf(r->state, sizeof r->state, "%s", states[known]);
     r->steps = (uint64_t)step;
-    rc__json_get_real(v, "seconds", RC_JSON_OPTIONAL, 0, 0, &r->seconds, where, NULL);
-    rc__json_get_real(v, "tokens_per_second", RC_JSON_OPTIONAL, 0, 0, &r->tokens_per_second, where, NULL);
-    rc__json_get_real(v, "created", RC_JSON_OPTIONAL, 0, 0, &r->created, where, NULL);
-    rc__json_get_size(v, "parameters", RC_JSON_OPTIONAL, 0, SIZE_MAX / 2, &r->parameters, where, NULL);
-    if (json_is_number(json_object_get(v, "best_valid_loss")))
-        r->best_valid_loss = json_number_value(json_object_get(v, "best_valid_loss"));
+    return RC_OK;
+}
+
+/* What a folder that looks like a run tells of itself. A status that cannot be read is RC_EMODEL; the rest is there all
+ * the same, with the state "damaged". */
+static rc_status describe(const char *path, rc_run_info *r, rc_error *e) {
+    *r = (rc_run_info){.best_valid_loss = NAN};
+    char file[700];
+    if ((size_t)snprintf(r->path, sizeof r->path, "%s", path) >= sizeof r->path)
+        return rc_fail(e, RC_EINVAL, "%.100s...: the path of a run folder has at most %zu bytes", path,
+                       sizeof r->path - 1);
+    for (size_t n = strlen(r->path); n > 1 && r->path[n - 1] == '/'; n--) r->path[n - 1] = 0;
+    if (!rc__exists(r->path)) return rc_fail(e, RC_EIO, "%s: no such run folder", path);
+    if (!looks_like_run(r->path))
+        return rc_fail(e, RC_EINVAL, "%s: no run folder (expected config.json and checkpoints/ in it)", path);
+    const char *slash = strrchr(r->path, '/');
+    snprintf(r->name, sizeof r->name, "%.255s", slash ? slash + 1 : r->path);
+    snprintf(r->state, sizeof r->state, "failed");
+    json_t *v = NULL;
+    rc_status s = RC_OK;
+    if (join(file, sizeof file, r->path, "status.json") && rc__exists(file)) {
+        s = rc__is_regular(file) ? rc__json_read(file, 1 << 20, &v, e)
+                                 : rc_fail(e, RC_EMODEL, "%s: expected a file", file);
+        if (s == RC_OK) s = read_status(r, v, file, e);
+        json_decref(v);
+    }
+    if (s == RC_EDATA || s == RC_EIO) s = RC_EMODEL; /* too large, a folder: it is no status either way */
+    if (s == RC_EMODEL) snprintf(r->state, sizeof r->state, "damaged");
+    rc_train_config *config = NULL;
+    if (join(file, sizeof file, r->path, "config.json") && rc_train_config_read(&config, file, NULL) == RC_OK)
+        snprintf(r->cell, sizeof r->cell, "%s", rc_train_config_options(config)->cell);
+    rc_train_config_free(config);
+    /* What the status says is what its process last wrote; the lock tells whether there still is one. */
+    bool live = rc__run_is_live(r->path);
+    if (live)
+        snprintf(r->state, sizeof r->state, "running");
+    else if (!strcmp(r->state, "running"))
+        snprintf(r->state, sizeof r->state, "interrupted");
+    r->bytes = folder_bytes(r->path, 1);
+    return s;
 }
 
 rc_status rc_run_read(const char *path, rc_run_info *out, rc_error *e) {
-    rc_run_info r = {.best_valid_loss = NAN};
-    char file[700];
-    if ((size_t)snprintf(r.path, sizeof r.path, "%s", path) >= sizeof r.path)
-        return rc_fail(e, RC_EINVAL, "%.100s...: the path of a run folder has at most %zu bytes", path,
-                       sizeof r.path - 1);
-    for (size_t n = strlen(r.path); n > 1 && r.path[n - 1] == '/'; n--) r.path[n - 1] = 0;
-    if (!rc__exists(r.path)) return rc_fail(e, RC_EIO, "%s: no such run folder", path);
-    if (!looks_like_run(r.path))
-        return rc_fail(e, RC_EINVAL, "%s: no run folder (expected config.json and checkpoints/ in it)", path);
-    const char *slash = strrchr(r.path, '/');
-    snprintf(r.name, sizeof r.name, "%.255s", slash ? slash + 1 : r.path);
-    snprintf(r.state, sizeof r.state, "failed");
-    json_t *v = NULL;
-    if (join(file, sizeof file, r.path, "status.json") && rc__exists(file)) {
-        rc_status s = rc__json_read(file, 1 << 20, &v, e);
-        if (s != RC_OK) return s;
-        read_status(&r, v, file);
-        json_decref(v);
-    }
-    rc_train_config *config = NULL;
-    if (join(file, sizeof file, r.path, "config.json") && rc_train_config_read(&config, file, NULL) == RC_OK)
-        snprintf(r.cell, sizeof r.cell, "%s", rc_train_config_options(config)->cell);
-    rc_train_config_free(config);
-    /* What the status says is what its process last wrote; the lock tells whether there still is one. */
-    bool live = rc__run_is_live(r.path);
-    if (live)
-        snprintf(r.state, sizeof r.state, "running");
-    else if (!strcmp(r.state, "running"))
-        snprintf(r.state, sizeof r.state, "interrupted");
-    r.bytes = folder_bytes(r.path, 1);
-    *out = r;
-    return RC_OK;
+    rc_run_info r;
+    rc_status s = describe(path, &r, e);
+    if (s == RC_OK) *out = r;
+    return s;
 }
 
 static int newest_first(const void *a, const void *b) {
@@ -147,7 +167,9 @@ rc_status rc_runs_list(const char *dir, rc_run_info **out, size_t *n, rc_error *
         char path[512];
         rc_run_info r;
         if (f->d_name[0] == '.' || !join(path, sizeof path, dir, f->d_name) || !looks_like_run(path)) continue;
-        if (rc_run_read(path, &r, NULL) == RC_OK) s = push(&runs, n, &cap, &r, e);
+        rc_status one = describe(path, &r, NULL);
+        if (one == RC_OK || one == RC_EMODEL) s = push(&runs, n, &cap, &r, e);
+        if (one == RC_ENOMEM) s = rc_fail(e, one, "%s: out of memory", path);
     }
     closedir(d);
     if (s == RC_OK && *n > 0) {

@@ -1,0 +1,656 @@
+/* readers.c - see readers.h. Outline: memory under watch - seeds and readers, one pair after the other - the table - a
+ * run. */
+#include "readers.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "data/synthetic.h"
+#include "formats/params_file.h"
+#include "recur/recur.h"
+#include "train/loop.h"
+
+#define TRY(call)                   \
+    do {                            \
+        if (s == RC_OK) s = (call); \
+    } while (0)
+
+/* ---- memory under watch ------------------------------------------------------------------------------------------ */
+
+/* Ours through the library's hook, blocks of their exact size so that a sanitizer sees the first byte beyond; jansson's
+ * through its own, since its allocator belongs to the program, and this is one. */
+static struct {
+    size_t now, top, most;
+    bool refused;
+} memory;
+
+static bool may_have(size_t more) {
+    if (more > memory.most || memory.now > memory.most - more) {
+        memory.refused = true;
+        return false;
+    }
+    memory.now += more;
+    if (memory.now > memory.top) memory.top = memory.now;
+    return true;
+}
+
+static void *watched(void *ctx, void *p, size_t old_size, size_t new_size) {
+    (void)ctx;
+    void *q = NULL;
+    if (new_size && (!may_have(new_size) || posix_memalign(&q, 64, new_size) != 0)) return NULL;
+    if (q && p) memcpy(q, p, old_size < new_size ? old_size : new_size);
+    free(p);
+    memory.now -= old_size;
+    return q;
+}
+
+#define HEAD 16 /* jansson frees without the size */
+static void *watched_json(size_t size) {
+    char *p = may_have(size + HEAD) ? malloc(size + HEAD) : NULL;
+    if (!p) return NULL;
+    memcpy(p, &size, sizeof size);
+    return p + HEAD;
+}
+static void free_json(void *at) {
+    if (!at) return;
+    char *p = (char *)at - HEAD;
+    size_t size;
+    memcpy(&size, p, sizeof size);
+    memory.now -= size + HEAD;
+    free(p);
+}
+
+static void watch(size_t most) {
+    memory.now = memory.top = 0;
+    memory.most = most;
+    memory.refused = false;
+    json_set_alloc_funcs(watched_json, free_json);
+    rc_set_allocator(watched, NULL);
+}
+static void unwatch(void) {
+    rc_set_allocator(NULL, NULL);
+    json_set_alloc_funcs(malloc, free);
+}
+
+/* ---- safetensors ------------------------------------------------------------------------------------------------- */
+
+static rc_status write_safetensors(const char *path, rc_error *e) {
+    static const float w[6] = {1, -2, 3.5f, 0, -0.0f, 1e-30f};
+    static const double d[2] = {1.0 / 3, -1e300};
+    static const int64_t steps[1] = {-(INT64_C(1) << 62)};
+    static const uint8_t bytes[5] = {0, 1, 127, 128, 255};
+    static const uint16_t half[2] = {0x3c00, 0x0001};
+    const rc__st_tensor t[] = {
+        {.name = "rnn.weight_ih_l0", .dtype = RC_ST_F32, .ndim = 2, .dim = {2, 3}, .data = w},
+        {.name = "bytes", .dtype = RC_ST_U8, .ndim = 1, .dim = {5}, .data = bytes},
+        {.name = "d", .dtype = RC_ST_F64, .ndim = 1, .dim = {2}, .data = d},
+        {.name = "steps", .dtype = RC_ST_I64, .ndim = 0, .data = steps},
+        {.name = "half \"\xc3\xa4\"", .dtype = RC_ST_F16, .ndim = 3, .dim = {1, 2, 1}, .data = half},
+        {.name = "empty", .dtype = RC_ST_F32, .ndim = 2, .dim = {0, 7}},
+    };
+    const rc__st_meta meta[] = {{"recur", "{\"format\": 1, \"x\": \"\\u00e4\\n\"}"}, {"note", "line 1\nline 2"}};
+    return rc__st_write(path, t, sizeof t / sizeof *t, meta, 2, e);
+}
+
+static rc_status read_tensors(const char *path, rc_error *e) {
+    rc__st_file *f;
+    rc_status s = rc__st_open(&f, path, e);
+    if (s != RC_OK) return s;
+    for (size_t i = 0; s == RC_OK && i < rc__st_count(f); i++) {
+        const rc__st_tensor *t = rc__st_at(f, i);
+        size_t bytes = t->len * rc__st_dtype_size(t->dtype);
+        void *out = rc__alloc(bytes);
+        s = out ? rc__st_read(f, t, out, e) : rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+        rc__free(out, bytes);
+        const rc__st_tensor *found = rc__st_find(f, t->name);
+        if (found != t) s = rc_fail(e, RC_ENO, "%s: a tensor is not found under its name", path);
+    }
+    rc__st_close(f);
+    return s;
+}
+
+/* ---- models ------------------------------------------------------------------------------------------------------ */
+
+static rc_status write_model(const char *path, const char *cell, const char *vocab, const char *text, rc_error *e) {
+    rc_vocab *v = NULL;
+    rc_lm *m = NULL;
+    rc_lm_options o = rc_lm_options_default();
+    o.rnn.cell = cell;
+    o.rnn.num_layers = 1;
+    o.rnn.hidden_size = o.embedding_size = 2;
+    rc_status s = rc_vocab_train(&v, vocab, text, strlen(text), e);
+    TRY(rc_lm_new(&m, v, &o, 7, e));
+    if (s != RC_OK) rc_vocab_free(v);
+    TRY(rc_lm_save(m, path, "{\"files\": [\"a.txt\"], \"steps\": 3}", e));
+    rc_lm_free(m);
+    return s;
+}
+
+static rc_status write_char_model(const char *path, rc_error *e) {
+    return write_model(path, "lstm", "char", "ab\xC3\xA9", e);
+}
+static rc_status write_word_model(const char *path, rc_error *e) {
+    return write_model(path, "mingru", "word", "the cat\n", e);
+}
+
+/* A model that loads must run, and its weights be numbers. */
+static rc_status read_model(const char *path, rc_error *e) {
+    rc_lm *m = NULL;
+    rc_state *state = NULL;
+    rc_status s = rc_lm_load(&m, path, e);
+    if (s != RC_OK) return m ? rc_fail(e, RC_ENO, "%s: failed, and left a model", path) : s;
+    const rc_params *ps = rc_lm_params(m);
+    for (size_t i = 0; s == RC_OK && i < rc_params_block_len(ps); i++)
+        if (!isfinite(rc_params_values((rc_params *)(uintptr_t)ps)[i]))
+            s = rc_fail(e, RC_ENO, "%s: loaded with weights that are no numbers", path);
+    size_t V = rc_vocab_size(rc_lm_vocab(m));
+    rc_real *logits = rc__calloc(V, sizeof *logits);
+    if (!logits) s = rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+    TRY(rc_state_new(&state, rc_lm_rnn(m), 1, e));
+    for (int32_t id = 0; s == RC_OK && id < 3 && (size_t)id < V; id++) s = rc_lm_step(m, state, &id, logits, e);
+    rc_state_free(state);
+    rc__free(logits, V * sizeof *logits);
+    rc_lm_free(m);
+    return s;
+}
+
+/* ---- states ------------------------------------------------------------------------------------------------------ */
+
+static rc_status small_state(rc_params **ps, rc_rnn **rnn, rc_state **state, rc_error *e) {
+    rc_rnn_options o = rc_rnn_options_default();
+    o.cell = "lstm";
+    o.input_size = o.hidden_size = 2;
+    o.num_layers = 1;
+    rc_status s = rc_params_new(ps, e);
+    TRY(rc_rnn_new(rnn, *ps, "rnn.", &o, e));
+    TRY(rc_params_build(*ps, 1, e));
+    TRY(rc_state_new(state, *rnn, 3, e));
+    return s;
+}
+
+static rc_status with_state(const char *path, rc_status (*use)(rc_state *s, const char *path, rc_error *e),
+                            rc_error *e) {
+    rc_params *ps = NULL;
+    rc_rnn *rnn = NULL;
+    rc_state *state = NULL;
+    rc_status s = small_state(&ps, &rnn, &state, e);
+    TRY(use(state, path, e));
+    rc_state_free(state);
+    rc_rnn_free(rnn);
+    rc_params_free(ps);
+    return s;
+}
+
+static rc_status save_state(rc_state *s, const char *path, rc_error *e) {
+    for (size_t i = 0; i < rc_state_h_len(s); i++) rc_state_h(s)[i] = (rc_real)i / 8;
+    for (size_t i = 0; i < rc_state_c_len(s); i++) rc_state_c(s)[i] = -(rc_real)i;
+    return rc_state_save(s, path, e);
+}
+
+/* Refused: the state is as before. Taken: it is numbers. */
+static rc_status load_state(rc_state *s, const char *path, rc_error *e) {
+    rc_state_h(s)[0] = 0.25f;
+    rc_status status = rc_state_load(s, path, e);
+    if (status != RC_OK)
+        return rc_state_h(s)[0] == 0.25f && rc_state_h(s)[1] == 0 ? status
+                                                                  : rc_fail(e, RC_ENO, "%s: changed the state", path);
+    for (size_t i = 0; i < rc_state_h_len(s); i++)
+        if (!isfinite(rc_state_h(s)[i]) || !isfinite(rc_state_c(s)[i]))
+            return rc_fail(e, RC_ENO, "%s: loaded a state that is no numbers", path);
+    return RC_OK;
+}
+
+static rc_status write_state(const char *path, rc_error *e) { return with_state(path, save_state, e); }
+static rc_status read_state(const char *path, rc_error *e) { return with_state(path, load_state, e); }
+
+/* ---- checkpoints ------------------------------------------------------------------------------------------------- */
+
+/* A task that is nothing but its state and its place in the data. */
+typedef struct small_task {
+    rc__task base;
+    rc_real carried[3];
+    int64_t place;
+} small_task;
+
+static size_t task_state(rc__task *t, rc__task_tensor out[RC_TASK_MAX_TENSORS]) {
+    out[0] = (rc__task_tensor){"h", ((small_task *)t)->carried, 3};
+    return 1;
+}
+static json_t *cursor_get(rc__task *t) { return json_pack("{sI}", "place", (json_int_t)((small_task *)t)->place); }
+static rc_status cursor_set(rc__task *t, const json_t *cursor, const char *where, rc_error *e) {
+    return rc__json_get_int(cursor, "place", RC_JSON_REQUIRED, 0, 1000, &((small_task *)t)->place, where, e);
+}
+static const rc__task_ops task_ops = {.state = task_state, .cursor_get = cursor_get, .cursor_set = cursor_set};
+
+static rc_status with_trainer(const char *path, rc_status (*use)(rc__trainer *t, const char *path, rc_error *e),
+                              rc_error *e) {
+    small_task task = {.base = {.ops = &task_ops, .validates = true}, .carried = {0.5f, -1, 2}, .place = 17};
+    rc__trainer t = {.task = &task.base};
+    rc_optim_options oo = rc_optim_options_default();
+    size_t dim[2] = {2, 2}, bytes = 0;
+    rc_status s = rc_params_new(&t.ps, e);
+    if (s == RC_OK && !rc_params_add(t.ps, "w", 2, dim, (rc_init){.kind = RC_INIT_ZEROS}, e)) s = RC_ENOMEM;
+    TRY(rc_params_build(t.ps, 1, e));
+    TRY(rc_optim_new(&t.optim, t.ps, &oo, e));
+    TRY(rc_average_new(&t.average, t.ps, RC_AVERAGE_EMA, 0.9, e));
+    if (s == RC_OK) {
+        bytes = rc_params_block_len(t.ps) * sizeof *t.best_values;
+        t.best_values = rc__calloc(1, bytes);
+        if (!t.best_values) s = RC_ENOMEM;
+    }
+    TRY(use(&t, path, e));
+    rc__free(t.best_values, bytes);
+    rc_average_free(t.average);
+    rc_optim_free(t.optim);
+    rc_params_free(t.ps);
+    return s;
+}
+
+static rc_status save_checkpoint(rc__trainer *t, const char *path, rc_error *e) {
+    t->at = (rc__position){.step = 40,
+                           .tokens = 4000,
+                           .seconds = 1.5,
+                           .train_seconds = 1.25,
+                           .loss_sum = 2,
+                           .loss_weight = 0.5,
+                           .best = 1.5,
+                           .best_step = 30,
+                           .best_epoch = 0.75,
+                           .last_valid = 1.625,
+                           .last_valid_step = 40,
+                           .bad_validations = 1,
+                           .accuracy = NAN};
+    t->schedule.best = NAN;
+    t->schedule.factor = 0.5;
+    return rc__checkpoint_save(t, path, e);
+}
+
+static rc_status load_checkpoint(rc__trainer *t, const char *path, rc_error *e) {
+    rc_status s = rc__checkpoint_load(t, path, e);
+    for (size_t i = 0; s == RC_OK && i < rc_params_len(t->ps); i++)
+        if (!isfinite(rc_params_values(t->ps)[i]) || !isfinite(t->best_values[i]) ||
+            !isfinite(rc_optim_block(t->optim, 0)[i]) || !isfinite(rc_average_block(t->average)[i]))
+            return rc_fail(e, RC_ENO, "%s: loaded what is no number", path);
+    if (s == RC_OK && t->at.best_step > t->at.step) s = rc_fail(e, RC_ENO, "%s: the best step is still to come", path);
+    return s;
+}
+
+static rc_status write_checkpoint(const char *path, rc_error *e) { return with_trainer(path, save_checkpoint, e); }
+static rc_status read_checkpoint(const char *path, rc_error *e) { return with_trainer(path, load_checkpoint, e); }
+
+/* ---- vocabularies ------------------------------------------------------------------------------------------------ */
+
+static const char sample[] = "it's the cat, the c\xC3\xA4t\nand <unk> the\tend 42 <|end|>\xE6\x88\xA6\n";
+
+typedef rc_status (*vocab_writer)(const rc_vocab *, char **, size_t *, rc_error *);
+typedef rc_status (*vocab_reader)(rc_vocab **, const char *, size_t, const char *, rc_error *);
+
+static rc_status write_vocab(const char *path, const char *spec, const char *text, vocab_writer write, rc_error *e) {
+    rc_vocab *v = NULL;
+    char *json = NULL;
+    size_t len = 0;
+    rc_status s = rc_vocab_train(&v, spec, text, strlen(text), e);
+    TRY(write(v, &json, &len, e));
+    TRY(rc__file_write(path, json, len, e));
+    if (json) rc_text_free(json, len);
+    rc_vocab_free(v);
+    return s;
+}
+
+static rc_status write_vocab_char(const char *path, rc_error *e) {
+    return write_vocab(path, "char", "ab\xC3\xA9\n", rc_vocab_to_json, e);
+}
+static rc_status write_vocab_word(const char *path, rc_error *e) {
+    return write_vocab(path, "word", sample, rc_vocab_to_json, e);
+}
+static rc_status write_vocab_bpe(const char *path, rc_error *e) {
+    return write_vocab(path, "bpe:260", sample, rc_vocab_to_json, e);
+}
+static rc_status write_hf_char(const char *path, rc_error *e) {
+    return write_vocab(path, "char", "ab\xC3\xA9\n", rc_vocab_to_hf, e);
+}
+static rc_status write_hf_word(const char *path, rc_error *e) {
+    return write_vocab(path, "word", "the cat\n", rc_vocab_to_hf, e);
+}
+static rc_status write_hf_bpe(const char *path, rc_error *e) {
+    return write_vocab(path, "bpe:260", sample, rc_vocab_to_hf, e);
+}
+
+/* What was read must encode a text, or say why not, and give the same text or ids again. */
+static rc_status read_vocab_with(const char *path, vocab_reader read, rc_error *e) {
+    char *json, *text;
+    size_t len, n, m;
+    int32_t *ids;
+    rc_vocab *v = NULL;
+    rc_status s = rc__file_read(path, false, 0, &json, &len, e);
+    if (s != RC_OK) return s;
+    s = read(&v, json, len, path, e);
+    rc_text_free(json, len);
+    if (s != RC_OK) return v ? rc_fail(e, RC_ENO, "%s: failed, and left a vocabulary", path) : s;
+    if (rc_vocab_encode(v, sample, sizeof sample - 1, &ids, &n, NULL, NULL) == RC_OK) {
+        for (size_t i = 0; i < n; i++)
+            if (ids[i] < 0 || (size_t)ids[i] >= rc_vocab_size(v))
+                s = rc_fail(e, RC_ENO, "%s: encodes to no entry", path);
+        TRY(rc_vocab_decode(v, ids, n, &text, &m, e));
+        if (s == RC_OK) rc_text_free(text, m);
+        rc_ids_free(ids, n);
+    }
+    rc_vocab_free(v);
+    return s;
+}
+
+static rc_status read_vocab(const char *path, rc_error *e) { return read_vocab_with(path, rc_vocab_from_json, e); }
+static rc_status read_tokenizer(const char *path, rc_error *e) { return read_vocab_with(path, rc_vocab_from_hf, e); }
+
+/* ---- options, and the files of a run folder --------------------------------------------------------------------- */
+
+static const char *const seed_files[] = {"a.txt", "b.txt.gz"};
+
+static rc_status write_config(const char *path, rc_error *e) {
+    rc_train_options o = rc_train_options_default();
+    o.files = seed_files;
+    o.n_files = 2;
+    o.steps = 100;
+    return rc_train_config_write(&o, path, e);
+}
+
+/* Options that were read must be within their limits: they print, and what prints can be set again. */
+static rc_status read_config(const char *path, rc_error *e) {
+    rc_train_config *c = NULL;
+    rc_status s = rc_train_config_read(&c, path, e);
+    if (s != RC_OK) return c ? rc_fail(e, RC_ENO, "%s: failed, and left a configuration", path) : s;
+    const rc_train_options *o = rc_train_config_options(c);
+    rc_train_options again = *o;
+    size_t n;
+    const rc_option *table = rc_train_option_table(&n);
+    for (size_t i = 0; s == RC_OK && i < n; i++) {
+        char text[64];
+        if (table[i].type >= RC_OPT_STRING || rc_option_get(&table[i], o, text, sizeof text) >= sizeof text) continue;
+        if (rc_option_set(&table[i], &again, text, "again", NULL) != RC_OK)
+            s = rc_fail(e, RC_ENO, "%s: %s: took a value that the option does not have", path, table[i].name);
+    }
+    for (size_t i = 0; i < o->n_files; i++)
+        if (!o->files[i]) s = rc_fail(e, RC_ENO, "%s: a file without a name", path);
+    if (s == RC_OK) rc_train_check(o, NULL); /* may refuse, may not fall */
+    rc_train_config_free(c);
+    return s;
+}
+
+static const char seed_options[] =
+    "hidden=256\nlr=2e-3\ntime=3m\ncell=gru\ntied=true\nsteps=10k\nclip=1\nfiles=adding:T=200\n"
+    "schedule=cosine\nvocab=bpe:8000\n";
+static rc_status write_options(const char *path, rc_error *e) {
+    return rc__file_write(path, seed_options, sizeof seed_options - 1, e);
+}
+
+/* Each line as if it came from the command line, then all of them together. */
+static rc_status read_options(const char *path, rc_error *e) {
+    rc_train_options o = rc_train_options_default();
+    size_t n, len;
+    char *text;
+    const rc_option *table = rc_train_option_table(&n);
+    rc_status s = rc__file_read(path, false, 0, &text, &len, e);
+    if (s != RC_OK) return s;
+    const char *source = NULL;
+    for (char *line = text; s == RC_OK && line < text + len;) {
+        char *end = memchr(line, '\n', (size_t)(text + len - line)), *value = strchr(line, '=');
+        if (!end) end = text + len;
+        *end = 0;
+        if (value && value < end) {
+            *value++ = 0;
+            const rc_option *option = rc_option_find(table, n, line);
+            rc__source parsed;
+            if (!strcmp(line, "files")) {
+                source = value;
+                s = rc__source_named(value) ? rc__source_parse(&parsed, value, e) : RC_OK;
+            } else if (option && (option->type < RC_OPT_STRING || option->type == RC_OPT_CHOICE)) {
+                s = rc_option_set(option, &o, value, line, e);
+            } else if (option) {
+                *(const char **)((char *)&o + option->offset) = value; /* no look at the disk for a path */
+            } else {
+                rc_option_suggest(table, n, line);
+            }
+        }
+        line = end + 1;
+    }
+    if (source) {
+        o.files = &source;
+        o.n_files = 1;
+    }
+    rc_option_suggest(table, n, text);
+    TRY(rc_train_check(&o, e));
+    rc__free(text, len + 1);
+    return s;
+}
+
+static const char seed_status[] =
+    "{\n  \"state\": \"done\",\n  \"pid\": 12,\n  \"step\": 40,\n  \"epochs\": 0.5,\n  \"seconds\": 1.5,\n"
+    "  \"best_valid_loss\": 1.625,\n  \"tokens_per_second\": 52000.5,\n  \"parameters\": 3000,\n  \"created\": "
+    "1700000000.5\n}\n";
+static rc_status write_status(const char *path, rc_error *e) {
+    return rc__file_write(path, seed_status, sizeof seed_status - 1, e);
+}
+
+/* The folder around status.json, which is here already. */
+static rc_status read_status(const char *path, rc_error *e) {
+    static const char config[] = "{\"cell\": \"gru\"}\n";
+    char folder[512], file[600];
+    rc_run_info r = {.steps = 99};
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+    snprintf(file, sizeof file, "%s/checkpoints", folder);
+    mkdir(file, 0777);
+    snprintf(file, sizeof file, "%s/config.json", folder);
+    rc_status s = rc__exists(file) ? RC_OK : rc__file_write(file, config, sizeof config - 1, e);
+    if (s != RC_OK) return s;
+    s = rc_run_read(folder, &r, e);
+    if (s != RC_OK) return r.steps == 99 ? s : rc_fail(e, RC_ENO, "%s: failed, and changed the result", path);
+    if (strcmp(r.cell, "gru") != 0 || !(r.seconds >= 0 && r.created >= 0 && r.created <= 1e12))
+        return rc_fail(e, RC_ENO, "%s: read to impossible values", path);
+    return RC_OK;
+}
+
+static const char seed_metrics[] = "{\"step\":10,\"loss\":2.5}\n{\"step\":20,\"loss\":2.25,\"lr\":0.002}\n"
+                                   "{\"step\":20,\"valid_loss\":2.5}\n{\"step\":30,\"loss\":2}\n";
+static rc_status write_metrics(const char *path, rc_error *e) {
+    return rc__file_write(path, seed_metrics, sizeof seed_metrics - 1, e);
+}
+
+/* After trimming every line is one of a step up to 20, and trimming again changes nothing. */
+static rc_status read_metrics(const char *path, rc_error *e) {
+    char *once = NULL, *twice = NULL;
+    size_t n = 0, m = 0;
+    rc_status s = rc__run_trim_metrics(path, 20, e);
+    TRY(rc__file_read(path, false, 0, &once, &n, e));
+    TRY(rc__run_trim_metrics(path, 20, e));
+    TRY(rc__file_read(path, false, 0, &twice, &m, e));
+    if (s == RC_OK && (n != m || memcmp(once, twice, n) != 0))
+        s = rc_fail(e, RC_ENO, "%s: trimmed twice is not once", path);
+    if (s == RC_OK && n && once[n - 1] != '\n') s = rc_fail(e, RC_ENO, "%s: half a line was left", path);
+    if (once) rc__free(once, n + 1);
+    if (twice) rc__free(twice, m + 1);
+    return s;
+}
+
+/* ---- text -------------------------------------------------------------------------------------------------------- */
+
+static rc_status write_text(const char *path, rc_error *e) {
+    return rc__file_write(path, sample, sizeof sample - 1, e);
+}
+
+/* Files joined by cat have several members. */
+static rc_status write_gzip(const char *path, int members, rc_error *e) {
+    rc_status s = RC_OK;
+    for (int member = 0; member < members; member++) {
+        gzFile z = gzopen(path, member ? "ab" : "wb");
+        if (!z || gzwrite(z, sample, sizeof sample - 1) <= 0) s = rc_fail(e, RC_EIO, "%s: cannot be written", path);
+        if (z && gzclose(z) != Z_OK) s = rc_fail(e, RC_EIO, "%s: cannot be written", path);
+    }
+    return s;
+}
+
+static rc_status write_one_member(const char *path, rc_error *e) { return write_gzip(path, 1, e); }
+static rc_status write_two_members(const char *path, rc_error *e) { return write_gzip(path, 2, e); }
+
+/* Every vocabulary is learnt from the text, and gives it back. */
+static rc_status learn(const char *spec, const char *path, const char *text, size_t len, rc_error *e) {
+    rc_vocab *v = NULL;
+    int32_t *ids = NULL;
+    char *back = NULL;
+    size_t n = 0, m = 0, unknown = 0;
+    rc_status s = rc_vocab_train(&v, spec, text, len, e);
+    TRY(rc_vocab_encode(v, text, len, &ids, &n, &unknown, e));
+    TRY(rc_vocab_decode(v, ids, n, &back, &m, e));
+    if (s == RC_OK && (unknown || (strcmp(spec, "word") != 0 && (m != len || memcmp(back, text, len) != 0))))
+        s = rc_fail(e, RC_ENO, "%s: a %s vocabulary made of the text does not give it back", path, spec);
+    if (back) rc_text_free(back, m);
+    rc_ids_free(ids, n);
+    rc_vocab_free(v);
+    return s;
+}
+
+static rc_status read_text(const char *path, rc_error *e) {
+    char *text;
+    size_t len;
+    rc_status s = rc_text_read(path, &text, &len, e);
+    if (s != RC_OK) return s;
+    s = learn("byte", path, text, len, e);
+    if (len > 1 << 16) { /* what a small gzip file may unpack to takes a while to learn */
+        rc_text_free(text, len);
+        return s;
+    }
+    TRY(rc_text_check_utf8(path, text, len, e));
+    TRY(learn("char", path, text, len, e));
+    TRY(learn("bpe:280", path, text, len, e));
+    if (!memchr(text, 0, len)) TRY(learn("word", path, text, len, e));
+    rc_text_free(text, len);
+    return s;
+}
+
+/* ---- the table --------------------------------------------------------------------------------------------------- */
+
+#define ANY SIZE_MAX
+const reader readers[] = {
+    {"safetensors", "types", "a.safetensors", write_safetensors, read_tensors, 0, 0, 1},
+    {"model", "char", "model.safetensors", write_char_model, read_model, 0, 0, 1},
+    {"model", "word", "model.safetensors", write_word_model, read_model, 0, 0, 1},
+    {"state", "lstm", "state.safetensors", write_state, read_state, 0, 0, 1},
+    {"checkpoint", "adam", "step-00000040.safetensors", write_checkpoint, read_checkpoint, 0, 0, 1},
+    {"vocabulary", "char", "vocab.json", write_vocab_char, read_vocab, 0, 0, 1},
+    {"vocabulary", "word", "vocab.json", write_vocab_word, read_vocab, 0, 0, 1},
+    {"vocabulary", "bpe", "vocab.json", write_vocab_bpe, read_vocab, 0, 0, 1},
+    {"tokenizer", "char", "tokenizer.json", write_hf_char, read_tokenizer, 0, 0, 1},
+    {"tokenizer", "word", "tokenizer.json", write_hf_word, read_tokenizer, 0, 0, 1},
+    {"tokenizer", "bpe", "tokenizer.json", write_hf_bpe, read_tokenizer, 0, 0, 1},
+    {"config", "all", "config.json", write_config, read_config, 0, 1, 1},
+    {"status", "done", "status.json", write_status, read_status, 0, 1, 1},
+    {"metrics", "lines", "metrics.jsonl", write_metrics, read_metrics, ANY, 0, 1},
+    {"options", "lines", "options.txt", write_options, read_options, ANY, 0, 1},
+    {"text", "lines", "text.txt", write_text, read_text, ANY, 0, 1},
+    {"gzip", "member", "text.gz", write_one_member, read_text, 2, 0, 1032},
+    {"gzip", "members", "text.gz", write_two_members, read_text, ANY, 0, 1032}, /* the first alone is a file too */
+};
+const size_t n_readers = sizeof readers / sizeof *readers;
+
+/* ---- a run ------------------------------------------------------------------------------------------------------- */
+
+static char folder[64], message[1400];
+static double worst;
+static size_t worst_bytes;
+
+static void remove_folder(void) {
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    if (system(command) != 0) fprintf(stderr, "%s is left behind\n", folder);
+}
+
+static bool file_path(const reader *r, char *path, size_t cap) {
+    if (!folder[0]) {
+        const char *fast =
+            access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp"; /* memory, where there is such a folder */
+        snprintf(folder, sizeof folder, "%s/recur-readers-XXXXXX", fast);
+        if (!mkdtemp(folder)) {
+            perror(folder);
+            folder[0] = 0;
+            return false;
+        }
+        atexit(remove_folder);
+    }
+    snprintf(path, cap, "%s/%s", folder, r->name); /* one for each, since some look at the files around theirs */
+    mkdir(path, 0777);
+    snprintf(path, cap, "%s/%s/%s", folder, r->name, r->file);
+    return true;
+}
+
+static bool put_file(const char *path, const void *data, size_t len) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    bool ok = fd >= 0 && write(fd, data, len) == (ssize_t)len;
+    if (fd >= 0) close(fd);
+    return ok;
+}
+
+unsigned char *reader_seed(const reader *r, size_t *len) {
+    char path[256], *data;
+    rc_error e = {0};
+    if (!file_path(r, path, sizeof path)) return NULL;
+    rc_status s = r->write(path, &e);
+    TRY(rc__file_read(path, false, 0, &data, len, &e));
+    if (s != RC_OK) {
+        fprintf(stderr, "%s %s: no seed: %s\n", r->name, r->seed, e.text);
+        return NULL;
+    }
+    unsigned char *copy = malloc(*len + 1);
+    if (copy) memcpy(copy, data, *len + 1);
+    rc__free(data, *len + 1);
+    return copy;
+}
+
+static const char *look(const reader *r, rc_status s, const rc_error *e, const char *path, size_t len) {
+    if (memory.refused) {
+        snprintf(message, sizeof message, "more memory than the %zu bytes allowed for a file of %zu: %.800s",
+                 READER_MEMORY(r, len), len, e->text);
+        return message;
+    }
+    if (memory.now) {
+        snprintf(message, sizeof message, "%zu bytes were left behind", memory.now);
+        return message;
+    }
+    if (s == RC_OK) return NULL;
+    snprintf(message, sizeof message, "%s: %.1000s", rc_status_name(s), e->text);
+    if (s != RC_EMODEL && s != RC_EDATA && s != RC_EINVAL) return message;
+    for (const char *p = e->text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f) return message;
+    /* Options and vocabularies learnt from a text name the option, or the place in the text. */
+    bool names =
+        strstr(e->text, path) || r->read == read_options || (r->read == read_text && s == RC_EDATA && e->text[0]);
+    return names ? NULL : message;
+}
+
+const char *reader_run(const reader *r, const void *data, size_t len, rc_status *s, rc_error *e) {
+    char path[256];
+    if (!file_path(r, path, sizeof path) || !put_file(path, data, len)) return "the file cannot be written";
+    *e = (rc_error){0};
+    watch(READER_MEMORY(r, len));
+    *s = r->read(path, e);
+    unwatch();
+    double share = (double)memory.top / (double)READER_MEMORY(r, len);
+    if (share > worst) {
+        worst = share;
+        worst_bytes = memory.top;
+    }
+    return look(r, *s, e, path, len);
+}
+
+double reader_memory_share(size_t *bytes) {
+    if (bytes) *bytes = worst_bytes;
+    return worst;
+}
