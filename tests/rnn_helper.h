@@ -1,0 +1,39 @@
+/* rnn_helper.h - recurrent layers with a tape of their own, for tests of what they promise. */
+#ifndef RNN_HELPER_H
+#define RNN_HELPER_H
+#include <stdlib.h>
+#include "recur/rnn.h"
+
+typedef struct net {
+    rc_params *ps;
+    rc_rnn *rnn;
+    rc_tape *tape;
+    size_t O; /* output size */
+} net;
+
+static inline net make(rc_rnn_options o, rc_precision p) {
+    net n = {0};
+    rc_error e = {0};
+    assert_int_equal(rc_params_new(&n.ps, &e), RC_OK);
+    if (rc_rnn_new(&n.rnn, n.ps, "", &o, &e)) fail_msg("%s", e.text);
+    assert_int_equal(rc_params_build(n.ps, 11, &e), RC_OK);
+    assert_int_equal(rc_params_set_precision(n.ps, p, &e), RC_OK);
+    assert_int_equal(rc_tape_new(&n.tape, &e), RC_OK);
+    n.O = rc_rnn_output_size(n.rnn);
+    return n;
+}
+
+static inline void drop(net *n) {
+    rc_tape_free(n->tape);
+    rc_rnn_free(n->rnn);
+    rc_params_free(n->ps);
+}
+
+/* n numbers of a normal distribution; the caller frees them. */
+static inline float *numbers(size_t n, uint64_t seed) {
+    float *x = malloc((n + 1) * sizeof *x);
+    rc_rng r = rc_rng_make(seed, 0);
+    for (size_t i = 0; i < n; i++) x[i] = (float)rc_rng_normal(&r);
+    return x;
+}
+#endif
