@@ -2,6 +2,7 @@
 # check-all.sh [PRESET...]: builds and tests each preset of CMakePresets.json in its own folder; all of them by default.
 set -uo pipefail
 [ $# -gt 0 ] || set -- gcc clang cblas reference asan tsan
+export RECUR_TEST_EFFORT=${RECUR_TEST_EFFORT:-20} # the long version of tests that have one
 launcher=()
 command -v ccache > /dev/null && launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
 summary=()
