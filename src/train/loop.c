@@ -699,16 +699,6 @@ static void fill_result(const rc__trainer *t, rc_train_result *r) {
     r->interrupted = t->interrupted;
 }
 
-/* A disk that was full, a folder that could not be written: nothing before the last checkpoint is lost. */
-static void advise(const rc__run *run, rc_error *e) {
-    uint64_t step;
-    size_t n = 0;
-    char from[64] = "the beginning";
-    if (rc__run_checkpoints(run->path, &step, 1, &n, NULL) == RC_OK && n > 0)
-        snprintf(from, sizeof from, "step %llu", (unsigned long long)step);
-    rc_fail(e, e->code, "%s; once it can be written, --resume %s goes on from %s", e->text, run->path, from);
-}
-
 rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run,
                          bool resume, rc_train_result *result, rc_error *e) {
     static const rc_train_hooks none = {0};
@@ -724,8 +714,8 @@ rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_tra
     t.seconds_before = t.at.seconds;
     t.last_valid_at = t.last_log_at = t.seconds_before;
     t.last_log_at -= LOG_SECONDS;
-    bool writes = s == RC_OK && run, logs = false;
-    if (writes) {
+    bool logs = false;
+    if (s == RC_OK && run) {
         s = rc__run_open_logs(run, goes_on ? &t.at.logs : NULL, t.at.step, e);
         if (s == RC_OK) s = write_status(&t, "running", NULL, e);
         logs = s == RC_OK;
@@ -742,7 +732,9 @@ rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_tra
         if (s == RC_OK) s = save_result(&t, result, e);
     }
     /* The status is all that is written after a failure; when that fails too the first message is the one to tell. */
-    if (logs || (run && s != RC_OK && (t.optim || !resume))) { /* a new folder always tells what became of it */
+    if (run && run->lost) {
+        result->run[0] = 0; /* what is there is another's */
+    } else if (logs || (run && s != RC_OK && (t.optim || !resume))) { /* a new folder always tells what became of it */
         rc_status told = write_status(&t,
                                       s == RC_OK             ? "done"
                                       : s == RC_EINTERRUPTED ? "interrupted"
@@ -750,7 +742,6 @@ rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_tra
                                       s == RC_OK || s == RC_EINTERRUPTED ? NULL : e->text, s == RC_OK ? e : NULL);
         if (s == RC_OK) s = told;
     }
-    if (s == RC_EIO && writes) advise(run, e);
     rc__free(t.best_values, rc_params_block_len(t.ps) * sizeof *t.best_values);
     rc__free(t.param_norms, rc_params_count(t.ps) * sizeof *t.param_norms);
     rc_average_free(t.average);

@@ -243,8 +243,9 @@ static bool is_same_file(int fd, const char *path) {
            held.st_ino == there.st_ino;
 }
 
-static rc_status is_another(const rc__run *r, rc_error *e) {
-    return rc_fail(e, RC_EIO, "%s: another folder has taken the place of the one that this training writes to", r->path);
+static rc_status is_another(rc__run *r, rc_error *e) {
+    r->lost = true;
+    return rc_fail(e, RC_EIO, "%s: another run folder has taken the place of the one that this training writes to", r->path);
 }
 
 /* A folder that is gone is made anew: lock, config.json, empty logs. */

@@ -15,6 +15,7 @@ typedef struct rc__run {
     double created; /* Unix time */
     char *config;   /* the bytes of config.json, for rc__run_hold */
     size_t config_len;
+    bool lost; /* another folder is in its place: nothing of it may be written */
 } rc__run;
 
 /* How long the logs were when a checkpoint was saved: what is beyond was written by steps that are repeated. */

@@ -166,7 +166,7 @@ static void full_case(const char *again, const trace_result *r) {
         failed(again, "%s: the message does not say why: %s", r->call, message);
     } else if (path && !strstr(message, "run") && !strstr(message, "model.safetensors")) {
         failed(again, "%s: the message does not say where: %s", r->call, message);
-    } else if (access("case/run/status.json", F_OK) == 0 && !strstr(message, "--resume run goes on from ")) {
+    } else if (access("case/run/status.json", F_OK) == 0 && !strstr(message, "go on with:\n  ")) {
         failed(again, "%s: the message does not say what to do: %s", r->call, message);
     }
 }
