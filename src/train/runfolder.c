@@ -15,6 +15,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+#define LOCK_TRIES 20
+
 double rc__wall_time(void) {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
@@ -50,21 +52,43 @@ rc_status rc__append_whole(int fd, const char *path, const void *data, size_t le
 
 /* ---- the lock ---------------------------------------------------------------------------------------------------- */
 
+static bool is_same_file(int fd, const char *path) {
+    struct stat held, there;
+    return fd >= 0 && fstat(fd, &held) == 0 && stat(path, &there) == 0 && held.st_dev == there.st_dev &&
+           held.st_ino == there.st_ino;
+}
+
+/* -1: errno tells why. Who only looks (rc__run_is_live) holds it for a moment: the lock is asked for a few times. */
+static int open_locked(const char *path, int flags) {
+    for (int i = 0;; i++) {
+        int fd = open(path, flags | O_CLOEXEC, 0666);
+        if (fd < 0) return -1;
+        bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+        if (locked && is_same_file(fd, path)) return fd; /* else deleted meanwhile, with its folder */
+        int why = locked ? EWOULDBLOCK : errno;
+        close(fd);
+        errno = why;
+        if (why != EWOULDBLOCK || i == LOCK_TRIES) return -1;
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+}
+
 static rc_status take_lock(rc__run *r, rc_error *e) {
     char path[600];
     rc_status s = rc__run_file(r, "lock", path, sizeof path, e);
     if (s != RC_OK) return s;
-    r->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (r->lock_fd < 0) return rc_fail(e, RC_EIO, "%s: cannot create: %s", path, strerror(errno));
-    if (flock(r->lock_fd, LOCK_EX | LOCK_NB) == 0) return RC_OK;
-    int why = errno;
-    close(r->lock_fd);
-    r->lock_fd = -1;
-    if (why == EWOULDBLOCK)
+    r->lock_fd = open_locked(path, O_RDWR | O_CREAT);
+    if (r->lock_fd >= 0) return RC_OK;
+    if (errno == EWOULDBLOCK)
         return rc_fail(e, RC_EINVAL,
                        "%s: another training is writing to this run folder; wait for it, or give another --run",
                        r->path);
-    return rc_fail(e, RC_EIO, "%s: cannot lock: %s", path, strerror(why));
+    return rc_fail(e, RC_EIO, "%s: cannot be made and locked: %s", path, strerror(errno));
+}
+
+int rc__run_lock(const char *path) {
+    char lock[600];
+    return path_in(path, "lock", lock, sizeof lock, NULL) == RC_OK ? open_locked(lock, O_RDWR) : -1;
 }
 
 bool rc__run_is_live(const char *path) {
@@ -236,12 +260,6 @@ rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e) {
 }
 
 /* ---- when it is lost ---------------------------------------------------------------------------------------------- */
-
-static bool is_same_file(int fd, const char *path) {
-    struct stat held, there;
-    return fd >= 0 && fstat(fd, &held) == 0 && stat(path, &there) == 0 && held.st_dev == there.st_dev &&
-           held.st_ino == there.st_ino;
-}
 
 static rc_status is_another(rc__run *r, rc_error *e) {
     r->lost = true;

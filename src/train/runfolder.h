@@ -49,6 +49,8 @@ rc_status rc__run_checkpoint_path(const char *run, uint64_t step, char *out, siz
 void rc__run_prune(const char *run, size_t keep); /* removes all but the last `keep` */
 /* Is `name` in a run folder (or in its checkpoints/) one that training writes? */
 bool rc__run_owns(const char *name, bool in_checkpoints);
+/* The lock of a run that is not alive, to be closed; -1: errno EWOULDBLOCK when one is, else there is none to take. */
+int rc__run_lock(const char *path);
 /* Does a living process hold the folder's lock? */
 bool rc__run_is_live(const char *path);
 

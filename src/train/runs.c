@@ -169,11 +169,14 @@ rc_status rc_run_delete(const char *path, rc_error *e) {
     if (s == RC_EMODEL && looks_like_run(path))
         s = RC_OK; /* a status file nobody can read is no reason to keep the rest */
     if (s != RC_OK) return s;
-    if (rc__run_is_live(path)) return rc_fail(e, RC_EINVAL, "%s: is running; stop it first", path);
     if (!join(checkpoints, sizeof checkpoints, path, "checkpoints"))
         return rc_fail(e, RC_EINVAL, "%s: the path is too long", path);
-    if (!empty_folder(checkpoints, true, failed, sizeof failed) || !empty_folder(path, false, failed, sizeof failed))
-        return rc_fail(e, RC_EIO, "%s: cannot delete: %s", failed, strerror(errno));
+    int lock = rc__run_lock(path); /* nobody begins in it meanwhile */
+    if (lock < 0 && errno == EWOULDBLOCK) return rc_fail(e, RC_EINVAL, "%s: is running; stop it first", path);
+    bool empty = empty_folder(checkpoints, true, failed, sizeof failed) && empty_folder(path, false, failed, sizeof failed);
+    int why = errno;
+    if (lock >= 0) close(lock);
+    if (!empty) return rc_fail(e, RC_EIO, "%s: cannot delete: %s", failed, strerror(why));
     rmdir(checkpoints);
     if (rmdir(path) == 0) return RC_OK;
     if (errno == ENOTEMPTY || errno == EEXIST)

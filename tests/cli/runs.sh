@@ -61,6 +61,16 @@ wait $pid 2>err
 t "recur train lm text.txt -o taken.safetensors --run live --steps 5 $small"
 check 'a lock dies with its process' test -s taken.safetensors
 
+pids=()
+for i in 1 2 3 4 5; do
+    recur train lm text.txt -o race$i.safetensors --run race --steps 30 $small 2>race$i.err &
+    pids+=($!)
+done
+won=0
+for i in 1 2 3 4 5; do wait "${pids[i - 1]}" && won=$((won + 1)); done
+check 'of five that begin at once in one folder one trains' test $won = 1 -a "$(ls race?.safetensors | wc -l)" = 1
+check 'and the others say why' test "$(grep -lE 'another training|holds the checkpoints' race?.err | wc -l)" = 4
+
 # ---- a folder that is lost -----------------------------------------------------------------------------------------------
 begin gone
 rm -rf gone
