@@ -69,7 +69,7 @@ static int open_locked(const char *path, int flags) {
         close(fd);
         errno = why;
         if (why != EWOULDBLOCK || i == LOCK_TRIES) return -1;
-        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = i < LOCK_TRIES / 2 ? 1000000 : 10000000}, NULL);
     }
 }
 

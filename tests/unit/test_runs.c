@@ -1,6 +1,7 @@
 /* Run folders from outside: what is listed, what is refused, and that deleting takes nothing that is not ours. */
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "train/runfolder.h"
 #include "unit/train_helpers.h"
@@ -96,27 +97,29 @@ static void test_killed(void **state) {
     assert_int_not_equal(access("killed", F_OK), 0);
 }
 
+static atomic_int looks, enough;
+
 static void *look_on(void *ctx) {
-    for (const volatile bool *stop = ctx; !*stop;) rc__run_is_live("looked-at");
-    return NULL;
+    for (; !enough; looks++) rc__run_is_live("looked-at");
+    return ctx;
 }
 
 /* Who lists the runs while one begins must not be taken for a training. */
 static void test_looking_is_no_training(void **state) {
     (void)state;
-    volatile bool stop = false;
     rc_error e = {0};
     pthread_t thread;
     rc_train_options o = small_options("looked-at");
     o.steps = 2;
     train_ok(&o, NULL);
-    assert_int_equal(pthread_create(&thread, NULL, look_on, (void *)&stop), 0);
-    for (int i = 0; i < 100; i++) {
+    assert_int_equal(pthread_create(&thread, NULL, look_on, NULL), 0);
+    while (looks == 0) usleep(100);
+    for (int i = 0; i < 2000; i++) {
         rc__run r;
         if (rc__run_reopen(&r, "looked-at", &e) != RC_OK) fail_msg("%d: %s", i, e.text);
         rc__run_close(&r);
     }
-    stop = true;
+    enough = 1;
     pthread_join(thread, NULL);
 }
 
