@@ -241,8 +241,9 @@ static int open_temporary(const char *name) {
     int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     struct stat st;
     if (fd < 0) return -1;
-    /* Between the two calls another process may have taken it for a leftover. A file system without locks removes none. */
-    if ((flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) && fstat(fd, &st) == 0 && st.st_nlink > 0) return fd;
+    /* Between the two calls another process may have taken it for a leftover. Without locks nobody removes any. */
+    bool ours = flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+    if (ours && fstat(fd, &st) == 0 && st.st_nlink > 0) return fd;
     close(fd);
     errno = EEXIST;
     return -1;
@@ -343,7 +344,7 @@ rc_status rc__file_write(const char *path, const void *data, size_t len, rc_erro
     return s;
 }
 
-/* The length of NAME when text is NAME.tmp.<digits> or NAME.tmp.<digits>.<digits>, as rc__writer_open makes them; else 0. */
+/* The length of NAME when text is NAME.tmp.<digits>[.<digits>], as rc__writer_open makes them; else 0. */
 static size_t temporary_of(const char *text) {
     size_t n = strlen(text);
     for (int numbers = 0; numbers < 2; numbers++) {

@@ -25,7 +25,7 @@
 
 #define LOSS_MEMORY      0.98 /* smoothed training loss: about 50 steps */
 #define LOG_EVERY        10   /* steps between lines of metrics.jsonl, or a multiple of it ... */
-#define LOG_LINES        1000 /* ... so that a run in steps or epochs has about as many; which does not hang on the clock */
+#define LOG_LINES        1000 /* ... so that a run in steps or epochs has about as many */
 #define LOG_SECONDS      0.25 /* with a budget of time: at least this long between them */
 #define STATUS_SECONDS   5.0
 #define VALIDATIONS      20   /* in a run, when --valid-every is 0 */
@@ -236,7 +236,7 @@ static bool checkpoint_due(const rc__trainer *t) {
     return t->o->checkpoint_every > 0 && t->at.step % (uint64_t)t->o->checkpoint_every == 0;
 }
 
-/* With a budget of steps or epochs the lines that a run leaves are a function of its options, stopped and resumed or not. */
+/* With a budget of steps or epochs the lines of a run are a function of its options, stopped and resumed or not. */
 static bool log_due(const rc__trainer *t, double seconds) {
     uint64_t every = LOG_EVERY;
     if (t->o->time <= 0) every *= 1 + (t->steps_limit ? (t->steps_limit - 1) / ((uint64_t)LOG_EVERY * LOG_LINES) : 0);

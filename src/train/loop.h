@@ -96,7 +96,8 @@ typedef struct rc__trainer {
 } rc__trainer;
 
 /* Trains until a budget is spent. After it, the task's parameters are those to keep: the best ones when there is
- * validation data. resume: take the run's last checkpoint, or begin when it has none yet. Fills result but for paths and exact validation losses. */
+ * validation data. resume: take the run's last checkpoint, or begin when it has none yet. Fills result but for paths
+ * and exact validation losses. */
 rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run,
                          bool resume, rc_train_result *result, rc_error *e);
 /* Optimizer, schedule and averaging options as the loop understands them. */

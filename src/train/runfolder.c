@@ -259,11 +259,12 @@ rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e) {
     return RC_OK;
 }
 
-/* ---- when it is lost ---------------------------------------------------------------------------------------------- */
+/* ---- when it is lost --------------------------------------------------------------------------------------------- */
 
 static rc_status is_another(rc__run *r, rc_error *e) {
     r->lost = true;
-    return rc_fail(e, RC_EIO, "%s: another run folder has taken the place of the one that this training writes to", r->path);
+    return rc_fail(e, RC_EIO, "%s: another run folder has taken the place of the one that this training writes to",
+                   r->path);
 }
 
 /* A folder that is gone is made anew: lock, config.json, empty logs. */
@@ -294,7 +295,8 @@ rc_status rc__run_hold(rc__run *r, bool *remade, rc_error *e) {
     rc_status s = rc__run_file(r, "lock", path, sizeof path, e);
     if (s != RC_OK || is_same_file(r->lock_fd, path)) return s;
     if (stat(path, &st) == 0) return is_another(r, e);
-    if (errno != ENOENT && errno != ENOTDIR) return rc_fail(e, RC_EIO, "%s: cannot be examined: %s", path, strerror(errno));
+    if (errno != ENOENT && errno != ENOTDIR)
+        return rc_fail(e, RC_EIO, "%s: cannot be examined: %s", path, strerror(errno));
     return remake(r, remade, e);
 }
 
@@ -334,7 +336,8 @@ static rc_status cut_log(const char *path, int64_t length, bool *done, rc_error 
     struct stat st;
     *done = false;
     int fd = length < 0 ? -1 : open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0) return length < 0 || errno == ENOENT ? RC_OK : rc_fail(e, RC_EIO, "%s: cannot open: %s", path, strerror(errno));
+    if (length < 0 || (fd < 0 && errno == ENOENT)) return RC_OK;
+    if (fd < 0) return rc_fail(e, RC_EIO, "%s: cannot open: %s", path, strerror(errno));
     bool holds = fstat(fd, &st) == 0 && st.st_size >= length;
     if (holds && length > 0) holds = pread(fd, &last, 1, (off_t)length - 1) == 1 && last == '\n';
     rc_status s = RC_OK;
