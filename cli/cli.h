@@ -106,6 +106,9 @@ rc_status cli_check_input(const char *where, const char *path, rc_error *e);
 rc_status cli_check_output(const char *where, const char *path, const char *const *inputs, size_t n_inputs,
                            rc_error *e);
 
+/* A whole file or none: a temporary name beside it, fsync, rename. A device or pipe is written as it is. */
+rc_status cli_write_file(const char *path, const char *text, size_t len, rc_error *e);
+
 typedef struct cli_table {
     size_t columns, n_cells, cap;
     char **cells;      /* rows of `columns`; the first row is the heading */

@@ -163,12 +163,25 @@ static void on_sample(void *ctx, uint64_t step, const char *text, size_t len) {
 
 /* ---- afterwards ---------------------------------------------------------------------------------------------------------- */
 
-static void print_resume(const rc_train_result *r) {
+static void print_command(const rc_train_result *r) {
     char *program = cli_shell_quote(cli_program), *run = cli_shell_quote(r->run);
-    fprintf(stderr, "interrupted after step %llu; the checkpoint is in %s. To go on:\n  %s train lm --resume %s\n",
-            (unsigned long long)r->steps, r->run, program, run);
+    fprintf(stderr, "  %s train lm --resume %s\n", program, run);
     free(program);
     free(run);
+}
+
+static void print_resume(const rc_train_result *r) {
+    fprintf(stderr, "interrupted after step %llu; the checkpoint is in %s. To go on:\n", (unsigned long long)r->steps,
+            r->run);
+    print_command(r);
+}
+
+/* A full disk, a folder that cannot be written: the run is as it was at its last checkpoint. */
+static void print_mend(const rc_train_result *r) {
+    rc_run_info info;
+    if (!*r->run || rc_run_read(r->run, &info, NULL)) return;
+    fprintf(stderr, "what was saved before is in %s. When this is mended, go on with:\n", r->run);
+    print_command(r);
 }
 
 static void print_result(const rc_train_result *r) {
@@ -246,7 +259,11 @@ static int run(cli_args *a) {
         print_resume(&r);
         return CLI_INTERRUPTED;
     }
-    if (s && s != RC_ESTOP) return cli_fail(a->command, &e);
+    if (s && s != RC_ESTOP) {
+        int code = cli_fail(a->command, &e);
+        if (s == RC_EIO) print_mend(&r);
+        return code;
+    }
     if (o->json)
         cli_print_json(cli_result_json(&r));
     else if (!o->quiet)

@@ -200,6 +200,32 @@ rc_status cli_check_output(const char *where, const char *path, const char *cons
     return s;
 }
 
+rc_status cli_write_file(const char *path, const char *text, size_t len, rc_error *e) {
+    struct stat st;
+    char *real = realpath(path, NULL), *temporary = NULL; /* the file that a link names is replaced, the link stays */
+    bool device = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    if (!device && asprintf(&temporary, "%s.tmp.%ld", real ? real : path, (long)getpid()) < 0) {
+        free(real);
+        return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+    }
+    errno = 0;
+    FILE *f = fopen(device ? path : temporary, "w");
+    bool ok = f && fwrite(text, 1, len, f) == len && fflush(f) == 0 && (device || fsync(fileno(f)) == 0);
+    int why = errno;
+    if (f && fclose(f) != 0 && ok) {
+        ok = false;
+        why = errno;
+    }
+    if (ok && !device && rename(temporary, real ? real : path) != 0) {
+        ok = false;
+        why = errno;
+    }
+    if (!ok && f && !device) unlink(temporary);
+    free(temporary);
+    free(real);
+    return ok ? RC_OK : rc_fail(e, RC_EIO, "%s: cannot be written: %s", path, strerror(why ? why : EIO));
+}
+
 /* ---- tables --------------------------------------------------------------------------------------------------------------- */
 
 cli_table cli_table_new(const char *align) { return (cli_table){.columns = strlen(align), .align = align}; }

@@ -137,9 +137,12 @@ rc_status rc_train_check(const rc_train_options *o, rc_error *e);
 
 /* Trains a language model (or, for a source, the sequence model of that experiment). RC_EINTERRUPTED after
  * rc_train_interrupt: the step was finished and a checkpoint saved. RC_EDIVERGED: the message names tensor and batch.
- * result (may be NULL) is filled as far as the run came, result->run before anything can fail for hours.
+ * result (may be NULL) is filled as far as the run came, result->run before anything can fail for hours. RC_EIO: a file
+ * could not be read or written; when result->run is a run folder (rc_run_read), o->resume goes on with it from the last
+ * checkpoint.
  * o->resume: options come from the run's config.json; fields of o that differ from rc_train_options_default(), or are
- * named in o->given, replace them, which only the budget, logging and output options may do (RC_EINVAL names another). One training per
+ * named in o->given, replace them, which only the budget, logging and output options may do (RC_EINVAL names another).
+ * One training per
  * process. */
 rc_status rc_train_lm(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result, rc_error *e);
 /* Asks the running training to stop after its step; safe in a signal handler. */

@@ -1,10 +1,12 @@
 /* file.c - whole-file reading with gzip, atomic writing, folders. */
 #include "base/file.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -252,8 +254,8 @@ static char *parent_of(const char *path) {
 static void parent_free(char *p, const char *path) { rc__free(p, strlen(path) + 2); }
 
 void rc__writer_abort(rc__writer *w) {
+    if (w->tmp) unlink(w->tmp); /* while it is open: its lock tells others that it is in use */
     if (w->f) fclose(w->f);
-    if (w->tmp) unlink(w->tmp);
     rc__strfree(w->tmp);
     rc__strfree(w->path);
     *w = (rc__writer){0};
@@ -264,6 +266,20 @@ static rc_status writer_fail(rc__writer *w, const char *what, int code, rc_error
     rc_fail(e, RC_EIO, "%s: %s: %s", w->path, what, strerror(code));
     rc__writer_abort(w);
     return RC_EIO;
+}
+
+/* A new file that this process holds a lock on: the kernel drops it however the process ends, and rc__remove_leftovers
+ * tells by it what is left of a killed one. -1 and EEXIST: another name is to be tried. */
+static int open_temporary(const char *name) {
+    int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    struct stat st;
+    if (fd < 0) return -1;
+    /* Between the two calls another process may have taken it for a leftover. Without locks nobody removes any. */
+    bool ours = flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+    if (ours && fstat(fd, &st) == 0 && st.st_nlink > 0) return fd;
+    close(fd);
+    errno = EEXIST;
+    return -1;
 }
 
 rc_status rc__writer_open(rc__writer *w, const char *path, rc_error *e) {
@@ -290,7 +306,7 @@ rc_status rc__writer_open(rc__writer *w, const char *path, rc_error *e) {
     int fd = -1;
     for (int i = 0; i < 100 && fd < 0; i++) { /* a number behind it when another thread writes the same file */
         snprintf(name, n, i ? "%s.tmp.%ld.%d" : "%s.tmp.%ld", w->path, (long)getpid(), i);
-        fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        fd = open_temporary(name);
         if (fd < 0 && errno != EEXIST) break;
     }
     int code = errno;
@@ -330,11 +346,13 @@ rc_status rc__writer_commit(rc__writer *w, rc_error *e) {
     /* Earlier errors count too: a caller may have used fprintf on f. */
     if (ferror(w->f) || fflush(w->f) != 0) return writer_fail(w, "cannot be written", errno ? errno : EIO, e);
     if (w->tmp && fsync(fileno(w->f)) != 0) return writer_fail(w, "cannot be written to disk", errno, e);
+    /* Renamed before it is closed and the lock dropped. All of it is on the disk: closing can say nothing new. */
+    if (w->tmp && rename(w->tmp, w->path) != 0) return writer_fail(w, "cannot be replaced", errno, e);
     FILE *f = w->f;
+    bool device = !w->tmp;
     w->f = NULL;
-    if (fclose(f) != 0) return writer_fail(w, "cannot be closed", errno, e);
+    if (fclose(f) != 0 && device) return writer_fail(w, "cannot be closed", errno, e);
     if (w->tmp) {
-        if (rename(w->tmp, w->path) != 0) return writer_fail(w, "cannot be replaced", errno, e);
         rc__strfree(w->tmp);
         w->tmp = NULL;
         /* The name itself reaches the disk with its folder. The new file is in place whatever comes of it, and some
@@ -357,6 +375,54 @@ rc_status rc__file_write(const char *path, const void *data, size_t len, rc_erro
     if (s == RC_OK) s = rc__writer_put(&w, data, len, e);
     if (s == RC_OK) s = rc__writer_commit(&w, e);
     return s;
+}
+
+/* The length of NAME when text is NAME.tmp.<digits>[.<digits>], as rc__writer_open makes them; else 0. */
+static size_t temporary_of(const char *text) {
+    size_t n = strlen(text);
+    for (int numbers = 0; numbers < 2; numbers++) {
+        size_t digits = n;
+        while (digits > 0 && text[digits - 1] >= '0' && text[digits - 1] <= '9') digits--;
+        if (digits == n || digits < 2 || text[digits - 1] != '.') return 0;
+        n = digits - 1;
+        if (n > 4 && strncmp(text + n - 4, ".tmp", 4) == 0) return n - 4;
+    }
+    return 0;
+}
+
+static void remove_leftover(const char *path) {
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    if (fd < 0) return;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0) unlink(path);
+    close(fd);
+}
+
+void rc__remove_leftovers(const char *dir, bool (*of)(const char *name, const void *ctx), const void *ctx) {
+    DIR *d = opendir(dir);
+    if (!d) return;
+    for (struct dirent *f; (f = readdir(d));) {
+        char name[NAME_MAX + 1];
+        size_t n = temporary_of(f->d_name);
+        if (n == 0 || n > NAME_MAX) continue;
+        memcpy(name, f->d_name, n);
+        name[n] = 0;
+        char *path = of(name, ctx) ? rc__path_join(dir, f->d_name) : NULL;
+        if (path) remove_leftover(path);
+        rc__strfree(path);
+    }
+    closedir(d);
+}
+
+static bool is_name(const char *name, const void *ctx) { return strcmp(name, ctx) == 0; }
+
+void rc__remove_leftovers_of(const char *path) {
+    char *real = realpath(path, NULL); /* the temporary file is beside the file that a link names */
+    const char *target = real ? real : path, *base = strrchr(target, '/');
+    char *dir = parent_of(target);
+    if (dir) rc__remove_leftovers(dir, is_name, base ? base + 1 : target);
+    if (dir) parent_free(dir, target);
+    free(real);
 }
 
 /* ---- folders ------------------------------------------------------------------------------------------------------ */

@@ -41,6 +41,8 @@ static json_t *describe(rc__trainer *t) {
     ok = ok && !json_object_set_new(root, "optimizer_steps", json_integer((json_int_t)rc_optim_steps(t->optim)));
     if (ok && t->average)
         ok = !json_object_set_new(root, "average_count", json_integer((json_int_t)rc_average_count(t->average)));
+    ok = ok && !json_object_set_new(root, "logs", json_pack("{sI sI}", "metrics", (json_int_t)t->at.logs.metrics,
+                                                           "samples", (json_int_t)t->at.logs.samples));
     ok = ok && !json_object_set_new(root, "cursor", t->task->ops->cursor_get(t->task));
     if (ok) return root;
     json_decref(root);
@@ -109,6 +111,16 @@ static rc_status read_position(rc__position *p, const json_t *root, const char *
     return s;
 }
 
+/* Checkpoints of version 0.1 do not have it. */
+static rc_status read_log_lengths(rc__log_lengths *l, const json_t *root, const char *where, rc_error *e) {
+    json_t *v = NULL;
+    *l = (rc__log_lengths){-1, -1};
+    rc_status s = rc__json_get_object(root, "logs", RC_JSON_OPTIONAL, &v, where, e);
+    if (s == RC_OK && v) s = rc__json_get_int(v, "metrics", RC_JSON_OPTIONAL, -1, INT64_MAX, &l->metrics, where, e);
+    if (s == RC_OK && v) s = rc__json_get_int(v, "samples", RC_JSON_OPTIONAL, -1, INT64_MAX, &l->samples, where, e);
+    return s;
+}
+
 static rc_status read_schedule(rc_schedule *sch, const json_t *root, const char *where, rc_error *e) {
     json_t *v = NULL;
     int64_t bad = 0;
@@ -166,6 +178,7 @@ rc_status rc__checkpoint_load(rc__trainer *t, const char *path, rc_error *e) {
     if (s == RC_OK) s = rc__json_parse(text, strlen(text), where, &root, e);
     if (s == RC_OK && !json_is_object(root)) s = rc_fail(e, RC_EMODEL, "%s: expected an object", where);
     if (s == RC_OK) s = read_position(&p, root, where, e);
+    if (s == RC_OK) s = read_log_lengths(&p.logs, root, where, e);
     if (s == RC_OK) s = read_schedule(&t->schedule, root, where, e);
     if (s == RC_OK) s = rc__json_get_int(root, "optimizer_steps", RC_JSON_REQUIRED, 0, INT64_MAX, &steps, where, e);
     if (s == RC_OK && t->average)

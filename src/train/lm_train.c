@@ -600,15 +600,16 @@ rc_status rc__train_lm_run(const rc_train_options *o, const rc_train_hooks *hook
     rc__lm_task *t = NULL;
     rc_status s = RC_OK;
     if (resume) s = rc__run_file(run, "checkpoints/initial.safetensors", initial, sizeof initial, e);
-    if (s == RC_OK) s = rc__lm_task_new(&t, o, resume ? initial : NULL, hooks, e);
+    bool begun = s == RC_OK && resume && rc__exists(initial); /* a run may be killed before it is there: then as if new */
+    if (s == RC_OK) s = rc__lm_task_new(&t, o, begun ? initial : NULL, hooks, e);
     if (s == RC_OK) s = rc__train_check_task(&t->base, o, e); /* a folder of a run that cannot be helps nobody */
     if (s == RC_OK && !resume) {
         s = rc__run_create(run, o, e);
         if (s == RC_OK) snprintf(r->run, sizeof r->run, "%s", run->path);
         if (s == RC_OK) s = rc__run_file(run, "checkpoints/initial.safetensors", initial, sizeof initial, e);
-        if (s == RC_OK) s = rc_lm_save(t->m, initial, NULL, e);
         if (s == RC_OK) rc__train_say(hooks, "run folder: %s", run->path);
     }
+    if (s == RC_OK && !begun) s = rc_lm_save(t->m, initial, NULL, e);
     if (s == RC_OK && o->from) {
         r->new_valid_loss_before = exact_loss(t->m, t->valid_text, t->valid_len, hooks);
         r->old_valid_loss_before = exact_loss(t->m, t->old_text, t->old_len, hooks);

@@ -24,8 +24,9 @@
 #include "train/options.h"
 
 #define LOSS_MEMORY      0.98 /* smoothed training loss: about 50 steps */
-#define LOG_EVERY        10   /* steps between lines of metrics.jsonl ... */
-#define LOG_SECONDS      0.25 /* ... and at least this long */
+#define LOG_EVERY        10   /* steps between lines of metrics.jsonl, or a multiple of it ... */
+#define LOG_LINES        1000 /* ... so that a run in steps or epochs has about as many */
+#define LOG_SECONDS      0.25 /* with a budget of time: at least this long between them */
 #define STATUS_SECONDS   5.0
 #define VALIDATIONS      20   /* in a run, when --valid-every is 0 */
 #define VALIDATION_SHARE 0.05 /* of a time budget that validations may take */
@@ -235,6 +236,14 @@ static bool checkpoint_due(const rc__trainer *t) {
     return t->o->checkpoint_every > 0 && t->at.step % (uint64_t)t->o->checkpoint_every == 0;
 }
 
+/* With a budget of steps or epochs the lines of a run are a function of its options, stopped and resumed or not. */
+static bool log_due(const rc__trainer *t, double seconds) {
+    uint64_t every = LOG_EVERY;
+    if (t->o->time <= 0) every *= 1 + (t->steps_limit ? (t->steps_limit - 1) / ((uint64_t)LOG_EVERY * LOG_LINES) : 0);
+    if (t->at.step % every != 0) return false;
+    return t->o->time <= 0 || seconds - t->last_log_at >= LOG_SECONDS;
+}
+
 /* ---- logs -------------------------------------------------------------------------------------------------------- */
 
 static json_t *status_json(const rc__trainer *t, const char *state, const char *why) {
@@ -249,6 +258,17 @@ static json_t *status_json(const rc__trainer *t, const char *state, const char *
                   (json_int_t)rc_params_len(t->ps), "created", t->run->created, "updated", rc__wall_time());
     if (v && why) json_object_set_new(v, "error", json_string(why));
     return v;
+}
+
+/* A run outlives its folder. */
+static rc_status hold_folder(rc__trainer *t, rc_error *e) {
+    bool remade = false;
+    rc_status s = t->run ? rc__run_hold(t->run, &remade, e) : RC_OK;
+    if (s != RC_OK || !remade) return s;
+    t->owes_checkpoint = true;
+    rc__train_say(t->hooks, "%s: the run folder was deleted or moved while training; it is made anew, without what had "
+                            "been logged and saved", t->run->path);
+    return RC_OK;
 }
 
 static rc_status write_status(rc__trainer *t, const char *state, const char *why, rc_error *e) {
@@ -280,8 +300,9 @@ static rc_status log_step(rc__trainer *t, const rc_train_progress *p, rc_error *
     rc__tfevents_scalar(w, now, p->step, "train/memory_bytes", (double)rc_memory_used());
     if (s == RC_OK) s = rc__tfevents_flush(w, e);
     t->last_log_at = p->seconds;
-    if (s == RC_OK && p->seconds - t->last_status_at >= STATUS_SECONDS) s = write_status(t, "running", NULL, e);
-    return s;
+    if (s != RC_OK || p->seconds - t->last_status_at < STATUS_SECONDS) return s;
+    s = hold_folder(t, e);
+    return s == RC_OK ? write_status(t, "running", NULL, e) : s;
 }
 
 /* Norms of every parameter and of its gradient: where learning stalls or blows up shows here first. */
@@ -295,9 +316,10 @@ static rc_status log_validation(rc__trainer *t, const rc__task_score *score, boo
         const rc_param *p = rc_params_at(t->ps, i);
         double norm = norm_of(p->w, p->len);
         json_object_set_new(weights, p->name, rc__real_or_null(norm));
-        json_object_set_new(grads, p->name, rc__real_or_null(t->param_norms[i]));
         snprintf(tag, sizeof tag, "weight_norm/%s", p->name);
         rc__tfevents_scalar(w, now, t->at.step, tag, norm);
+        if (t->norms_step != t->at.step) continue; /* the end of a budget of time is not known before the step */
+        json_object_set_new(grads, p->name, rc__real_or_null(t->param_norms[i]));
         snprintf(tag, sizeof tag, "grad_norm/%s", p->name);
         rc__tfevents_scalar(w, now, t->at.step, tag, t->param_norms[i]);
     }
@@ -349,10 +371,14 @@ static rc_status save_checkpoint(rc__trainer *t, rc_error *e) {
     if (!t->run) return RC_OK;
     char path[600];
     t->at.seconds = elapsed(t);
-    rc_status s = rc__run_checkpoint_path(t->run->path, t->at.step, path, sizeof path, e);
+    rc_status s = hold_folder(t, e);
+    if (s == RC_OK) s = rc__run_sync_logs(t->run, &t->at.logs, e);
+    if (s == RC_OK) s = rc__run_checkpoint_path(t->run->path, t->at.step, path, sizeof path, e);
     if (s == RC_OK) s = rc__checkpoint_save(t, path, e);
-    if (s == RC_OK) rc__run_prune(t->run->path, (size_t)t->o->keep);
-    return s;
+    if (s != RC_OK) return s;
+    rc__run_prune(t->run->path, (size_t)t->o->keep);
+    t->owes_checkpoint = false;
+    return RC_OK;
 }
 
 /* ---- validation -------------------------------------------------------------------------------------------------- */
@@ -379,12 +405,12 @@ static rc_status judge(rc__trainer *t, bool sample, rc__task_score *score, bool 
     *score = (rc__task_score){.loss = NAN, .accuracy = NAN};
     *improved = false;
     rc_status s = RC_OK;
+    t->at.last_valid_step = t->at.step;
     if (t->task->validates) {
         s = t->task->ops->validate(t->task, t->tape, score, e);
         if (s != RC_OK) return s;
         t->at.last_valid = score->loss;
         t->at.accuracy = score->accuracy;
-        t->at.last_valid_step = t->at.step;
         if (isfinite(score->loss) && !(score->loss >= t->at.best)) { /* best is NaN at first */
             *improved = true;
             t->at.best = score->loss;
@@ -408,8 +434,10 @@ static rc_status event(rc__trainer *t, bool sample, rc_error *e) {
     double began = elapsed(t);
     rc__task_score score;
     bool improved, swapped = average_ready(t);
+    rc_status s = hold_folder(t, e);
+    if (s != RC_OK) return s;
     if (swapped) rc_average_swap(t->average);
-    rc_status s = judge(t, sample, &score, &improved, e);
+    s = judge(t, sample, &score, &improved, e);
     if (swapped) rc_average_swap(t->average);
     if (s != RC_OK) return s;
     if (t->task->validates) {
@@ -510,6 +538,7 @@ static rc_status one_step(rc__trainer *t, bool norms, rc_error *e) {
     size_t tokens;
     rc_status s = accumulate_gradients(t, &loss, &tokens, e);
     if (s != RC_OK) return s;
+    if (norms) t->norms_step = t->at.step + 1;
     if (norms)
         for (size_t i = 0; i < rc_params_count(t->ps); i++)
             t->param_norms[i] = norm_of(rc_params_at(t->ps, i)->g, rc_params_at(t->ps, i)->len);
@@ -551,12 +580,11 @@ static rc_status run_steps(rc__trainer *t, rc_error *e) {
         bool validate = validation_due(t);
         double began = rc__now();
         size_t before = t->at.tokens;
-        s = one_step(t, validate, e);
+        s = one_step(t, validate || t->at.step + 1 == t->steps_limit, e); /* norms: the end is an event too */
         if (s != RC_OK) return s;
         measure_rate(t, rc__now() - began, t->at.tokens - before);
         rc_train_progress p = report(t);
-        if (t->at.step == 1 || validate || (t->at.step % LOG_EVERY == 0 && p.seconds - t->last_log_at >= LOG_SECONDS))
-            s = log_step(t, &p, e);
+        if (t->at.step == 1 || validate || log_due(t, p.seconds)) s = log_step(t, &p, e);
         if (s == RC_OK && t->hooks->on_step) t->hooks->on_step(t->hooks->ctx, &p);
         bool sample = !sampled_event && t->at.step % (uint64_t)t->o->sample_every == 0;
         if (s == RC_OK && validate)
@@ -567,11 +595,11 @@ static rc_status run_steps(rc__trainer *t, rc_error *e) {
             s = show_sample(t, e);
             if (swapped) rc_average_swap(t->average);
         }
-        if (s == RC_OK && !validate && checkpoint_due(t)) s = save_checkpoint(t, e);
+        if (s == RC_OK && !validate && (checkpoint_due(t) || t->owes_checkpoint)) s = save_checkpoint(t, e);
         if (s != RC_OK) return s;
     }
     /* The end of the run is an event too, unless the last step was one. */
-    if (t->at.last_valid_step != t->at.step || t->at.step == 0 || !t->task->validates) s = event(t, sampled_event, e);
+    if (t->at.last_valid_step != t->at.step || t->at.step == 0) s = event(t, sampled_event, e);
     return s;
 }
 
@@ -605,19 +633,28 @@ static rc_status set_up(rc__trainer *t, rc_error *e) {
     return RC_OK;
 }
 
-static rc_status load_last_checkpoint(rc__trainer *t, rc_error *e) {
+/* *found: false when the run was stopped before its first checkpoint; then it begins. */
+static rc_status load_last_checkpoint(rc__trainer *t, bool *found, rc_error *e) {
     uint64_t step;
     size_t n;
     char path[600];
+    *found = false;
     rc_status s = rc__run_checkpoints(t->run->path, &step, 1, &n, e);
-    if (s == RC_OK && n == 0) s = rc_fail(e, RC_EINVAL, "%s: has no checkpoint to go on from", t->run->path);
+    if (s == RC_OK && n == 0)
+        return rc__train_say(t->hooks, "resuming %s from the beginning: it has no checkpoint yet", t->run->path), RC_OK;
     if (s == RC_OK) s = rc__run_checkpoint_path(t->run->path, step, path, sizeof path, e);
     if (s == RC_OK) s = rc__checkpoint_load(t, path, e);
     if (s == RC_OK && t->at.step != step)
         s = rc_fail(e, RC_EMODEL, "%s: is the checkpoint of step %llu, not of the step in its name", path,
                     (unsigned long long)t->at.step);
-    if (s == RC_OK) rc__train_say(t->hooks, "resuming %s from step %llu", t->run->path, (unsigned long long)step);
-    return s;
+    if (s != RC_OK) return s;
+    *found = true;
+    rc__train_say(t->hooks, "resuming %s from step %llu", t->run->path, (unsigned long long)step);
+    if (t->o->patience > 0 && t->at.bad_validations >= t->o->patience) {
+        t->stopped_early = true; /* its process ended before it could say so */
+        rc__train_say(t->hooks, "it had stopped early at that step; a larger --patience goes on");
+    }
+    return RC_OK;
 }
 
 /* Leaves in the parameters what is to be kept, and the last weights in final.safetensors when those are others. */
@@ -673,14 +710,16 @@ rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_tra
     rc__trainer t = {.o = o, .hooks = hooks ? hooks : &none, .task = task, .run = run, .ps = task->ops->params(task)};
     t.started = rc__now();
     rc_status s = set_up(&t, e);
-    if (s == RC_OK && resume) s = load_last_checkpoint(&t, e);
+    bool goes_on = false;
+    if (s == RC_OK && resume) s = load_last_checkpoint(&t, &goes_on, e);
+    if (s == RC_OK && goes_on) rc__run_prune(run->path, (size_t)o->keep); /* its process may not have come to it */
     t.started = rc__now();
     t.seconds_before = t.at.seconds;
     t.last_valid_at = t.last_log_at = t.seconds_before;
     t.last_log_at -= LOG_SECONDS;
     bool logs = false;
     if (s == RC_OK && run) {
-        s = rc__run_open_logs(run, resume ? t.at.step : 0, e);
+        s = rc__run_open_logs(run, goes_on ? &t.at.logs : NULL, t.at.step, e);
         if (s == RC_OK) s = write_status(&t, "running", NULL, e);
         logs = s == RC_OK;
     }
@@ -690,11 +729,15 @@ rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_tra
         s = rc_fail(e, RC_EINTERRUPTED, "interrupted after step %llu%s%s", (unsigned long long)t.at.step,
                     run ? "; go on with --resume " : "", run ? run->path : "");
     } else if (s == RC_OK) {
-        s = keep_best(&t, e);
+        s = hold_folder(&t, e);
+        if (s == RC_OK && t.owes_checkpoint) s = save_checkpoint(&t, e);
+        if (s == RC_OK) s = keep_best(&t, e);
         if (s == RC_OK) s = save_result(&t, result, e);
     }
     /* The status is all that is written after a failure; when that fails too the first message is the one to tell. */
-    if (logs || (run && s != RC_OK && (t.optim || !resume))) { /* a new folder always tells what became of it */
+    if (run && run->lost) {
+        result->run[0] = 0; /* what is there is another's */
+    } else if (logs || (run && s != RC_OK && (t.optim || !resume))) { /* a new folder always tells what became of it */
         rc_status told = write_status(&t,
                                       s == RC_OK             ? "done"
                                       : s == RC_EINTERRUPTED ? "interrupted"

@@ -61,10 +61,11 @@ typedef struct rc__position {
     uint64_t best_step;
     double best_epoch;
     double last_valid;
-    uint64_t last_valid_step;
+    uint64_t last_valid_step; /* of the last event, with or without validation data */
     int64_t bad_validations;
     double accuracy;
     bool solved;
+    rc__log_lengths logs;
 } rc__position;
 
 typedef struct rc__trainer {
@@ -88,12 +89,15 @@ typedef struct rc__trainer {
     double rate; /* tokens per second, smoothed */
     double lr_now, grad_norm;
     uint64_t valid_interval, steps_limit;
-    double *param_norms; /* gradient norm of each parameter, at validations */
+    double *param_norms; /* gradient norm of each parameter, at validations ... */
+    uint64_t norms_step; /* ... as of this step */
     bool stopped_early, interrupted;
+    bool owes_checkpoint; /* the folder was made anew and has none */
 } rc__trainer;
 
 /* Trains until a budget is spent. After it, the task's parameters are those to keep: the best ones when there is
- * validation data. resume: take the run's last checkpoint. Fills result but for paths and exact validation losses. */
+ * validation data. resume: take the run's last checkpoint, or begin when it has none yet. Fills result but for paths
+ * and exact validation losses. */
 rc_status rc__train_loop(rc__task *task, const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run,
                          bool resume, rc_train_result *result, rc_error *e);
 /* Optimizer, schedule and averaging options as the loop understands them. */

@@ -15,6 +15,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+#define LOCK_TRIES 20
+
 double rc__wall_time(void) {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
@@ -35,6 +37,7 @@ rc_status rc__append_whole(int fd, const char *path, const void *data, size_t le
     if (len == 0) return RC_OK;
     off_t before = lseek(fd, 0, SEEK_END);
     size_t done = 0;
+    errno = 0;
     while (done < len) {
         ssize_t n = write(fd, (const char *)data + done, len - done);
         if (n < 0 && errno == EINTR) continue;
@@ -49,21 +52,43 @@ rc_status rc__append_whole(int fd, const char *path, const void *data, size_t le
 
 /* ---- the lock ---------------------------------------------------------------------------------------------------- */
 
+static bool is_same_file(int fd, const char *path) {
+    struct stat held, there;
+    return fd >= 0 && fstat(fd, &held) == 0 && stat(path, &there) == 0 && held.st_dev == there.st_dev &&
+           held.st_ino == there.st_ino;
+}
+
+/* -1: errno tells why. Who only looks (rc__run_is_live) holds it for a moment: the lock is asked for a few times. */
+static int open_locked(const char *path, int flags) {
+    for (int i = 0;; i++) {
+        int fd = open(path, flags | O_CLOEXEC, 0666);
+        if (fd < 0) return -1;
+        bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+        if (locked && is_same_file(fd, path)) return fd; /* else deleted meanwhile, with its folder */
+        int why = locked ? EWOULDBLOCK : errno;
+        close(fd);
+        errno = why;
+        if (why != EWOULDBLOCK || i == LOCK_TRIES) return -1;
+        nanosleep(&(struct timespec){.tv_nsec = i < LOCK_TRIES / 2 ? 1000000 : 10000000}, NULL);
+    }
+}
+
 static rc_status take_lock(rc__run *r, rc_error *e) {
     char path[600];
     rc_status s = rc__run_file(r, "lock", path, sizeof path, e);
     if (s != RC_OK) return s;
-    r->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (r->lock_fd < 0) return rc_fail(e, RC_EIO, "%s: cannot create: %s", path, strerror(errno));
-    if (flock(r->lock_fd, LOCK_EX | LOCK_NB) == 0) return RC_OK;
-    int why = errno;
-    close(r->lock_fd);
-    r->lock_fd = -1;
-    if (why == EWOULDBLOCK)
+    r->lock_fd = open_locked(path, O_RDWR | O_CREAT);
+    if (r->lock_fd >= 0) return RC_OK;
+    if (errno == EWOULDBLOCK)
         return rc_fail(e, RC_EINVAL,
                        "%s: another training is writing to this run folder; wait for it, or give another --run",
                        r->path);
-    return rc_fail(e, RC_EIO, "%s: cannot lock: %s", path, strerror(why));
+    return rc_fail(e, RC_EIO, "%s: cannot be made and locked: %s", path, strerror(errno));
+}
+
+int rc__run_lock(const char *path) {
+    char lock[600];
+    return path_in(path, "lock", lock, sizeof lock, NULL) == RC_OK ? open_locked(lock, O_RDWR) : -1;
 }
 
 bool rc__run_is_live(const char *path) {
@@ -74,6 +99,50 @@ bool rc__run_is_live(const char *path) {
     bool live = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     close(fd);
     return live;
+}
+
+/* ---- what is in it ----------------------------------------------------------------------------------------------- */
+
+bool rc__run_owns(const char *name, bool in_checkpoints) {
+    static const char *const files[] = {"config.json", "status.json", "metrics.jsonl",
+                                        "samples.txt", "lock",        "model.safetensors"};
+    static const char *const kept[] = {"best.safetensors", "final.safetensors", "initial.safetensors"};
+    const char *tmp = strstr(name, ".tmp."); /* what a killed process left of an atomic write */
+    char stem[300];
+    snprintf(stem, sizeof stem, "%.*s", (int)(tmp ? tmp - name : (ptrdiff_t)strlen(name)), name);
+    if (in_checkpoints) {
+        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+            if (!strcmp(stem, kept[i])) return true;
+        size_t n = strlen(stem);
+        return !strncmp(stem, "step-", 5) && n > 17 && !strcmp(stem + n - 12, ".safetensors");
+    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (!strcmp(stem, files[i])) return true;
+    return !strncmp(name, "events.out.tfevents.", 20);
+}
+
+static bool owns_in_checkpoints(const char *name, const void *ctx) { return (void)ctx, rc__run_owns(name, true); }
+static bool owns(const char *name, const void *ctx) { return (void)ctx, rc__run_owns(name, false); }
+
+/* A process that was killed while it saved leaves a temporary file as large as a checkpoint. */
+static void remove_leftovers(const rc__run *r) {
+    char path[600];
+    rc__remove_leftovers(r->path, owns, NULL);
+    if (rc__run_file(r, "checkpoints", path, sizeof path, NULL) == RC_OK)
+        rc__remove_leftovers(path, owns_in_checkpoints, NULL);
+}
+
+/* What an earlier attempt without checkpoints left behind. */
+static void remove_old_logs(const rc__run *r) {
+    DIR *d = opendir(r->path);
+    if (!d) return;
+    for (struct dirent *f; (f = readdir(d));) {
+        char path[900];
+        bool log = !strncmp(f->d_name, "events.out.tfevents.", 20) || !strcmp(f->d_name, "metrics.jsonl") ||
+                   !strcmp(f->d_name, "samples.txt") || !strcmp(f->d_name, "status.json");
+        if (log && path_in(r->path, f->d_name, path, sizeof path, NULL) == RC_OK) unlink(path);
+    }
+    closedir(d);
 }
 
 /* ---- creating ---------------------------------------------------------------------------------------------------- */
@@ -130,17 +199,16 @@ static rc_status claim_given_folder(rc__run *r, const char *path, rc_error *e) {
     return s;
 }
 
-/* What an earlier attempt without checkpoints left behind. */
-static void remove_old_logs(const rc__run *r) {
-    DIR *d = opendir(r->path);
-    if (!d) return;
-    for (struct dirent *f; (f = readdir(d));) {
-        char path[900];
-        bool log = !strncmp(f->d_name, "events.out.tfevents.", 20) || !strcmp(f->d_name, "metrics.jsonl") ||
-                   !strcmp(f->d_name, "samples.txt") || !strcmp(f->d_name, "status.json");
-        if (log && path_in(r->path, f->d_name, path, sizeof path, NULL) == RC_OK) unlink(path);
-    }
-    closedir(d);
+static rc_status make_checkpoints_folder(const rc__run *r, rc_error *e) {
+    char path[600];
+    rc_status s = rc__run_file(r, "checkpoints", path, sizeof path, e);
+    return s == RC_OK ? rc__mkdirs(path, e) : s;
+}
+
+static rc_status keep_config(rc__run *r, rc_error *e) {
+    char path[600];
+    rc_status s = rc__run_file(r, "config.json", path, sizeof path, e);
+    return s == RC_OK ? rc__file_read(path, false, 1 << 20, &r->config, &r->config_len, e) : s;
 }
 
 rc_status rc__run_create(rc__run *r, const rc_train_options *o, rc_error *e) {
@@ -153,11 +221,12 @@ rc_status rc__run_create(rc__run *r, const rc_train_options *o, rc_error *e) {
         if (s == RC_OK) s = take_lock(r, e);
     }
     char path[600];
+    if (s == RC_OK) remove_leftovers(r);
     if (s == RC_OK) remove_old_logs(r);
-    if (s == RC_OK) s = rc__run_file(r, "checkpoints", path, sizeof path, e);
-    if (s == RC_OK) s = rc__mkdirs(path, e);
+    if (s == RC_OK) s = make_checkpoints_folder(r, e);
     if (s == RC_OK) s = rc__run_file(r, "config.json", path, sizeof path, e);
     if (s == RC_OK) s = rc_train_config_write(o, path, e);
+    if (s == RC_OK) s = keep_config(r, e);
     if (s != RC_OK) rc__run_close(r);
     return s;
 }
@@ -172,9 +241,14 @@ rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e) {
     char config[600];
     rc_status s = rc__run_file(r, "config.json", config, sizeof config, e);
     if (s == RC_OK && !rc__is_regular(config))
-        s = rc_fail(e, RC_EINVAL, "%s: no run folder (it has no config.json)", r->path);
+        s = rc_fail(e, RC_EINVAL,
+                    "%s: no run folder (it has no config.json); a training that was stopped before it had written one "
+                    "is to be started again",
+                    r->path);
     if (s == RC_OK) s = take_lock(r, e);
+    if (s == RC_OK) s = keep_config(r, e);
     if (s != RC_OK) return rc__run_close(r), s;
+    remove_leftovers(r);
     json_t *status = NULL;
     char file[600];
     if (rc__run_file(r, "status.json", file, sizeof file, NULL) == RC_OK && rc__is_regular(file) &&
@@ -183,6 +257,47 @@ rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e) {
         json_decref(status);
     }
     return RC_OK;
+}
+
+/* ---- when it is lost --------------------------------------------------------------------------------------------- */
+
+static rc_status is_another(rc__run *r, rc_error *e) {
+    r->lost = true;
+    return rc_fail(e, RC_EIO, "%s: another run folder has taken the place of the one that this training writes to",
+                   r->path);
+}
+
+/* A folder that is gone is made anew: lock, config.json, empty logs. */
+static rc_status remake(rc__run *r, bool *anew, rc_error *e) {
+    char path[600];
+    int lost = r->lock_fd;
+    size_t n = 0;
+    *anew = false;
+    rc_status s = rc__mkdirs(r->path, e);
+    if (s == RC_OK) s = take_lock(r, e);
+    if (s != RC_OK) return r->lock_fd = lost, s;
+    close(lost);
+    s = rc__run_file(r, "metrics.jsonl", path, sizeof path, e);
+    if (s != RC_OK || is_same_file(r->metrics_fd, path)) return s; /* the lock alone was deleted */
+    *anew = true;
+    s = rc__run_checkpoints(r->path, NULL, 0, &n, e);
+    if (s == RC_OK && n > 0) s = is_another(r, e);
+    if (s == RC_OK) s = make_checkpoints_folder(r, e);
+    if (s == RC_OK) s = rc__run_file(r, "config.json", path, sizeof path, e);
+    if (s == RC_OK) s = rc__file_write(path, r->config, r->config_len, e);
+    return s == RC_OK ? rc__run_open_logs(r, NULL, 0, e) : s;
+}
+
+rc_status rc__run_hold(rc__run *r, bool *remade, rc_error *e) {
+    char path[600];
+    struct stat st;
+    *remade = false;
+    rc_status s = rc__run_file(r, "lock", path, sizeof path, e);
+    if (s != RC_OK || is_same_file(r->lock_fd, path)) return s;
+    if (stat(path, &st) == 0) return is_another(r, e);
+    if (errno != ENOENT && errno != ENOTDIR)
+        return rc_fail(e, RC_EIO, "%s: cannot be examined: %s", path, strerror(errno));
+    return remake(r, remade, e);
 }
 
 /* ---- logs -------------------------------------------------------------------------------------------------------- */
@@ -223,33 +338,85 @@ rc_status rc__run_trim_metrics(const char *path, uint64_t step, rc_error *e) {
     return s;
 }
 
-/* A pipe in the place of a log would make the run wait for its reader. */
-static rc_status open_log(const char *path, int *fd, rc_error *e) {
-    if (rc__exists(path) && !rc__is_regular(path)) return rc_fail(e, RC_EIO, "%s: expected a file", path);
+/* Cuts a log to the length that it had at the checkpoint; *done: false when it is not that log any more. */
+static rc_status cut_log(const char *path, int64_t length, bool *done, rc_error *e) {
+    char last = '\n';
+    struct stat st;
+    *done = false;
+    int fd = length < 0 ? -1 : open(path, O_RDWR | O_CLOEXEC);
+    if (length < 0 || (fd < 0 && errno == ENOENT)) return RC_OK;
+    if (fd < 0) return rc_fail(e, RC_EIO, "%s: cannot open: %s", path, strerror(errno));
+    bool holds = fstat(fd, &st) == 0 && st.st_size >= length;
+    if (holds && length > 0) holds = pread(fd, &last, 1, (off_t)length - 1) == 1 && last == '\n';
+    rc_status s = RC_OK;
+    if (holds && st.st_size > length && ftruncate(fd, (off_t)length) != 0)
+        s = rc_fail(e, RC_EIO, "%s: cannot be cut to %lld bytes: %s", path, (long long)length, strerror(errno));
+    close(fd);
+    *done = holds;
+    return s;
+}
+
+static rc_status open_log(const rc__run *r, const char *name, int *fd, rc_error *e) {
+    char path[600];
+    rc_status s = rc__run_file(r, name, path, sizeof path, e);
+    if (s != RC_OK) return s;
+    if (rc__exists(path) && !rc__is_regular(path)) /* a pipe would make the run wait for its reader */
+        return rc_fail(e, RC_EIO, "%s: expected a file", path);
     *fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     return *fd >= 0 ? RC_OK : rc_fail(e, RC_EIO, "%s: cannot create: %s", path, strerror(errno));
 }
 
-rc_status rc__run_open_logs(rc__run *r, uint64_t resume_step, rc_error *e) {
-    char path[600];
-    rc_status s = rc__run_file(r, "metrics.jsonl", path, sizeof path, e);
-    if (s == RC_OK && resume_step) s = rc__run_trim_metrics(path, resume_step, e);
-    if (s == RC_OK) s = open_log(path, &r->metrics_fd, e);
-    if (s == RC_OK) s = rc__run_file(r, "samples.txt", path, sizeof path, e);
-    if (s == RC_OK) s = open_log(path, &r->samples_fd, e);
-    if (s == RC_OK) s = rc__tfevents_open(&r->events, r->path, rc__wall_time(), resume_step ? resume_step + 1 : 0, e);
-    return s;
-}
-
-void rc__run_close(rc__run *r) {
-    if (!r->path[0]) return;
+static void close_logs(rc__run *r) {
     if (r->events) rc__tfevents_flush(r->events, NULL);
     rc__tfevents_close(r->events);
     if (r->metrics_fd >= 0) close(r->metrics_fd);
     if (r->samples_fd >= 0) close(r->samples_fd);
-    if (r->lock_fd >= 0) close(r->lock_fd);
     r->events = NULL;
-    r->metrics_fd = r->samples_fd = r->lock_fd = -1;
+    r->metrics_fd = r->samples_fd = -1;
+}
+
+rc_status rc__run_open_logs(rc__run *r, const rc__log_lengths *resumed, uint64_t step, rc_error *e) {
+    char path[600];
+    bool cut = false;
+    rc_status s = RC_OK;
+    close_logs(r);
+    if (!resumed) remove_old_logs(r);
+    if (resumed) {
+        s = rc__run_file(r, "metrics.jsonl", path, sizeof path, e);
+        if (s == RC_OK) s = cut_log(path, resumed->metrics, &cut, e);
+        if (s == RC_OK && !cut) s = rc__run_trim_metrics(path, step, e);
+        if (s == RC_OK) s = rc__run_file(r, "samples.txt", path, sizeof path, e);
+        if (s == RC_OK) s = cut_log(path, resumed->samples, &cut, e);
+    }
+    if (s == RC_OK) s = open_log(r, "metrics.jsonl", &r->metrics_fd, e);
+    if (s == RC_OK) s = open_log(r, "samples.txt", &r->samples_fd, e);
+    if (s == RC_OK) s = rc__tfevents_open(&r->events, r->path, rc__wall_time(), resumed ? step + 1 : 0, e);
+    return s;
+}
+
+static rc_status sync_log(const rc__run *r, const char *name, int fd, int64_t *length, rc_error *e) {
+    char path[600];
+    *length = -1;
+    if (fd < 0) return RC_OK;
+    rc_status s = rc__run_file(r, name, path, sizeof path, e);
+    if (s == RC_OK && fsync(fd) != 0 && errno != EINVAL) /* not every file system can */
+        s = rc_fail(e, RC_EIO, "%s: cannot be written to disk: %s", path, strerror(errno));
+    if (s == RC_OK) *length = (int64_t)lseek(fd, 0, SEEK_END);
+    return s;
+}
+
+rc_status rc__run_sync_logs(rc__run *r, rc__log_lengths *out, rc_error *e) {
+    rc_status s = sync_log(r, "metrics.jsonl", r->metrics_fd, &out->metrics, e);
+    return s == RC_OK ? sync_log(r, "samples.txt", r->samples_fd, &out->samples, e) : s;
+}
+
+void rc__run_close(rc__run *r) {
+    if (!r->path[0]) return;
+    close_logs(r);
+    if (r->lock_fd >= 0) close(r->lock_fd);
+    r->lock_fd = -1;
+    if (r->config) rc__free(r->config, r->config_len + 1);
+    r->config = NULL;
 }
 
 /* The line is printed into a fixed buffer, so that logging allocates nothing of the library's memory. */

@@ -18,25 +18,6 @@ static bool join(char *out, size_t cap, const char *dir, const char *name) {
     return n > 0 && (size_t)n < cap;
 }
 
-/* Is the entry `name` of a run folder (or of its checkpoints/) one that training writes? Nothing else is deleted. */
-static bool ours(const char *name, bool in_checkpoints) {
-    static const char *const files[] = {"config.json", "status.json", "metrics.jsonl",
-                                        "samples.txt", "lock",        "model.safetensors"};
-    static const char *const kept[] = {"best.safetensors", "final.safetensors", "initial.safetensors"};
-    const char *tmp = strstr(name, ".tmp."); /* what a killed process left of an atomic write */
-    char stem[300];
-    snprintf(stem, sizeof stem, "%.*s", (int)(tmp ? tmp - name : (ptrdiff_t)strlen(name)), name);
-    if (in_checkpoints) {
-        for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-            if (!strcmp(stem, kept[i])) return true;
-        size_t n = strlen(stem);
-        return !strncmp(stem, "step-", 5) && n > 17 && !strcmp(stem + n - 12, ".safetensors");
-    }
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (!strcmp(stem, files[i])) return true;
-    return !strncmp(name, "events.out.tfevents.", 20);
-}
-
 static uint64_t folder_bytes(const char *path, int depth) {
     uint64_t total = 0;
     DIR *d = opendir(path);
@@ -194,7 +175,7 @@ static bool empty_folder(const char *path, bool in_checkpoints, char *failed, si
     if (!d) return errno == ENOENT;
     bool ok = true;
     for (struct dirent *f; ok && (f = readdir(d));) {
-        if (!ours(f->d_name, in_checkpoints) || !join(failed, cap, path, f->d_name)) continue;
+        if (!rc__run_owns(f->d_name, in_checkpoints) || !join(failed, cap, path, f->d_name)) continue;
         ok = unlink(failed) == 0;
     }
     int why = errno;
@@ -210,11 +191,14 @@ rc_status rc_run_delete(const char *path, rc_error *e) {
     if (s == RC_EMODEL && looks_like_run(path))
         s = RC_OK; /* a status file nobody can read is no reason to keep the rest */
     if (s != RC_OK) return s;
-    if (rc__run_is_live(path)) return rc_fail(e, RC_EINVAL, "%s: is running; stop it first", path);
     if (!join(checkpoints, sizeof checkpoints, path, "checkpoints"))
         return rc_fail(e, RC_EINVAL, "%s: the path is too long", path);
-    if (!empty_folder(checkpoints, true, failed, sizeof failed) || !empty_folder(path, false, failed, sizeof failed))
-        return rc_fail(e, RC_EIO, "%s: cannot delete: %s", failed, strerror(errno));
+    int lock = rc__run_lock(path); /* nobody begins in it meanwhile */
+    if (lock < 0 && errno == EWOULDBLOCK) return rc_fail(e, RC_EINVAL, "%s: is running; stop it first", path);
+    bool empty = empty_folder(checkpoints, true, failed, sizeof failed) && empty_folder(path, false, failed, sizeof failed);
+    int why = errno;
+    if (lock >= 0) close(lock);
+    if (!empty) return rc_fail(e, RC_EIO, "%s: cannot delete: %s", failed, strerror(why));
     rmdir(checkpoints);
     if (rmdir(path) == 0) return RC_OK;
     if (errno == ENOTEMPTY || errno == EEXIST)

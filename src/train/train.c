@@ -81,8 +81,12 @@ rc_status rc_train_check(const rc_train_options *o, rc_error *e) {
 /* Everything that can be refused is refused before data is read and hours are spent. */
 static rc_status check_outputs(const rc_train_options *o, rc_error *e) {
     if (o->out) {
+        if (strlen(o->out) >= sizeof((rc_train_result *)0)->model)
+            return rc_fail(e, RC_EINVAL, "%.100s...: the path of the model has at most %zu bytes", o->out,
+                           sizeof((rc_train_result *)0)->model - 1);
         rc_status s = rc__check_writable(o->out, e);
         if (s != RC_OK) return s;
+        rc__remove_leftovers_of(o->out);
     }
     if (!o->run || !*o->run || o->resume) return RC_OK;
     size_t n = 0;

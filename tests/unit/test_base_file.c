@@ -439,6 +439,51 @@ static void makes_folders(void **state) {
     assert_true(rc__now() - t >= 0.0009 && rc__now() - t < 60);
 }
 
+static bool any(const char *name, const void *ctx) { return (void)name, (void)ctx, true; }
+
+/* What a killed process left goes; what a living one writes, and what only looks like it, stays. */
+static void leftovers(void **state) {
+    (void)state;
+    char sub[400], path[500];
+    snprintf(sub, sizeof sub, "%s/leftovers", dir);
+    assert_int_equal(mkdir(sub, 0777), 0);
+    static const char *const stay[] = {"a.tmp", "a.tmp.", "a.tmp.x", "a.tmp.1x", ".tmp.1", "a.tmp.1.2.3", "atmp.1", "a.1"};
+    static const char *const go[] = {"a.tmp.1", "a.tmp.77777.2", "b.safetensors.tmp.12"};
+    for (size_t i = 0; i < sizeof stay / sizeof *stay; i++) {
+        snprintf(path, sizeof path, "%s/%s", sub, stay[i]);
+        put(path, "x", 1);
+    }
+    for (size_t i = 0; i < sizeof go / sizeof *go; i++) {
+        snprintf(path, sizeof path, "%s/%s", sub, go[i]);
+        put(path, "x", 1);
+    }
+    snprintf(path, sizeof path, "%s/target", sub);
+    put(path, "old", 3);
+    rc__writer w;
+    assert_int_equal(rc__writer_open(&w, path, NULL), RC_OK);
+    assert_int_equal(rc__writer_put(&w, "new", 3, NULL), RC_OK);
+    rc__remove_leftovers_of(path); /* while it is written */
+    rc__remove_leftovers(sub, any, NULL);
+    struct dirent **names;
+    int n = scandir(sub, &names, NULL, NULL), left = 0;
+    for (int i = 0; i < n; i++) {
+        for (size_t k = 0; k < sizeof go / sizeof *go; k++) assert_string_not_equal(names[i]->d_name, go[k]);
+        left += strcmp(names[i]->d_name, ".") != 0 && strcmp(names[i]->d_name, "..") != 0;
+        free(names[i]);
+    }
+    free(names);
+    assert_int_equal(left, sizeof stay / sizeof *stay + 2);
+    assert_int_equal(rc__writer_commit(&w, NULL), RC_OK);
+    assert_holds(path, "new");
+    snprintf(path, sizeof path, "%s/target.tmp.5", sub);
+    put(path, "x", 1);
+    snprintf(path, sizeof path, "%s/target", sub);
+    rc__remove_leftovers_of(path);
+    snprintf(path, sizeof path, "%s/target.tmp.5", sub);
+    assert_false(rc__exists(path));
+    rc__remove_leftovers("no such folder", any, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_whole_files),
@@ -451,6 +496,7 @@ int main(void) {
         cmocka_unit_test(devices_are_written_in_place),
         cmocka_unit_test(a_full_disk_loses_nothing),
         cmocka_unit_test(unwritable_places_are_named),
+        cmocka_unit_test(leftovers),
         cmocka_unit_test(makes_folders),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

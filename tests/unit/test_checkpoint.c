@@ -219,6 +219,53 @@ static void test_longer_budget(void **state) {
     assert_int_equal(r.steps, 60);
 }
 
+/* A run that stopped early has ended, also when its process was killed before the model was written. */
+static void test_stopped_early(void **state) {
+    (void)state;
+    rc_train_options o = small_options("early");
+    o.lr = 1e-9; /* nothing improves after the first validations */
+    o.average = "none";
+    o.valid_every = 3;
+    o.patience = 2;
+    o.steps = 400;
+    rc_train_result r = train_ok(&o, NULL);
+    assert_true(r.stopped_early && r.steps < 400);
+    assert_int_equal(rename("early/model.safetensors", "early.safetensors"), 0);
+    rc_train_options again = rc_train_options_default();
+    again.resume = "early";
+    rc_train_result s = train_ok(&again, NULL);
+    assert_true(s.stopped_early);
+    assert_int_equal(s.steps, r.steps);
+    assert_same_file("early.safetensors", "early/model.safetensors");
+    again.patience = 4;
+    assert_true(train_ok(&again, NULL).steps > r.steps);
+}
+
+/* Checkpoints of 0.1 do not say how long the logs were: lines go by their step then. And a log that somebody replaced. */
+static void test_logs_of_unknown_length(void **state) {
+    (void)state;
+    rc__run r = {.path = "logs", .lock_fd = -1, .metrics_fd = -1, .samples_fd = -1};
+    static const char lines[] = "{\"step\":10}\n{\"step\":20}\n{\"step\":30}\n";
+    static const struct {
+        rc__log_lengths logs;
+        const char *kept;
+    } cases[] = {{{-1, -1}, "{\"step\":10}\n{\"step\":20}\n"}, {{12, 0}, "{\"step\":10}\n"},
+                 {{1000, 5}, "{\"step\":10}\n{\"step\":20}\n"}, {{11, 0}, "{\"step\":10}\n{\"step\":20}\n"}};
+    rc_error e = {0};
+    assert_int_equal(mkdir("logs", 0777), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        FILE *f = fopen("logs/metrics.jsonl", "w");
+        fputs(lines, f);
+        fclose(f);
+        if (rc__run_open_logs(&r, &cases[i].logs, 20, &e) != RC_OK) fail_msg("%s", e.text);
+        rc__run_close(&r);
+        size_t n;
+        char *text = slurp("logs/metrics.jsonl", &n);
+        assert_string_equal(text, cases[i].kept);
+        free(text);
+    }
+}
+
 static void refuse(const rc_train_options *o, rc_status want, const char *part) {
     rc_error e = {0};
     rc_train_result r;
@@ -285,7 +332,8 @@ int main(void) {
         cmocka_unit_test(test_resume_schedule), cmocka_unit_test(test_resume_bf16), cmocka_unit_test(test_resume_documents),
         cmocka_unit_test(test_resume_words),   cmocka_unit_test(test_resume_source),
         cmocka_unit_test(test_resume_sparse),  cmocka_unit_test(test_metrics_trimmed),
-        cmocka_unit_test(test_longer_budget),  cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_longer_budget),  cmocka_unit_test(test_stopped_early),
+        cmocka_unit_test(test_logs_of_unknown_length),  cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, setup, leave_work);
 }

@@ -1,5 +1,7 @@
 /* Run folders from outside: what is listed, what is refused, and that deleting takes nothing that is not ours. */
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "train/runfolder.h"
 #include "unit/train_helpers.h"
@@ -95,6 +97,32 @@ static void test_killed(void **state) {
     assert_int_not_equal(access("killed", F_OK), 0);
 }
 
+static atomic_int looks, enough;
+
+static void *look_on(void *ctx) {
+    for (; !enough; looks++) rc__run_is_live("looked-at");
+    return ctx;
+}
+
+/* Who lists the runs while one begins must not be taken for a training. */
+static void test_looking_is_no_training(void **state) {
+    (void)state;
+    rc_error e = {0};
+    pthread_t thread;
+    rc_train_options o = small_options("looked-at");
+    o.steps = 2;
+    train_ok(&o, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, look_on, NULL), 0);
+    while (looks == 0) usleep(100);
+    for (int i = 0; i < 2000; i++) {
+        rc__run r;
+        if (rc__run_reopen(&r, "looked-at", &e) != RC_OK) fail_msg("%d: %s", i, e.text);
+        rc__run_close(&r);
+    }
+    enough = 1;
+    pthread_join(thread, NULL);
+}
+
 static void test_delete(void **state) {
     (void)state;
     rc_error e = {0};
@@ -120,6 +148,7 @@ static void test_delete(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_live_run), cmocka_unit_test(test_read_and_list),
-                                       cmocka_unit_test(test_killed), cmocka_unit_test(test_delete)};
+                                       cmocka_unit_test(test_killed), cmocka_unit_test(test_looking_is_no_training),
+                                       cmocka_unit_test(test_delete)};
     return cmocka_run_group_tests(tests, setup, leave_work);
 }
