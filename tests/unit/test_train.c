@@ -662,31 +662,40 @@ static void test_full_disk(void **state) {
     assert_int_equal(train_ok(&again, NULL).steps, 40); /* with room again it goes on */
 }
 
-/* Whatever allocation fails, the run ends with a status, and nothing is kept. */
-static void test_out_of_memory(void **state) {
-    (void)state;
-    rc_train_options o = small_options("memory");
-    o.steps = 2;
-    o.valid_every = 1;
-    o.average = "ema";
-    o.sample_length = 3;
-    size_t used = rc_memory_used(), before = allocations;
-    train_ok(&o, NULL);
-    size_t all = allocations - before, failed = 0;
+/* `prepare`, then a run of o, with each allocation refused in turn: a status, nothing kept, and the same run works after. */
+static void refuse_allocations(const char *prepare, const rc_train_options *o) {
+    size_t used = rc_memory_used(), failed = 0;
+    assert_int_equal(system(prepare), 0);
+    size_t before = allocations;
+    train_ok(o, NULL);
+    size_t all = allocations - before;
     assert_int_equal(rc_memory_used(), used);
     for (size_t n = 1; n <= all; n += n < 60 ? 1 : 1 + all / 60) {
-        assert_int_equal(system("rm -rf memory"), 0);
+        assert_int_equal(system(prepare), 0);
         rc_error e = {0};
         rc_train_result r;
         allocations = 0;
         fail_at = n;
-        rc_status s = rc_train_lm(&o, NULL, &r, &e);
+        rc_status s = rc_train_lm(o, NULL, &r, &e);
         fail_at = 0;
         if (s != RC_OK && (s != RC_ENOMEM || !e.text[0])) fail_msg("allocation %zu: %s: %s", n, rc_status_name(s), e.text);
         failed += s != RC_OK;
         if (rc_memory_used() != used) fail_msg("allocation %zu: %zu bytes are left", n, rc_memory_used() - used);
     }
     assert_true(failed > 60);
+}
+
+static void test_out_of_memory(void **state) {
+    (void)state;
+    rc_train_options o = small_options("memory"), again = rc_train_options_default();
+    o.steps = 2;
+    o.valid_every = 1;
+    o.average = "ema";
+    o.sample_length = 3;
+    refuse_allocations("rm -rf memory", &o);
+    again.resume = "memory";
+    again.steps = 3;
+    refuse_allocations("[ -d whole ] || cp -r memory whole; rm -rf memory; cp -r whole memory", &again);
 }
 
 static void test_no_validation(void **state) {
