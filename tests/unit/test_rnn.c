@@ -9,50 +9,15 @@
 #include <cmocka.h>
 #include "base/parallel.h"
 #include "kernels/kernels.h"
-#include "recur/rnn.h"
+#include "rnn_helper.h"
 
 enum { T = 7, B = 5, I = 6, H = 9 };
 static const int32_t lengths[B] = {3, 0, 7, 1, 5};
 
-typedef struct net {
-    rc_params *ps;
-    rc_rnn *rnn;
-    rc_tape *tape;
-    size_t O; /* output size */
-} net;
-
-static net make(rc_rnn_options o) {
-    net n = {0};
-    rc_error e = {0};
-    assert_int_equal(rc_params_new(&n.ps, &e), RC_OK);
-    if (rc_rnn_new(&n.rnn, n.ps, "", &o, &e)) fail_msg("%s", e.text);
-    assert_int_equal(rc_params_build(n.ps, 11, &e), RC_OK);
-    assert_int_equal(rc_tape_new(&n.tape, &e), RC_OK);
-    n.O = rc_rnn_output_size(n.rnn);
-    return n;
-}
-
-static void drop(net *n) {
-    rc_tape_free(n->tape);
-    rc_rnn_free(n->rnn);
-    rc_params_free(n->ps);
-}
-
 static rc_rnn_options options(const char *cell, int layers) {
-    rc_rnn_options o = rc_rnn_options_default();
-    o.cell = cell;
-    o.input_size = I;
-    o.hidden_size = H;
-    o.num_layers = layers;
+    rc_rnn_options o = layers_of(cell, layers, I, H);
     o.zoneout_h = 0.1; /* the mean at inference: steps, chunks and whole must agree on it */
     return o;
-}
-
-static float *numbers(size_t n, uint64_t seed) {
-    float *x = malloc((n + 1) * sizeof *x);
-    rc_rng r = rc_rng_make(seed, 0);
-    for (size_t i = 0; i < n; i++) x[i] = (float)rc_rng_normal(&r);
-    return x;
 }
 
 /* Forward without gradients; the result is copied out. */
@@ -67,17 +32,17 @@ static float *forward(net *n, const float *x, size_t steps, size_t batch, const 
     return out;
 }
 
-static void near(const char *cell, const char *what, const float *a, const float *b, size_t n) {
+static void same(const char *cell, const char *what, const float *a, const float *b, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (!(fabs((double)a[i] - (double)b[i]) <= 2e-6 * fmax(1, fabs((double)b[i]))))
+        if (memcmp(a + i, b + i, sizeof *a))
             fail_msg("%s, %s: [%zu] %.9g and %.9g", cell, what, i, (double)a[i], (double)b[i]);
 }
 
-/* Products of other numbers of rows may take other kernels: equal to a few roundings, not to the bit. */
+/* The same bits: an element of a product is one sum in one order, whatever rows are beside it. */
 static void chunks_and_steps(void **state) {
     for (size_t c = 0; c < rc_cell_count(); c++) {
         const char *cell = rc_cell_at(c)->name;
-        net n = make(options(cell, 1));
+        net n = make(options(cell, 1), RC_FP32);
         float *x = numbers(T * B * I, 5), *whole, *part, *y = malloc(B * n.O * sizeof *y);
         rc_state *s, *s2;
         assert_int_equal(rc_state_new(&s, n.rnn, B, NULL), RC_OK);
@@ -86,17 +51,17 @@ static void chunks_and_steps(void **state) {
         for (size_t t = 0; t < T; t += 3) {
             size_t steps = T - t < 3 ? T - t : 3;
             part = forward(&n, x + t * B * I, steps, B, NULL, s2);
-            near(cell, "chunk", part, whole + t * B * n.O, steps * B * n.O);
+            same(cell, "chunk", part, whole + t * B * n.O, steps * B * n.O);
             free(part);
         }
-        near(cell, "state after chunks", rc_state_h(s2), rc_state_h(s), rc_state_h_len(s));
-        if (rc_state_c(s)) near(cell, "c after chunks", rc_state_c(s2), rc_state_c(s), rc_state_c_len(s));
+        same(cell, "state after chunks", rc_state_h(s2), rc_state_h(s), rc_state_h_len(s));
+        if (rc_state_c(s)) same(cell, "c after chunks", rc_state_c(s2), rc_state_c(s), rc_state_c_len(s));
         rc_state_reset(s2, n.rnn);
         for (size_t t = 0; t < T; t++) {
             assert_int_equal(rc_rnn_step(n.rnn, s2, x + t * B * I, y, NULL), RC_OK);
-            near(cell, "step", y, whole + t * B * n.O, B * n.O);
+            same(cell, "step", y, whole + t * B * n.O, B * n.O);
         }
-        near(cell, "state after steps", rc_state_h(s2), rc_state_h(s), rc_state_h_len(s));
+        same(cell, "state after steps", rc_state_h(s2), rc_state_h(s), rc_state_h_len(s));
         size_t before = rc_memory_used();
         assert_int_equal(rc_rnn_step(n.rnn, s2, x, y, NULL), RC_OK);
         assert_int_equal(rc_memory_used(), before);
@@ -114,7 +79,7 @@ static void padding_and_rows(void **state) {
         const char *cell = rc_cell_at(c)->name;
         rc_rnn_options o = options(cell, 1);
         o.bidirectional = true;
-        net n = make(o);
+        net n = make(o, RC_FP32);
         enum { MORE = 4 };
         float *x = numbers((T + MORE) * B * I, 6);
         for (size_t t = 0; t < T + MORE; t++)
@@ -130,7 +95,7 @@ static void padding_and_rows(void **state) {
             for (size_t t = 0; t < len; t++) memcpy(row + t * I, x + (t * B + b) * I, I * sizeof *row);
             if (len) {
                 alone = forward(&n, row, len, 1, NULL, NULL);
-                for (size_t t = 0; t < len; t++) near(cell, "row alone", y + (t * B + b) * n.O, alone + t * n.O, n.O);
+                for (size_t t = 0; t < len; t++) same(cell, "row alone", y + (t * B + b) * n.O, alone + t * n.O, n.O);
                 free(alone);
             }
             free(row);
@@ -155,12 +120,12 @@ static void padding_and_rows(void **state) {
 static void directions(void **state) {
     for (size_t c = 0; c < rc_cell_count(); c++) {
         rc_rnn_options o = options(rc_cell_at(c)->name, 1);
-        net f = make(o);
+        net f = make(o, RC_FP32);
         o.reverse = true;
-        net r = make(o);
+        net r = make(o, RC_FP32);
         o.reverse = false;
         o.bidirectional = true;
-        net bi = make(o);
+        net bi = make(o, RC_FP32);
         size_t half = rc_params_count(f.ps);
         for (size_t i = 0; i < 2 * half; i++)
             memcpy(rc_params_at(bi.ps, i)->w, rc_params_at(f.ps, i % half)->w,
@@ -172,10 +137,10 @@ static void directions(void **state) {
         float *b = forward(&r, x, T, B, NULL, NULL), *both = forward(&bi, x, T, B, NULL, NULL);
         size_t O = f.O;
         for (size_t t = 0; t < T; t++) {
-            near(o.cell, "reverse", b + t * B * O, m + (T - 1 - t) * B * O, B * O);
+            same(o.cell, "reverse", b + t * B * O, m + (T - 1 - t) * B * O, B * O);
             for (size_t k = 0; k < B; k++) {
-                near(o.cell, "first half", both + (t * B + k) * 2 * O, a + (t * B + k) * O, O);
-                near(o.cell, "second half", both + (t * B + k) * 2 * O + O, b + (t * B + k) * O, O);
+                same(o.cell, "first half", both + (t * B + k) * 2 * O, a + (t * B + k) * O, O);
+                same(o.cell, "second half", both + (t * B + k) * 2 * O + O, b + (t * B + k) * O, O);
             }
         }
         free(x), free(mirror), free(a), free(m), free(b), free(both);
@@ -192,7 +157,7 @@ static void threads_of(rc_rnn_options o, size_t batch) {
     for (size_t b = 0; b < batch; b++) len[b] = batch > 1 ? (int32_t)(b % (T + 1)) : T;
     for (int k = 1; k <= 4; k++) {
         assert_int_equal(rc_set_threads(k, NULL), RC_OK);
-        net n = make(o);
+        net n = make(o, RC_FP32);
         rc_error e = {0};
         size_t dims[3] = {T, batch, I};
         rc_tape_begin(n.tape, (rc_tape_mode){.grad = true, .training = true, .seed = 4, .step = 2});
@@ -220,7 +185,7 @@ static void threads_of_steps(rc_rnn_options o) {
     float *x = numbers(T * 3 * I, 9), first[T][3 * 70], y[3 * 70];
     for (int k = 1; k <= 4; k++) {
         assert_int_equal(rc_set_threads(k, NULL), RC_OK);
-        net n = make(o);
+        net n = make(o, RC_FP32);
         rc_state *s;
         assert_int_equal(rc_state_new(&s, n.rnn, 3, NULL), RC_OK);
         for (int t = 0; t < T; t++) {
@@ -269,7 +234,7 @@ static void instruction_sets(void **state) {
             float *x = numbers(T * B * I, 12), *want = NULL, *grad = NULL;
             for (size_t k = 0; k < count; k++) {
                 rc__k = all[k];
-                net n = make(o); /* packed weights belong to the build that packed them */
+                net n = make(o, RC_FP32); /* packed weights belong to the build that packed them */
                 size_t dims[3] = {T, B, I}, g = rc_params_block_len(n.ps);
                 rc_params_zero_grad(n.ps);
                 rc_tape_begin(n.tape, (rc_tape_mode){.grad = true});
@@ -299,7 +264,7 @@ static void instruction_sets(void **state) {
 
 /* The gradient block after a backward; frozen: the parameter to freeze, rc_params_count or more for none. */
 static float *gradients(const char *cell, const float *x, size_t frozen, net *n) {
-    *n = make(options(cell, 1));
+    *n = make(options(cell, 1), RC_FP32);
     if (frozen < rc_params_count(n->ps)) rc_params_at(n->ps, frozen)->frozen = true;
     size_t dims[3] = {T, B, I};
     rc_error e = {0};
@@ -343,7 +308,7 @@ static void weight_drop_twice(void **state) {
         rc_rnn_options o = options(cells[c], 2);
         o.weight_drop = 0.5;
         o.zoneout_h = 0;
-        net n = make(o);
+        net n = make(o, RC_FP32);
         rc_state *s;
         rc_error e = {0};
         float step[B * H];
@@ -364,7 +329,7 @@ static void weight_drop_twice(void **state) {
             assert_true(memcmp(y[0]->x, y[1]->x, y[0]->len * sizeof(float)) != 0);
             assert_int_equal(rc_rnn_step(n.rnn, s, x, step, &e), RC_OK);
             assert_int_equal(rc_backward(n.tape, rc_add(n.tape, loss[0], loss[1]), 1, &e), RC_OK);
-            for (int k = 0; k < 2; k++) near(cells[c], "dx under a mask", in[k]->dx, want + k * T * B * I, T * B * I);
+            for (int k = 0; k < 2; k++) same(cells[c], "dx under a mask", in[k]->dx, want + k * T * B * I, T * B * I);
         }
         rc_state_free(s);
         drop(&n);
@@ -382,13 +347,13 @@ static void steps_through_stacks(void **state) {
             rc_rnn_options o = options(rc_cell_at(c)->name, 3);
             o.skip = skips[k];
             o.zoneout_c = rc_cell_at(c)->has_c ? 0.2 : 0;
-            net n = make(o);
+            net n = make(o, RC_FP32);
             rc_state *s;
             assert_int_equal(rc_state_new(&s, n.rnn, B, NULL), RC_OK);
             float *whole = forward(&n, x, T, B, NULL, NULL);
             for (size_t t = 0; t < T; t++) {
                 assert_int_equal(rc_rnn_step(n.rnn, s, x + t * B * I, y, NULL), RC_OK);
-                near(o.cell, "step of a stack", y, whole + t * B * n.O, B * n.O);
+                same(o.cell, "step of a stack", y, whole + t * B * n.O, B * n.O);
             }
             rc_state_free(s);
             free(whole);
@@ -404,7 +369,7 @@ static void no_steps_at_all(void **state) {
     float *x = numbers(T * B * I, 24);
     size_t dims[3] = {T, B, I};
     for (size_t c = 0; c < rc_cell_count(); c++) {
-        net n = make(options(rc_cell_at(c)->name, 2));
+        net n = make(options(rc_cell_at(c)->name, 2), RC_FP32);
         rc_tape_begin(n.tape, (rc_tape_mode){.grad = true});
         rc_var *in = rc_leaf(n.tape, 3, dims, x), *y = rc_rnn_forward(n.tape, n.rnn, in, none, NULL);
         assert_int_equal(rc_backward(n.tape, rc_sum_all(n.tape, y), 1, NULL), RC_OK);
@@ -423,7 +388,7 @@ static void explain(void **state) {
     char text[1024], part[16];
     rc_set_threads(2, NULL);
     for (size_t c = 0; c < rc_cell_count(); c++) {
-        net n = make(options(rc_cell_at(c)->name, 2));
+        net n = make(options(rc_cell_at(c)->name, 2), RC_FP32);
         size_t len = rc_rnn_explain(n.rnn, 64, 1000, text, sizeof text);
         assert_int_equal(len, strlen(text));
         assert_non_null(strstr(text, "4 groups of 16 rows, 2 threads"));
@@ -443,7 +408,7 @@ static void recurrent_dropout_of_scans_stays_bounded(void **state) {
         if (rc_cell_at(c)->recurrent_product) continue;
         rc_rnn_options o = options(rc_cell_at(c)->name, 1);
         o.recurrent_dropout = 0.5;
-        net n = make(o);
+        net n = make(o, RC_FP32);
         rc_error e = {0};
         size_t dims[3] = {LONG, B, I};
         float *x = numbers(LONG * B * I, 21);
@@ -464,7 +429,7 @@ static void recurrent_dropout_of_scans_stays_bounded(void **state) {
 static void states(void **state) {
     rc_rnn_options o = options("lstm", 2);
     o.learn_initial_state = true;
-    net n = make(o);
+    net n = make(o, RC_FP32);
     rc_param *h0 = rc_params_find(n.ps, "initial_h");
     assert_non_null(h0);
     for (size_t i = 0; i < h0->len; i++) h0->w[i] = (float)i;
@@ -526,7 +491,7 @@ static void messages(void **state) {
     refuse(o, "rnn: weight_drop is 0.5, but cell mingru has no recurrent weights");
     o = options("rhn", 1), o.depth = 9;
     refuse(o, "rnn: depth is 9, expected 1 to 8");
-    net n = make(options("gru", 1));
+    net n = make(options("gru", 1), RC_FP32);
     float x[2 * 2 * I] = {0};
     rc_error e = {0};
     size_t bad[3] = {2, 2, I - 1}, good[3] = {2, 2, I};
