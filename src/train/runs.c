@@ -99,10 +99,14 @@ rc_status rc_run_read(const char *path, rc_run_info *out, rc_error *e) {
         read_status(&r, v, file);
         json_decref(v);
     }
-    rc_train_config *config = NULL;
-    if (join(file, sizeof file, r.path, "config.json") && rc_train_config_read(&config, file, NULL) == RC_OK)
-        snprintf(r.cell, sizeof r.cell, "%s", rc_train_config_options(config)->cell);
-    rc_train_config_free(config);
+    if (join(file, sizeof file, r.path, "config.json")) { /* one that nobody can read leaves the cell open */
+        rc_train_config *config = NULL;
+        rc_error why;
+        rc_status s = rc_train_config_read(&config, file, &why);
+        if (s == RC_ENOMEM) return rc_fail(e, s, "%s", why.text);
+        if (s == RC_OK) snprintf(r.cell, sizeof r.cell, "%s", rc_train_config_options(config)->cell);
+        rc_train_config_free(config);
+    }
     /* What the status says is what its process last wrote; the lock tells whether there still is one. */
     bool live = rc__run_is_live(r.path);
     if (live)
@@ -147,7 +151,10 @@ rc_status rc_runs_list(const char *dir, rc_run_info **out, size_t *n, rc_error *
         char path[512];
         rc_run_info r;
         if (f->d_name[0] == '.' || !join(path, sizeof path, dir, f->d_name) || !looks_like_run(path)) continue;
-        if (rc_run_read(path, &r, NULL) == RC_OK) s = push(&runs, n, &cap, &r, e);
+        rc_error why;
+        rc_status read = rc_run_read(path, &r, &why);
+        if (read == RC_OK) s = push(&runs, n, &cap, &r, e);
+        else if (read == RC_ENOMEM) s = rc_fail(e, read, "%s", why.text); /* others are passed over */
     }
     closedir(d);
     if (s == RC_OK && *n > 0) {
