@@ -15,6 +15,8 @@
 
 #include "recur/recur.h"
 
+#include "failing.h"
+
 #define OK(call)                                                                              \
     do {                                                                                      \
         rc_status status_ = (call);                                                           \
@@ -108,27 +110,6 @@ static inline double nll_of_logits(const rc_real *logits, size_t n, int32_t targ
 
 static inline void assert_close(double a, double b, double relative) {
     if (!(fabs(a - b) <= relative * fmax(1, fmax(fabs(a), fabs(b))))) fail_msg("%.17g and %.17g differ", a, b);
-}
-
-/* An allocator whose call number `left` fails, and that counts. */
-typedef struct failing {
-    long left, calls; /* left < 0: never fails */
-} failing;
-static inline void *failing_alloc(void *ctx, void *p, size_t old_size, size_t new_size) {
-    failing *f = ctx;
-    (void)old_size;
-    if (new_size == 0) {
-        free(p);
-        return NULL;
-    }
-    f->calls++;
-    if (f->left == 0) return NULL;
-    if (f->left > 0) f->left--;
-    void *q = NULL;
-    if (posix_memalign(&q, 64, new_size) != 0) return NULL;
-    if (p) memcpy(q, p, old_size < new_size ? old_size : new_size);
-    free(p);
-    return q;
 }
 
 static inline char *temp_path(const char *name) { /* static buffer; unique to the process */

@@ -1,7 +1,14 @@
-/* rnn_helper.h - recurrent layers with a tape of their own, for tests of what they promise. */
+/* rnn_helper.h - recurrent layers for tests: made with their parameters and a tape, fed with random numbers. */
 #ifndef RNN_HELPER_H
 #define RNN_HELPER_H
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+
+#include <cmocka.h> /* after what it needs */
+
 #include "recur/rnn.h"
 
 typedef struct net {
@@ -29,7 +36,15 @@ static inline void drop(net *n) {
     rc_params_free(n->ps);
 }
 
-/* n numbers of a normal distribution; the caller frees them. */
+static inline rc_rnn_options layers_of(const char *cell, int layers, size_t input, size_t hidden) {
+    rc_rnn_options o = rc_rnn_options_default();
+    o.cell = cell;
+    o.input_size = input;
+    o.hidden_size = hidden;
+    o.num_layers = layers;
+    return o;
+}
+
 static inline float *numbers(size_t n, uint64_t seed) {
     float *x = malloc((n + 1) * sizeof *x);
     rc_rng r = rc_rng_make(seed, 0);

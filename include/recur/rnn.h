@@ -85,8 +85,9 @@ rc_status rc_state_load(rc_state *s, const char *path, rc_error *e);       /* RC
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 /* x (T, B, I) -> (T, B, output size), zero beyond each row's length. lengths (B) in 0..T, any order, NULL = all T.
- * state, when given, is the start and receives the end (each row at its own last step; unchanged when its length is 0);
- * no gradient flows into it: this is truncated back-propagation. NULL starts at the initial state. */
+ * state, when given, is the start and receives the end (each row at its own last step; unchanged when its length is 0,
+ * and all of it when the call fails); no gradient flows into it: this is truncated back-propagation. NULL starts at the
+ * initial state. */
 rc_var *rc_rnn_forward(rc_tape *t, const rc_rnn *rnn, rc_var *x, const int32_t *lengths, rc_state *state);
 /* The same with the initial state as variables (layers*dirs, B, width), NULL = initial state, and the final ones as
  * variables (NULL = not wanted); gradients flow through all of them. c0/cn are NULL for cells without c. */

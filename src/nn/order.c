@@ -1,8 +1,9 @@
 /* order.c - the order in which a layer stores its rows.
  *
- * A full batch (all lengths T) is in that order already, so x and y are used in place, and reversal is only another order of
- * the steps. Otherwise rows are sorted by length, dealt to the tiles and gathered; the reverse direction starts at each row's
- * own end. */
+ * A batch whose rows are equally long is in that order already, so x and y are used in place, and reversal is only another
+ * order of the steps. Otherwise rows are sorted by length, dealt to the tiles and gathered; the reverse direction starts at
+ * each row's own end. Which of the two it is follows from the lengths alone and not from T, so padding changes the order of
+ * no sum. */
 #include "nn/recurrence.h"
 
 /* perm and len: rows by length, longest first and stable, dealt out like cards. A look at every row per length costs no more
@@ -20,21 +21,16 @@ static void deal(rc__order *o, const int32_t *len) {
 }
 
 bool rc__order_make(rc_tape *t, rc__order *o, size_t T, size_t B, const int32_t *len, bool reverse, size_t tiles) {
-    *o = (rc__order){.B = B, .S = T, .R = T * B, .tiles = tiles, .direct = true};
-    for (size_t b = 0; len && b < B; b++)
-        if ((size_t)len[b] != T) o->direct = false;
-    if (!o->direct) {
-        o->S = 0;
-        o->R = 0;
-        for (size_t b = 0; b < B; b++) {
-            if ((size_t)len[b] > o->S) o->S = (size_t)len[b];
-            o->R += (size_t)len[b];
-        }
+    *o = (rc__order){.B = B, .S = len ? 0 : T, .R = len ? 0 : T * B, .tiles = tiles, .direct = true};
+    for (size_t b = 0; len && b < B; b++) {
+        if (len[b] != len[0]) o->direct = false;
+        if ((size_t)len[b] > o->S) o->S = (size_t)len[b];
+        o->R += (size_t)len[b];
     }
     size_t S = o->S;
     if (!(o->off = rc__tape_alloc(t, (S + 1) * sizeof *o->off))) return false;
     if (o->direct) {
-        for (size_t s = 0; s < S; s++) o->off[s] = (reverse ? T - 1 - s : s) * B;
+        for (size_t s = 0; s < S; s++) o->off[s] = (reverse ? S - 1 - s : s) * B;
         return true;
     }
     o->n = rc__tape_alloc(t, 2 * (S * tiles + 1) * sizeof *o->n);

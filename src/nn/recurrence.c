@@ -221,24 +221,29 @@ static bool weight_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r) 
 
 /* ---- the node ---------------------------------------------------------------------------------------------------- */
 
-/* dx = dg W, scattered when x was gathered. */
+/* dx (+)= dg W, in place or by way of gathered rows: the same sums in the same order. A cell that sees x left its own part
+ * in r->dx, which the product is added to. */
 static bool input_gradient(rc_tape *t, const rc__layer *ln, const rc__run *r) {
     const rc__dir *d = r->d;
-    size_t I = d->I, R = r->ord.R;
-    if (r->ord.direct && !d->sees_x) {
-        bool add;
-        rc_real *dx = rc__grad_to(t, ln->x, &add);
-        if (!dx) return !ln->x->needs_grad;
-        rc__gemm_packed_mt(R, r->dg, d->W, &d->ih_back, NULL, add, dx, I);
-        return true;
-    }
-    rc_real *dx = rc__grad(t, ln->x);
+    const rc__order *o = &r->ord;
+    size_t I = d->I, R = o->R, in_place = o->direct ? R * I : 0;
+    bool add;
+    rc_real *dx = rc__grad_to(t, ln->x, &add);
     if (!dx) return !ln->x->needs_grad;
-    rc_real *tmp = r->dx ? r->dx : rc__tape_alloc(t, (R * I + 1) * sizeof *tmp);
-    if (!tmp) return false;
-    if (R) rc__gemm_packed_mt(R, r->dg, d->W, &d->ih_back, NULL, r->dx != NULL, tmp, I);
-    for (size_t p = 0; p < R; p++)
-        rc__k->pw.axpy(I, 1, tmp + p * I, dx + (r->ord.direct ? p : (size_t)r->ord.source[p]) * I);
+    if (!add) memset(dx + in_place, 0, (ln->x->len - in_place) * sizeof *dx); /* where no row has a step */
+    if (!R) return true;
+    if (r->dx) {
+        if (!add) memset(dx, 0, in_place * sizeof *dx);
+        rc__gemm_packed_mt(R, r->dg, d->W, &d->ih_back, NULL, true, r->dx, I);
+        for (size_t p = 0; p < R; p++) rc__k->pw.axpy(I, 1, r->dx + p * I, dx + rc__order_source(o, p) * I);
+    } else if (o->direct) {
+        rc__gemm_packed_mt(R, r->dg, d->W, &d->ih_back, NULL, add, dx, I);
+    } else {
+        rc_real *rows = add ? gather(t, o, dx, I, I) : rc__tape_alloc(t, R * I * sizeof *rows);
+        if (!rows) return false;
+        rc__gemm_packed_mt(R, r->dg, d->W, &d->ih_back, NULL, add, rows, I);
+        for (size_t p = 0; p < R; p++) memcpy(dx + (size_t)o->source[p] * I, rows + p * I, I * sizeof *rows);
+    }
     return true;
 }
 
@@ -343,13 +348,18 @@ static bool initial_state(rc_tape *t, const rc__run *r, size_t dir, const rc_var
     return true;
 }
 
-/* Zoneout masks: 1 = keep the old value, with probability p. The table's dropout mask gives 0 with probability p. */
-static bool zone_mask(rc_tape *t, size_t n, double p, rc_real **out) {
-    rc_real *m = *out = rc__tape_alloc(t, (n + 1) * sizeof *m);
+/* Zoneout masks: 1 = keep the old value, with probability p. The table's dropout mask gives 0 with probability p. The draws
+ * are numbered as the output's elements, so that a step's mask does not depend on lengths and padding. */
+static bool zone_mask(rc_tape *t, const rc__order *o, size_t width, double p, rc_real **out) {
+    rc_real *m = *out = rc__tape_alloc(t, (o->R * width + 1) * sizeof *m);
     rc_rng rng = rc__tape_rng(t);
     if (!m) return false;
-    rc__k->pw.dropout_mask(n, rng, 0, p, m);
-    for (size_t i = 0; i < n; i++) m[i] = m[i] == 0 ? 1 : 0;
+    for (size_t i = 0, n; i < o->R; i += n) { /* rows that follow each other there too are drawn at once */
+        size_t at = rc__order_source(o, i);
+        for (n = 1; i + n < o->R && rc__order_source(o, i + n) == at + n;) n++;
+        rc__k->pw.dropout_mask(n * width, rng, at * width, p, m + i * width);
+    }
+    for (size_t i = 0; i < o->R * width; i++) m[i] = m[i] == 0 ? 1 : 0;
     return true;
 }
 
@@ -379,8 +389,8 @@ static bool run_masks(rc_tape *t, const rc__layer *ln, rc__run *r) {
         for (size_t b = 0; b < B; b++)
             memcpy(r->mask + b * width, drawn + rc__order_row(&r->ord, b) * width, width * sizeof *drawn);
     }
-    if (ln->zone_h > 0 && !zone_mask(t, R * rnn->P, ln->zone_h, &r->zone_h)) return false;
-    return !(ln->zone_c > 0) || zone_mask(t, R * rnn->H, ln->zone_c, &r->zone_c);
+    if (ln->zone_h > 0 && !zone_mask(t, &r->ord, rnn->P, ln->zone_h, &r->zone_h)) return false;
+    return !(ln->zone_c > 0) || zone_mask(t, &r->ord, rnn->H, ln->zone_c, &r->zone_c);
 }
 
 /* One direction before its steps: order, memory, initial state, masks. False: out of memory. */
@@ -424,8 +434,9 @@ static bool run_make(rc_tape *t, rc__layer *ln, size_t i, const rc__layer_io *io
 static void scatter_output(const rc__layer *ln) {
     size_t P = ln->rnn->P, D = ln->rnn->D;
     rc_real *y = ln->n.out.x;
+    size_t in_place = ln->run[0].ord.direct ? ln->run[0].ord.R * D * P : 0;
+    memset(y + in_place, 0, (ln->n.out.len - in_place) * sizeof *y);
     if (ln->run[0].ord.direct) return;
-    memset(y, 0, ln->n.out.len * sizeof *y);
     for (size_t i = 0; i < D; i++) {
         const rc__run *r = &ln->run[i];
         for (size_t p = 0; p < r->ord.R; p++)

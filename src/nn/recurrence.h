@@ -11,7 +11,7 @@
 typedef struct rc__order {
     size_t B, S, R;       /* S steps (longest row), R rows in all */
     size_t tiles;
-    bool direct;          /* a full batch: that order already */
+    bool direct;          /* all rows are equally long: the order of x and y already */
     size_t *off;          /* (S) where step s starts */
     size_t *n, *at;       /* (S, tiles) rows of a tile at a step, and where they start; NULL when direct */
     int32_t *perm, *len;  /* (B) sorted row -> row of the batch, and its length; NULL when direct */
@@ -79,6 +79,8 @@ static inline size_t rc__order_at(const rc__order *o, size_t tile, size_t s) {
 static inline size_t rc__order_row(const rc__order *o, size_t sorted) {
     return o->direct ? sorted : (size_t)o->perm[sorted];
 }
+/* Where packed row p is in x and y: t * B + b. */
+static inline size_t rc__order_source(const rc__order *o, size_t p) { return o->direct ? p : (size_t)o->source[p]; }
 
 /* All steps of a group (number g), forward: the input product too; and backward: dg and du of all rows, dh0 and dc0, sums of
  * each tile. `rank` of `size` threads that do this together; scratch is theirs in common, rc__steps_scratch elements. */

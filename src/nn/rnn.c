@@ -453,11 +453,16 @@ static rc_var *forward(rc_tape *t, const rc_rnn *r, rc_var *x, const int32_t *le
     rc_var **hns = NULL, **cns = NULL;
     if (a.hn && !(hns = rc__tape_alloc(t, r->L * sizeof *hns))) return rc__dead(t);
     if (a.cn && r->cell->has_c && !(cns = rc__tape_alloc(t, r->L * sizeof *cns))) return rc__dead(t);
+    rc_real *end_h = NULL, *end_c = NULL; /* into the state when all has gone well, so that it is never half advanced */
+    if (a.state && !(end_h = rc__tape_alloc(t, a.state->h_len * sizeof *end_h))) return rc__dead(t);
+    if (a.state && a.state->c && !(end_c = rc__tape_alloc(t, a.state->c_len * sizeof *end_c))) return rc__dead(t);
     for (size_t l = 0; l < r->L; l++) {
         rc__layer_io io = {.lengths = lengths, .h0 = a.h0, .c0 = a.c0, .first = l * r->D};
         if (a.state) {
-            io.init_h = io.end_h = a.state->h + l * width;
-            if (a.state->c) io.init_c = io.end_c = a.state->c + l * c_width;
+            io.init_h = a.state->h + l * width;
+            io.end_h = end_h + l * width;
+            if (end_c) io.init_c = a.state->c + l * c_width;
+            if (end_c) io.end_c = end_c + l * c_width;
         }
         if (hns) io.hn = &hns[l];
         if (cns) io.cn = &cns[l];
@@ -483,6 +488,8 @@ static rc_var *forward(rc_tape *t, const rc_rnn *r, rc_var *x, const int32_t *le
     }
     if (hns) *a.hn = r->L == 1 ? hns[0] : rc_concat(t, (int)r->L, hns, 0);
     if (cns) *a.cn = r->L == 1 ? cns[0] : rc_concat(t, (int)r->L, cns, 0);
+    if (y->len && end_h) memcpy(a.state->h, end_h, a.state->h_len * sizeof *end_h);
+    if (y->len && end_c) memcpy(a.state->c, end_c, a.state->c_len * sizeof *end_c);
     return y;
 }
 

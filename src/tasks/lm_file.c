@@ -143,7 +143,8 @@ static rc_status options_from_json(rc_lm_options *o, const json_t *obj, const ch
 static rc_status parse_object(const char *text, const char *what, json_t **out, rc_error *e) {
     rc_error inner;
     *out = NULL;
-    if (rc__json_parse(text, strlen(text), what, out, &inner) != RC_OK) return rc_fail(e, RC_EINVAL, "%s", inner.text);
+    rc_status s = rc__json_parse(text, strlen(text), what, out, &inner);
+    if (s != RC_OK) return rc_fail(e, s == RC_ENOMEM ? s : RC_EINVAL, "%s", inner.text);
     if (json_is_object(*out)) return RC_OK;
     json_decref(*out);
     *out = NULL;

@@ -28,9 +28,11 @@ void rc__lm_sampling_free(rc__lm_sampling *s) {
 }
 
 rc_status rc_lm_sample_softmax(rc_lm *m, size_t samples, const int32_t *ids, size_t n, rc_error *e) {
-    rc__lm_sampling_free(m->sampling);
-    m->sampling = NULL;
-    if (!samples) return rc_param_set_sparse(m->head, false, e);
+    if (!samples) {
+        rc__lm_sampling_free(m->sampling);
+        m->sampling = NULL;
+        return rc_param_set_sparse(m->head, false, e);
+    }
     size_t V = m->vocab_size;
     rc__lm_sampling *s = rc__calloc(1, sizeof *s);
     if (s) {
@@ -65,6 +67,7 @@ rc_status rc_lm_sample_softmax(rc_lm *m, size_t samples, const int32_t *ids, siz
         rc__lm_sampling_free(s);
         return status;
     }
+    rc__lm_sampling_free(m->sampling);
     m->sampling = s;
     return RC_OK;
 }

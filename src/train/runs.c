@@ -92,12 +92,17 @@ static rc_status describe(const char *path, rc_run_info *r, rc_error *e) {
         if (s == RC_OK) s = read_status(r, v, file, e);
         json_decref(v);
     }
+    if (s == RC_ENOMEM) return s;
     if (s == RC_EDATA || s == RC_EIO) s = RC_EMODEL; /* too large, a folder: it is no status either way */
     if (s == RC_EMODEL) snprintf(r->state, sizeof r->state, "damaged");
-    rc_train_config *config = NULL;
-    if (join(file, sizeof file, r->path, "config.json") && rc_train_config_read(&config, file, NULL) == RC_OK)
-        snprintf(r->cell, sizeof r->cell, "%s", rc_train_config_options(config)->cell);
-    rc_train_config_free(config);
+    if (join(file, sizeof file, r->path, "config.json")) { /* one that nobody can read leaves the cell open */
+        rc_train_config *config = NULL;
+        rc_error why;
+        rc_status read = rc_train_config_read(&config, file, &why);
+        if (read == RC_ENOMEM) return rc_fail(e, read, "%s", why.text);
+        if (read == RC_OK) snprintf(r->cell, sizeof r->cell, "%s", rc_train_config_options(config)->cell);
+        rc_train_config_free(config);
+    }
     /* What the status says is what its process last wrote; the lock tells whether there still is one. */
     bool live = rc__run_is_live(r->path);
     if (live)

@@ -33,13 +33,14 @@ static size_t resident(void) {
     return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static void a_step(net *n, rc_optim *optim, rc_rng *r, size_t T, size_t B, const float *x) {
+/* kind: bits of what it is like. */
+static void a_step(net *n, rc_optim *optim, rc_rng *r, unsigned kind, size_t T, size_t B, const float *x) {
     int32_t len[MOST_B];
     size_t dims[3] = {T, B, I};
     rc_error e = {0};
-    bool train = rc_rng_below(r, 3) > 0, lengths = rc_rng_below(r, 2), carried = rc_rng_below(r, 4) == 0;
+    bool train = kind & 1, lengths = kind & 2, carried = kind & 4, longest = kind & 8;
     rc_state *s = NULL;
-    for (size_t b = 0; b < B; b++) len[b] = (int32_t)rc_rng_below(r, T + 1);
+    for (size_t b = 0; b < B; b++) len[b] = (int32_t)(longest ? T - (b == 0) : rc_rng_below(r, T + 1));
     if (carried) assert_int_equal(rc_state_new(&s, n->rnn, B, NULL), RC_OK);
     rc_params_zero_grad(n->ps);
     rc_tape_begin(n->tape, (rc_tape_mode){.grad = train, .training = train, .seed = 1, .step = rc_rng_u32(r)});
@@ -77,9 +78,12 @@ static void memory_stays(const char *cell, rc_precision precision) {
     float *x = numbers(MOST_T * MOST_B * I, 3);
     rc_rng r = rc_rng_make(8, 8);
     for (int i = 0; i < STEPS; i++) {
-        size_t T = i < 2 ? MOST_T : 1 + (size_t)rc_rng_below(&r, MOST_T), B = i < 2 ? MOST_B : 1 + (size_t)rc_rng_below(&r, MOST_B);
-        if (rc_rng_below(&r, 4) == 0) a_stream(n.rnn, &r, B, x);
-        else a_step(&n, optim, &r, T, B, x);
+        bool largest = i < 8; /* of each kind first of all */
+        size_t T = largest ? MOST_T : 1 + (size_t)rc_rng_below(&r, MOST_T);
+        size_t B = largest ? MOST_B : 1 + (size_t)rc_rng_below(&r, MOST_B);
+        if (largest) a_step(&n, optim, &r, (unsigned)i | 8, T, B, x);
+        else if (rc_rng_below(&r, 4) == 0) a_stream(n.rnn, &r, B, x);
+        else a_step(&n, optim, &r, rc_rng_u32(&r) & 7, T, B, x);
         size_t used = rc_memory_used(), pages = i % 100 == 0 ? resident() : 0;
         if (i < WARM) {
             if (used > most) most = used;

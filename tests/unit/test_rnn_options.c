@@ -7,39 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "recur/rnn.h"
+#include "rnn_helper.h"
 
 enum { T = 5, B = 64, H = 32, RUNS = 24, STEP = B * H, ALL = T * STEP };
 
-typedef struct net {
-    rc_params *ps;
-    rc_rnn *rnn;
-    rc_tape *tape;
-} net;
-
 static rc_rnn_options options(const char *cell, int layers) {
-    rc_rnn_options o = rc_rnn_options_default();
-    o.cell = cell;
-    o.input_size = o.hidden_size = H;
-    o.num_layers = layers;
+    rc_rnn_options o = layers_of(cell, layers, H, H);
     o.no_bias = true;
     return o;
-}
-
-static net make(rc_rnn_options o) {
-    net n = {0};
-    rc_error e = {0};
-    assert_int_equal(rc_params_new(&n.ps, &e), RC_OK);
-    if (rc_rnn_new(&n.rnn, n.ps, "", &o, &e)) fail_msg("%s", e.text);
-    assert_int_equal(rc_params_build(n.ps, 1, &e), RC_OK);
-    assert_int_equal(rc_tape_new(&n.tape, &e), RC_OK);
-    return n;
-}
-
-static void drop(net *n) {
-    rc_tape_free(n->tape);
-    rc_rnn_free(n->rnn);
-    rc_params_free(n->ps);
 }
 
 static rc_param *param(net *n, const char *name) {
@@ -142,7 +117,7 @@ static void dropout_between_layers(void **state) {
         double p = o.dropout = ps[k % 3];
         o.dropout_sequence = k >= 3;
         const char *what = o.dropout_sequence ? "dropout of sequences" : "dropout";
-        net n = make(o);
+        net n = make(o, RC_FP32);
         identity(&n, "weight_ih_l0", 0, 1), identity(&n, "weight_ih_l1", 0, 1);
         fill(&n, "weight_hh_l0", 0), fill(&n, "weight_hh_l1", 0);
         size_t off = 0, drawn = o.dropout_sequence ? STEP : ALL;
@@ -162,7 +137,7 @@ static void dropout_between_layers(void **state) {
     /* none behind the last layer */
     rc_rnn_options o = options("rnn-relu", 1);
     o.dropout = 0.5;
-    net n = make(o);
+    net n = make(o, RC_FP32);
     identity(&n, "weight_ih_l0", 0, 1), fill(&n, "weight_hh_l0", 0);
     forward(&n, training(1, 1), x, NULL, NULL, NULL, r);
     assert_true(same(r->y, x, ALL));
@@ -183,7 +158,7 @@ static void recurrent_dropout(void **state) {
     for (size_t k = 0; k < 4; k++) {
         rc_rnn_options o = options(cells[k / 2], 1);
         double p = o.recurrent_dropout = k % 2 ? 0.5 : 0.2;
-        net n = make(o);
+        net n = make(o, RC_FP32);
         bool adds = k / 2 == 1;
         constant(h0, STEP, adds ? 0 : 1);
         if (adds) {
@@ -230,7 +205,7 @@ static void zoneout_of_h(void **state) {
     for (size_t k = 0; k < 4; k++) {
         rc_rnn_options o = options(cells[k / 2], 1);
         double p = o.zoneout_h = k % 2 ? 0.5 : 0.15;
-        net n = make(o);
+        net n = make(o, RC_FP32);
         identity(&n, "weight_ih_l0", 0, 1), fill(&n, "weight_hh_l0", 0);
         size_t kept = 0;
         memset(mean, 0, sizeof mean);
@@ -270,7 +245,7 @@ static void zoneout_of_c(void **state) {
     rc_rnn_options o = options("lstm", 1);
     double p = o.zoneout_c = 0.3;
     o.no_bias = false;
-    net n = make(o);
+    net n = make(o, RC_FP32);
     fill(&n, "weight_ih_l0", 0), fill(&n, "weight_hh_l0", 0), fill(&n, "bias_ih_l0", 0), fill(&n, "bias_hh_l0", 0);
     identity(&n, "weight_ih_l0", 2 * H, 1); /* i f g o */
     rc_param *bias = param(&n, "bias_ih_l0");
@@ -314,7 +289,7 @@ static void weight_drop(void **state) {
     result *r = malloc(sizeof *r);
     rc_rnn_options o = options("rnn-relu", 1);
     double p = o.weight_drop = 0.4;
-    net n = make(o);
+    net n = make(o, RC_FP32);
     fill(&n, "weight_ih_l0", 0), fill(&n, "weight_hh_l0", 1);
     size_t off = 0;
     for (size_t run = 0; run < RUNS; run++) {
@@ -341,7 +316,7 @@ static void weight_drop(void **state) {
     drop(&n);
 
     o.cell = "indrnn"; /* a vector of weights: one mask for all rows */
-    n = make(o);
+    n = make(o, RC_FP32);
     fill(&n, "weight_ih_l0", 0), fill(&n, "weight_hh_l0", 1);
     constant(h0, STEP, 1);
     off = 0;
@@ -371,7 +346,7 @@ static void inference(void **state) {
         if (strncmp(plain.cell, "min", 3) != 0) o.weight_drop = 0.5; /* mingru and minlstm have no recurrent weights */
         for (int zone = 0; zone < 2; zone++) {
             if (zone) o.zoneout_h = 0.2, o.zoneout_c = rc_cell_at(c)->has_c ? 0.3 : 0;
-            net n = make(o), m = make(plain);
+            net n = make(o, RC_FP32), m = make(plain, RC_FP32);
             forward(&n, (rc_tape_mode){.seed = 1, .step = 2}, x, NULL, NULL, NULL, a);
             forward(&n, training(1, 3), x, NULL, NULL, NULL, b); /* its masked weights must not stay */
             if (same(a->y, b->y, ALL)) fail_msg("%s: training changes nothing", plain.cell);
