@@ -37,7 +37,13 @@ int cli_usage_error(const cli_command *c, const char *format, ...) {
 }
 
 int cli_fail(const cli_command *c, const rc_error *e) {
-    fprintf(stderr, c ? "recur %s: %s\n" : "recur: %s\n", c ? c->name : e->text, e->text);
+    static const char *const sizes[] = {"hidden", "layers", "batch", "seq-len", "length", "samples"};
+    fprintf(stderr, c ? "recur %s: %s" : "recur: %s", c ? c->name : e->text, e->text);
+    size_t n_table = 0, n = 0;
+    const rc_option *table = c && c->table && e->code == RC_ENOMEM ? c->table(&n_table) : NULL;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) /* what makes it large */
+        if (rc_option_find(table, n_table, sizes[i])) fprintf(stderr, n++ ? ", --%s" : "; smaller values may fit: --%s", sizes[i]);
+    fputc('\n', stderr);
     int code = rc_status_exit_code(e->code);
     return code ? code : CLI_NO;
 }

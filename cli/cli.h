@@ -106,6 +106,15 @@ rc_status cli_check_input(const char *where, const char *path, rc_error *e);
 rc_status cli_check_output(const char *where, const char *path, const char *const *inputs, size_t n_inputs,
                            rc_error *e);
 
+/* A file that is written whole: under a temporary name beside its place, then renamed, so that a reader never sees half
+ * of it. A link is followed; what is no regular file (a device, a pipe) is written as it is. */
+typedef struct cli_file {
+    FILE *f;
+    char *path, *temporary; /* temporary NULL: f is path itself */
+} cli_file;
+rc_status cli_file_open(cli_file *o, const char *path, rc_error *e);
+rc_status cli_file_close(cli_file *o, rc_error *e); /* whatever was written since; on failure nothing is left behind */
+
 typedef struct cli_table {
     size_t columns, n_cells, cap;
     char **cells;      /* rows of `columns`; the first row is the heading */

@@ -1,8 +1,6 @@
 /* cmd_export.c - recur export MODEL FILE.json: the vocabulary of a model for other programs. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
 
@@ -25,23 +23,6 @@ static rc_status settle(cli_args *a, rc_error *e) {
     return s ? s : cli_check_output("tokenizer", a->words[1], a->words, 1, e);
 }
 
-/* Under a temporary name, then renamed: a reader never sees half a file. */
-static rc_status write_whole(const char *path, const char *text, size_t len, rc_error *e) {
-    char *temporary = NULL;
-    if (asprintf(&temporary, "%s.tmp%ld", path, (long)getpid()) < 0)
-        return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
-    FILE *f = fopen(temporary, "w");
-    bool written = f && fwrite(text, 1, len, f) == len;
-    bool closed = f && fclose(f) == 0;
-    rc_status s = RC_OK;
-    if (!written || !closed || rename(temporary, path) != 0) {
-        s = rc_fail(e, RC_EIO, "%s: cannot be written: %s", path, strerror(errno));
-        if (f) unlink(temporary);
-    }
-    free(temporary);
-    return s;
-}
-
 static int run(cli_args *a) {
     const char *path = a->words[1];
     rc_error e = {RC_OK, ""};
@@ -50,7 +31,12 @@ static int run(cli_args *a) {
     size_t len = 0;
     rc_status s = rc_lm_load(&m, a->words[0], &e);
     if (!s) s = rc_vocab_to_hf(rc_lm_vocab(m), &json, &len, &e);
-    if (!s) s = write_whole(path, json, len, &e);
+    cli_file out;
+    if (!s) s = cli_file_open(&out, path, &e);
+    if (!s) {
+        fwrite(json, 1, len, out.f); /* cli_file_close tells */
+        s = cli_file_close(&out, &e);
+    }
     if (!s)
         printf("%s: %s, %zu entries\n", path, rc_vocab_kind_name(rc_vocab_get_kind(rc_lm_vocab(m))),
                rc_vocab_size(rc_lm_vocab(m)));

@@ -13,7 +13,8 @@
 /* ---- memory --------------------------------------------------------------------------------------------------------- */
 
 void *cli_alloc(size_t size) {
-    void *p = calloc(1, size ? size : 1);
+    bool too_large = size >= (size_t)64 << 20 && size > rc_memory_room(); /* calloc would lend it */
+    void *p = too_large ? NULL : calloc(1, size ? size : 1);
     if (!p) {
         fprintf(stderr, "recur: out of memory: %zu bytes\n", size);
         exit(CLI_IO);
@@ -197,6 +198,46 @@ rc_status cli_check_output(const char *where, const char *path, const char *cons
         s = rc_fail(e, RC_EIO, "%s: %.200s: cannot be written: %s", where, path, strerror(errno));
     }
     free(dir);
+    return s;
+}
+
+rc_status cli_file_open(cli_file *o, const char *path, rc_error *e) {
+    struct stat st;
+    bool old = stat(path, &st) == 0;
+    *o = (cli_file){.path = old ? realpath(path, NULL) : NULL};
+    if (!o->path) o->path = strdup(path);
+    bool whole = !old || S_ISREG(st.st_mode), ok = o->path != NULL;
+    if (ok && whole && asprintf(&o->temporary, "%s.tmp%ld", o->path, (long)getpid()) < 0) {
+        o->temporary = NULL;
+        ok = false;
+    }
+    rc_status s = ok ? RC_OK : rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+    if (ok && !(o->f = fopen(whole ? o->temporary : o->path, "we")))
+        s = rc_fail(e, RC_EIO, "%s: cannot be written: %s", path, strerror(errno));
+    if (s) {
+        free(o->path);
+        free(o->temporary);
+    }
+    return s;
+}
+
+rc_status cli_file_close(cli_file *o, rc_error *e) {
+    errno = 0;
+    bool failed = fflush(o->f) != 0 || ferror(o->f);
+    int code = errno ? errno : EIO; /* of an earlier write nobody kept it */
+    if (fclose(o->f) != 0 && !failed) {
+        failed = true;
+        code = errno;
+    }
+    if (!failed && o->temporary && rename(o->temporary, o->path) != 0) {
+        failed = true;
+        code = errno;
+    }
+    rc_status s = failed ? rc_fail(e, RC_EIO, "%s: cannot be written: %s", o->path, strerror(code)) : RC_OK;
+    if (failed && o->temporary) unlink(o->temporary);
+    free(o->path);
+    free(o->temporary);
+    *o = (cli_file){0};
     return s;
 }
 

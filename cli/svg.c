@@ -3,12 +3,12 @@
  */
 #include "svg.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "cli.h"
 
 enum { W = 800, H = 460, LEFT = 84, RIGHT = 190, TOP = 64, BOTTOM = 60 };
 
@@ -162,21 +162,9 @@ static void draw(FILE *f, const svg_chart *c) {
 }
 
 rc_status svg_write(const char *path, const svg_chart *c, rc_error *e) {
-    char *temporary = NULL;
-    if (asprintf(&temporary, "%s.tmp%ld", path, (long)getpid()) < 0)
-        return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
-    FILE *f = fopen(temporary, "w");
-    rc_status s = RC_OK;
-    if (!f) {
-        s = rc_fail(e, RC_EIO, "%s: %s", path, strerror(errno));
-    } else {
-        draw(f, c);
-        bool failed = ferror(f) != 0;
-        if (fclose(f) != 0 || failed || rename(temporary, path) != 0) {
-            s = rc_fail(e, RC_EIO, "%s: %s", path, strerror(errno));
-            unlink(temporary);
-        }
-    }
-    free(temporary);
-    return s;
+    cli_file out;
+    rc_status s = cli_file_open(&out, path, e);
+    if (s) return s;
+    draw(out.f, c);
+    return cli_file_close(&out, e);
 }

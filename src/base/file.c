@@ -77,10 +77,19 @@ static rc_status too_large(const char *name, size_t limit, rc_error *e) {
     return rc_fail(e, RC_EDATA, "%s: larger than the limit of %zu bytes", name, limit);
 }
 
+/* /dev/zero and its like, and disks: reading them fills the memory. /dev/null ends at once, a terminal when its user says. */
+static bool endless(int fd, const struct stat *st) {
+    struct stat null;
+    if (S_ISBLK(st->st_mode)) return true;
+    bool empty = stat("/dev/null", &null) == 0 && st->st_rdev == null.st_rdev;
+    return S_ISCHR(st->st_mode) && !empty && !isatty(fd);
+}
+
 static rc_status read_fd(int fd, const char *name, size_t limit, buffer *b, rc_error *e) {
     struct stat st;
     if (fstat(fd, &st) != 0) return rc_fail(e, RC_EIO, "%s: cannot be examined: %s", name, strerror(errno));
     if (S_ISDIR(st.st_mode)) return rc_fail(e, RC_EIO, "%s: expected a file, found a folder", name);
+    if (endless(fd, &st)) return rc_fail(e, RC_EIO, "%s: expected a file, found a device", name);
     /* The size is a first guess only: a pipe has none, and a file may grow while it is read. */
     if (S_ISREG(st.st_mode) && st.st_size > 0) {
         if ((uint64_t)st.st_size > limit) return too_large(name, limit, e);
