@@ -233,7 +233,7 @@ static rc_status read_config(cli_args *a, const char *path, rc_error *e) {
     a->config = root;
     json_t *files = json_object_get(root, "files");
     bool take_files = a->n_words <= (a->command->tasks ? 1 : 0);
-    if (files && json_is_array(files)) {
+    if (json_is_array(files)) {
         for (size_t i = 0; take_files && i < json_array_size(files); i++) {
             if (!json_is_string(json_array_get(files, i)))
                 return rc_fail(e, RC_EINVAL, "%s: \"files\": expected strings", path);
@@ -246,7 +246,7 @@ static rc_status read_config(cli_args *a, const char *path, rc_error *e) {
     json_object_foreach(root, key, value) {
         bool note = strcmp(key, " texts") == 0 || strcmp(key, "recur") == 0 || strcmp(key, "task") == 0;
         bool unset = json_is_null(value) || (json_is_string(value) && !*json_string_value(value));
-        if (note || unset || (value == files && json_is_array(files)))
+        if (note || unset || (value == files && json_is_array(value)))
             continue;               /* a run's config.json says more than its options */
         if (json_is_array(value)) { /* an option that may be repeated */
             for (size_t i = 0; i < json_array_size(value); i++)
@@ -334,8 +334,8 @@ static void parse_for_help(cli_args *a, int argc, char **argv) {
         const char *value = equals                        ? equals + 1
                             : o && o->type == RC_OPT_BOOL ? "true"
                             : i + 1 < argc                ? argv[i + 1]
-                                                          : NULL;
-        if (o && value && rc_option_set(o, a->options, value, name, NULL) == RC_OK) give(a, o, value, false);
+                                                          : "";
+        if (o && rc_option_set(o, a->options, value, name, NULL) == RC_OK) give(a, o, value, false);
     }
     if (a->command->settle) a->command->settle(a, NULL);
 }

@@ -88,7 +88,7 @@ static char *unescape(const char *text) {
             continue;
         }
         text++;
-        *p++ = *text == 'n' ? '\n' : *text == 't' ? '\t' : '\\';
+        *p++ = (char)(*text == 'n' ? '\n' : *text == 't' ? '\t' : '\\');
     }
     return out;
 }

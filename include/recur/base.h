@@ -66,6 +66,9 @@ __attribute__((format(printf, 3, 4)))
 #endif
 rc_status
 rc_fail(rc_error *e, rc_status code, const char *format, ...);
+#ifdef __clang_analyzer__ /* which sees one file at a time: the result is the code */
+#define rc_fail(e, code, ...) (rc_fail(e, code, __VA_ARGS__), (code))
+#endif
 
 /* ---- version ---------------------------------------------------------------------------------------------------- */
 

@@ -383,11 +383,9 @@ rc_status rc__check_writable(const char *path, rc_error *e) {
     rc_status s = RC_OK;
     if (!dir)
         s = rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
-    else if (stat(dir, &st) != 0)
-        s = rc_fail(e, RC_EIO, "%s: cannot be written: the folder %s: %s", path, dir, strerror(errno));
-    else if (!S_ISDIR(st.st_mode))
+    else if (stat(dir, &st) == 0 && !S_ISDIR(st.st_mode))
         s = rc_fail(e, RC_EIO, "%s: cannot be written: %s is not a folder", path, dir);
-    else if (access(dir, W_OK | X_OK) != 0)
+    else if (access(dir, W_OK | X_OK) != 0) /* also when it is not there */
         s = rc_fail(e, RC_EIO, "%s: cannot be written: the folder %s: %s", path, dir, strerror(errno));
     if (dir) parent_free(dir, target);
     free(real);

@@ -23,7 +23,7 @@ bool rc__order_make(rc_tape *t, rc__order *o, size_t T, size_t B, const int32_t 
     *o = (rc__order){.B = B, .S = T, .R = T * B, .tiles = tiles, .direct = true};
     for (size_t b = 0; len && b < B; b++)
         if ((size_t)len[b] != T) o->direct = false;
-    if (!o->direct) {
+    if (len && !o->direct) {
         o->S = 0;
         o->R = 0;
         for (size_t b = 0; b < B; b++) {
@@ -33,7 +33,7 @@ bool rc__order_make(rc_tape *t, rc__order *o, size_t T, size_t B, const int32_t 
     }
     size_t S = o->S;
     if (!(o->off = rc__tape_alloc(t, (S + 1) * sizeof *o->off))) return false;
-    if (o->direct) {
+    if (!len || o->direct) {
         for (size_t s = 0; s < S; s++) o->off[s] = (reverse ? T - 1 - s : s) * B;
         return true;
     }

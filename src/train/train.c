@@ -148,7 +148,7 @@ static rc_status resume_it(const rc_train_options *given, const rc_train_hooks *
     return s;
 }
 
-rc_status rc_train_lm(const rc_train_options *given, const rc_train_hooks *hooks, rc_train_result *result,
+rc_status rc_train_lm(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result,
                       rc_error *e) {
     rc_train_result local;
     rc_train_result *r = result ? result : &local;
@@ -161,9 +161,9 @@ rc_status rc_train_lm(const rc_train_options *given, const rc_train_hooks *hooks
                            .accuracy = NAN};
     rc__train_interrupt_clear();
     rc__run run = {.lock_fd = -1, .metrics_fd = -1, .samples_fd = -1};
-    rc_train_options o = *given;
+    rc_train_options own = *o;
     rc_status s =
-        given->resume && *given->resume ? resume_it(given, hooks, &run, r, e) : run_it(&o, hooks, &run, false, r, e);
+        o->resume && *o->resume ? resume_it(o, hooks, &run, r, e) : run_it(&own, hooks, &run, false, r, e);
     rc__run_close(&run);
     return s;
 }
