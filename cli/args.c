@@ -37,7 +37,13 @@ int cli_usage_error(const cli_command *c, const char *format, ...) {
 }
 
 int cli_fail(const cli_command *c, const rc_error *e) {
-    fprintf(stderr, c ? "recur %s: %s\n" : "recur: %s\n", c ? c->name : e->text, e->text);
+    static const char *const sizes[] = {"hidden", "layers", "batch", "seq-len", "length", "samples"};
+    fprintf(stderr, c ? "recur %s: %s" : "recur: %s", c ? c->name : e->text, e->text);
+    size_t n_table = 0, n = 0;
+    const rc_option *table = c && c->table && e->code == RC_ENOMEM ? c->table(&n_table) : NULL;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) /* what makes it large */
+        if (rc_option_find(table, n_table, sizes[i])) fprintf(stderr, n++ ? ", --%s" : "; smaller values may fit: --%s", sizes[i]);
+    fputc('\n', stderr);
     int code = rc_status_exit_code(e->code);
     return code ? code : CLI_NO;
 }
@@ -241,7 +247,7 @@ static rc_status read_config(cli_args *a, const char *path, rc_error *e) {
     a->config = root;
     json_t *files = json_object_get(root, "files");
     bool take_files = a->n_words <= (a->command->tasks ? 1 : 0);
-    if (files && json_is_array(files)) {
+    if (json_is_array(files)) {
         for (size_t i = 0; i < json_array_size(files); i++) {
             if (!json_is_string(json_array_get(files, i)))
                 return rc_fail(e, RC_EINVAL, "%s: \"files\": expected strings", path);
@@ -254,7 +260,7 @@ static rc_status read_config(cli_args *a, const char *path, rc_error *e) {
     json_object_foreach(root, key, value) {
         bool note = strcmp(key, " texts") == 0 || strcmp(key, "recur") == 0 || strcmp(key, "task") == 0;
         bool unset = json_is_null(value) || (json_is_string(value) && !*json_string_value(value));
-        if (note || unset || (value == files && json_is_array(files)))
+        if (note || unset || (value == files && json_is_array(value)))
             continue;               /* a run's config.json says more than its options */
         if (json_is_array(value)) { /* an option that may be repeated */
             for (size_t i = 0; i < json_array_size(value); i++)
@@ -342,8 +348,8 @@ static void parse_for_help(cli_args *a, int argc, char **argv) {
         const char *value = equals                        ? equals + 1
                             : o && o->type == RC_OPT_BOOL ? "true"
                             : i + 1 < argc                ? argv[i + 1]
-                                                          : NULL;
-        if (o && value && rc_option_set(o, a->options, value, name, NULL) == RC_OK) give(a, o, value, false);
+                                                          : "";
+        if (o && rc_option_set(o, a->options, value, name, NULL) == RC_OK) give(a, o, value, false);
     }
     if (a->command->settle) a->command->settle(a, NULL);
 }

@@ -185,7 +185,13 @@ static void net_free(struct net *net) {
     rc_params_free(net->params);
 }
 
-static rc_real *random_values(size_t n, uint64_t seed) {
+/* The input is the first thing that grows with batch and length: NULL and a message when it is too large. */
+static rc_real *random_values(size_t n, uint64_t seed, rc_error *e) {
+    double bytes = (double)n * sizeof(rc_real);
+    if (bytes > 64e6 && bytes > (double)rc_memory_room()) {
+        rc_fail(e, RC_ENOMEM, "out of memory for an input of %.1f GiB", bytes / (1 << 30));
+        return NULL;
+    }
     rc_rng r = rc_rng_make(seed, 1000);
     rc_real *x = cli_alloc(n * sizeof *x);
     for (size_t i = 0; i < n; i++) x[i] = (rc_real)rc_rng_normal(&r);
@@ -319,7 +325,8 @@ static rc_status measure_rnn(const struct bench_options *o, struct measured *m, 
     if (!s) s = rc_tape_new(&t, e);
     if (!s) {
         m->input = net.input;
-        x = random_values((size_t)o->batch * (size_t)o->seq_len * net.input, (uint64_t)o->seed);
+        x = random_values((size_t)o->batch * (size_t)o->seq_len * net.input, (uint64_t)o->seed, e);
+        if (!x) s = RC_ENOMEM;
         ms = cli_alloc(MOST * sizeof *ms);
         if (strcmp(o->lengths, "random") == 0) steps = draw_lengths(m, o);
     }
@@ -374,7 +381,8 @@ static rc_status measure_step(const struct bench_options *o, struct measured *m,
     if (!s) s = rc_state_new(&w.state, net.rnn, batch, e);
     if (!s) {
         m->input = net.input;
-        w.x = random_values(batch * net.input, (uint64_t)o->seed);
+        w.x = random_values(batch * net.input, (uint64_t)o->seed, e);
+        if (!w.x) s = RC_ENOMEM;
         w.y = cli_alloc(batch * rc_rnn_output_size(net.rnn) * sizeof *w.y);
         mean = cli_alloc(MOST * sizeof *mean);
         single = cli_alloc(MOST * sizeof *single);

@@ -23,7 +23,7 @@ static const rc_option entries[] = {
     {"temperature", 't', RC_OPT_REAL, AT(temperature), 0, 1000, NULL, "X", "Sampling",
      "0: always the most likely; 1: as the model says; more: bolder"},
     {"top-k", 0, RC_OPT_INT, AT(top_k), 0, 1e9, NULL, "K", "Sampling", "draw from the K most likely; 0: off"},
-    {"top-p", 0, RC_OPT_REAL, AT(top_p), 0, 1, NULL, "P", "Sampling",
+    {"top-p", 0, RC_OPT_REAL, AT(top_p), 1e-6, 1, NULL, "P", "Sampling",
      "draw from the most likely that add up to P; 1: off"},
     {"min-p", 0, RC_OPT_REAL, AT(min_p), 0, 1, NULL, "P", "Sampling",
      "drop what is less likely than P times the best; 0: off"},
@@ -88,7 +88,7 @@ static char *unescape(const char *text) {
             continue;
         }
         text++;
-        *p++ = *text == 'n' ? '\n' : *text == 't' ? '\t' : '\\';
+        *p++ = (char)(*text == 'n' ? '\n' : *text == 't' ? '\t' : '\\');
     }
     return out;
 }

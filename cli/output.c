@@ -13,7 +13,8 @@
 /* ---- memory --------------------------------------------------------------------------------------------------------- */
 
 void *cli_alloc(size_t size) {
-    void *p = calloc(1, size ? size : 1);
+    bool too_large = size >= (size_t)64 << 20 && size > rc_memory_room(); /* calloc would lend it */
+    void *p = too_large ? NULL : calloc(1, size ? size : 1);
     if (!p) {
         fprintf(stderr, "recur: out of memory: %zu bytes\n", size);
         exit(CLI_IO);

@@ -65,7 +65,7 @@ static int terminal_width(void) {
 static void draw_bar(char *out, int n, double fraction) {
     int full = (int)(fraction * n);
     *out++ = '[';
-    for (int i = 0; i < n; i++) *out++ = i < full ? '=' : i == full ? '>' : ' ';
+    for (int i = 0; i < n; i++) *out++ = (char)(i < full ? '=' : i == full ? '>' : ' ');
     *out++ = ']';
     *out = 0;
 }

@@ -81,7 +81,9 @@ static void grid(FILE *f, double x0, double y0, double x1, double y1) {
 static void draw_x(FILE *f, const axis *x) {
     char label[32];
     double step = round_step(x->max - x->min, 8);
-    for (double v = ceil(x->min / step) * step; v <= x->max + step * 1e-6; v += step) {
+    double first = ceil(x->min / step) * step;
+    for (int i = 0; first + i * step <= x->max + step * 1e-6; i++) {
+        double v = first + i * step;
         double at = place(x, v);
         grid(f, at, TOP, at, H - BOTTOM);
         snprintf(label, sizeof label, "%g", fabs(v) < step * 1e-6 ? 0 : v);
@@ -92,8 +94,11 @@ static void draw_x(FILE *f, const axis *x) {
 static void draw_y(FILE *f, const axis *y) {
     char label[64];
     double step = y->log ? fmax(1, ceil((y->max - y->min) / 9)) : round_step(y->max - y->min, 6);
-    for (double t = y->log ? y->max : ceil(y->min / step) * step;
-         y->log ? t >= y->min - 1e-9 : t <= y->max + step * 1e-6; t += y->log ? -step : step) {
+    double first = y->log ? y->max : ceil(y->min / step) * step;
+    if (y->log) step = -step; /* from the top: the largest is a whole decade */
+    for (int i = 0;; i++) {
+        double t = first + i * step;
+        if (y->log ? t < y->min - 1e-9 : t > y->max + step * 1e-6) break;
         double at = y->pixel0 + (t - y->min) / (y->max - y->min) * (y->pixel1 - y->pixel0);
         grid(f, LEFT, at, W - RIGHT, at);
         if (y->log) {

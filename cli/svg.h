@@ -18,7 +18,7 @@ typedef struct svg_chart {
     size_t n_series;
 } svg_chart;
 
-/* Writes to a temporary name and renames. */
+/* Written whole (cli_write_file). */
 rc_status svg_write(const char *path, const svg_chart *c, rc_error *e);
 
 #endif

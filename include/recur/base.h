@@ -67,6 +67,9 @@ __attribute__((format(printf, 3, 4)))
 #endif
 rc_status
 rc_fail(rc_error *e, rc_status code, const char *format, ...);
+#ifdef __clang_analyzer__ /* which sees one file at a time: the result is the code */
+#define rc_fail(e, code, ...) (rc_fail(e, code, __VA_ARGS__), (code))
+#endif
 
 /* ---- version ---------------------------------------------------------------------------------------------------- */
 
@@ -83,6 +86,10 @@ typedef void *(*rc_allocator)(void *ctx, void *p, size_t old_size, size_t new_si
 void rc_set_allocator(rc_allocator f, void *ctx); /* f == NULL restores the default */
 size_t rc_memory_used(void);                      /* bytes now allocated through it, by all threads */
 size_t rc_memory_peak(void);
+/* Bytes that this process could still fill: what the system says is available, with swap, and no more than its control
+ * group has left; SIZE_MAX when nobody says. The default allocator refuses a large block beyond it: the system would lend
+ * it, and end the process that fills it. Reads files in /proc and /sys. */
+size_t rc_memory_room(void);
 
 /* ---- threads -----------------------------------------------------------------------------------------------------
  * Work is cut into tiles that do not depend on the number of threads, so results are the same bits for any number. */

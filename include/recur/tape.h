@@ -144,7 +144,7 @@ rc_var *rc_zeros(rc_tape *t, int ndim, const size_t *dim);
 /* ---- ops: shapes ------------------------------------------------------------------------------------------------- */
 rc_var *rc_reshape(rc_tape *t, rc_var *x, int ndim, const size_t *dim); /* same len; one dim may be (size_t)-1 */
 rc_var *rc_transpose(rc_tape *t, rc_var *x, const int *perm);           /* perm of 0..ndim-1, copies           */
-rc_var *rc_concat(rc_tape *t, int n, rc_var *const *x, int axis);       /* negative axis counts from the end   */
+rc_var *rc_concat(rc_tape *t, int count, rc_var *const *x, int axis);   /* negative axis counts from the end   */
 rc_var *rc_slice(rc_tape *t, rc_var *x, int axis, size_t start, size_t len);
 /* Cuts x into n equal pieces along axis; out[0..n). Returns false (and marks the tape) when it does not divide. */
 bool rc_split(rc_tape *t, rc_var *x, int axis, int n, rc_var **out);

@@ -109,6 +109,7 @@ static void target_free(target *g) {
 }
 
 static void fill(rc__fill how, const double *data, size_t n, rc_rng *r, double *x) {
+    const size_t middle = n / 2;
     switch (how) {
     case RC__FILL_NORMAL:
         for (size_t i = 0; i < n; i++) x[i] = rc_rng_normal(r);
@@ -117,7 +118,7 @@ static void fill(rc__fill how, const double *data, size_t n, rc_rng *r, double *
         for (size_t i = 0; i < n; i++) x[i] = 0.5 + 1.5 * rc_rng_uniform(r);
         break;
     case RC__FILL_APART:
-        for (size_t i = 0; i < n; i++) x[i] = 0.1 * ((double)i - (double)(n / 2)) + 0.025 + 0.02 * rc_rng_uniform(r);
+        for (size_t i = 0; i < n; i++) x[i] = 0.1 * ((double)i - (double)middle) + 0.025 + 0.02 * rc_rng_uniform(r);
         for (size_t i = n; i > 1; i--) {
             size_t j = rc_rng_below(r, i);
             double swap = x[j];

@@ -5,6 +5,7 @@
 #include "autograd/init_internal.h"
 #include "autograd/tape_internal.h"
 
+#define LARGE (64.0 * (1 << 20)) /* bytes from which it is worth asking whether there is room */
 #define ALIGN_ELEMENTS 16 /* a cache line of floats: no two parameters share one */
 
 struct rc_params {
@@ -141,6 +142,11 @@ rc_status rc_params_build(rc_params *ps, uint64_t seed, rc_error *e) {
     size_t len, block_len;
     if (!lay_out(ps, &len, &block_len)) return rc_fail(e, RC_EINVAL, "the parameters are too large");
     rc_status s = RC_OK;
+    /* Asked for both before the first is filled, which takes a while when it is large. */
+    double need = 2.0 * (double)block_len * sizeof(rc_real), room = (double)rc_memory_room();
+    if (need >= LARGE && need > room)
+        return rc_fail(e, RC_ENOMEM, "out of memory for %zu parameters: with gradients they take %.1f GiB, %.1f GiB are free",
+                       len, need / (1 << 30), room / (1 << 30));
     rc_real *values = rc__calloc(block_len, sizeof *values), *grads = rc__calloc(block_len, sizeof *grads);
     bool ok = values && grads;
     for (size_t i = 0; i < ps->n && ok; i++) ok = make_rows(ps->item[i]);

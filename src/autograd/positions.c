@@ -21,6 +21,7 @@ bool rc__positions_init(rc__positions *p, rc_tape *t, const char *op, const rc_v
     int32_t *copy = rc__tape_alloc(t, B * sizeof *copy); /* backward comes after the caller's array may have changed */
     if (!copy) return false;
     memcpy(copy, lengths, B * sizeof *copy);
+    /* NOLINTNEXTLINE(*DivideZero): no tensor has a dimension of 0 */
     *p = (rc__positions){.T = T, .B = B, .inner = rows / (T * B), .lengths = copy};
     return true;
 }

@@ -1,9 +1,10 @@
-/* cpu.c - cores the process may use, the processor's name and features. */
+/* cpu.c - cores and memory the process may use, the processor's name and features. */
 #include "base/cpu.h"
 #include <ctype.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,6 +57,43 @@ size_t rc__cpu_l2_bytes(void) {
     if (n <= 0) n = 1 << 20;
     found = n;
     return (size_t)n;
+}
+
+/* The number behind `key` in a file of lines "key number ..."; key "" is the file's first word. UINT64_MAX: none. */
+static uint64_t number_in(const char *path, const char *key) {
+    char line[256];
+    uint64_t n = UINT64_MAX;
+    size_t len = strlen(key);
+    FILE *f = fopen(path, "re");
+    while (f && n == UINT64_MAX && fgets(line, sizeof line, f)) {
+        char *end, *at = line + len;
+        if (strncmp(line, key, len) != 0) continue;
+        unsigned long long v = strtoull(at, &end, 10);
+        if (end != at) n = v; /* "max" is no number: no limit */
+    }
+    if (f) fclose(f);
+    return n;
+}
+
+/* What a control group has left. Pages of files count as used there and go when they are needed. */
+static uint64_t group_room(const char *limit_file, const char *used_file, const char *stat_file, const char *pages) {
+    uint64_t limit = number_in(limit_file, ""), used = number_in(used_file, ""), cached = number_in(stat_file, pages);
+    if (limit == UINT64_MAX || used == UINT64_MAX) return UINT64_MAX;
+    if (cached == UINT64_MAX) cached = 0;
+    used = used > cached ? used - cached : 0;
+    return limit > used ? limit - used : 0;
+}
+
+size_t rc_memory_room(void) {
+    uint64_t room = number_in("/proc/meminfo", "MemAvailable:"), swap = number_in("/proc/meminfo", "SwapFree:");
+    if (room != UINT64_MAX) room = (room + (swap == UINT64_MAX ? 0 : swap)) << 10;
+    uint64_t v2 = group_room("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat",
+                             "file ");
+    uint64_t v1 = group_room("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+                             "/sys/fs/cgroup/memory/memory.stat", "total_cache ");
+    if (v2 < room) room = v2;
+    if (v1 < room) room = v1;
+    return room < SIZE_MAX ? (size_t)room : SIZE_MAX;
 }
 
 bool rc__cpu_has_bf16(void) {

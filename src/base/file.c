@@ -89,6 +89,14 @@ static rc_status too_large(const char *name, size_t limit, rc_error *e) {
     return rc_fail(e, RC_EDATA, "%s: larger than the limit of %zu bytes", name, limit);
 }
 
+/* /dev/zero and its like, and disks: reading them fills the memory. /dev/null ends at once, a terminal when its user says. */
+static bool endless(int fd, const struct stat *st) {
+    struct stat null;
+    if (S_ISBLK(st->st_mode)) return true;
+    bool empty = stat("/dev/null", &null) == 0 && st->st_rdev == null.st_rdev;
+    return S_ISCHR(st->st_mode) && !empty && !isatty(fd);
+}
+
 /* Files are read whole, so one that is larger than the memory cannot be; to try would bring the machine down. */
 static size_t default_limit(void) {
     uint64_t limit = DEFAULT_LIMIT;
@@ -101,8 +109,8 @@ static rc_status read_fd(int fd, const char *name, size_t limit, buffer *b, rc_e
     struct stat st;
     if (fstat(fd, &st) != 0) return rc_fail(e, RC_EIO, "%s: cannot be examined: %s", name, strerror(errno));
     if (S_ISDIR(st.st_mode)) return rc_fail(e, RC_EIO, "%s: expected a file, found a folder", name);
-    if (S_ISBLK(st.st_mode)) return rc_fail(e, RC_EIO, "%s: expected a file, found a disk", name);
-    if (S_ISCHR(st.st_mode) && limit > DEVICE_LIMIT) limit = DEVICE_LIMIT; /* a terminal; but /dev/zero never ends */
+    if (endless(fd, &st)) return rc_fail(e, RC_EIO, "%s: expected a file, found a device", name);
+    if (S_ISCHR(st.st_mode) && limit > DEVICE_LIMIT) limit = DEVICE_LIMIT; /* a terminal */
     /* The size is a first guess only: a pipe has none, and a file may grow while it is read. */
     if (S_ISREG(st.st_mode) && st.st_size > 0) {
         if ((uint64_t)st.st_size > limit) return too_large(name, limit, e);
@@ -473,11 +481,9 @@ rc_status rc__check_writable(const char *path, rc_error *e) {
     rc_status s = RC_OK;
     if (!dir)
         s = rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
-    else if (stat(dir, &st) != 0)
-        s = rc_fail(e, RC_EIO, "%s: cannot be written: the folder %s: %s", path, dir, strerror(errno));
-    else if (!S_ISDIR(st.st_mode))
+    else if (stat(dir, &st) == 0 && !S_ISDIR(st.st_mode))
         s = rc_fail(e, RC_EIO, "%s: cannot be written: %s is not a folder", path, dir);
-    else if (access(dir, W_OK | X_OK) != 0)
+    else if (access(dir, W_OK | X_OK) != 0) /* also when it is not there */
         s = rc_fail(e, RC_EIO, "%s: cannot be written: the folder %s: %s", path, dir, strerror(errno));
     if (dir) parent_free(dir, target);
     free(real);

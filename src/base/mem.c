@@ -7,6 +7,9 @@
 
 #define ALIGN ((size_t)64)
 #define LARGE_PAGE ((size_t)2 << 20)
+/* Systems lend more memory than they have and kill who fills it; a block of this size is asked for only when there is
+ * room. Smaller ones together are as dangerous, but the question costs more than they do. */
+#define ASK_FIRST ((size_t)64 << 20)
 
 /* Resizing always moves: realloc keeps 16 bytes of alignment only, and once it has moved a block there is no way back
  * when the aligned copy cannot be had. */
@@ -17,6 +20,7 @@ static void *default_allocator(void *ctx, void *p, size_t old_size, size_t new_s
         return NULL;
     }
     if (new_size > PTRDIFF_MAX - ALIGN) return NULL;
+    if (new_size >= ASK_FIRST && new_size > rc_memory_room()) return NULL;
     /* Large blocks on large pages where the system has them: a training step walks through all of its memory, and with
      * pages of 4 KiB it waits for their addresses (3 % of LSTM 256, batch 32). */
     bool large = new_size >= LARGE_PAGE;

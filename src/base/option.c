@@ -100,7 +100,6 @@ static bool parse_time(const char *s, double *out) {
         if (*end == 0) {
             if (next > 0) return false;
             total = v;
-            s = end;
             break;
         }
         const char *u = strchr(units + next, *end);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "recur/base.h"
+#undef rc_fail /* the analyser's view of it */
 
 static const struct {
     const char *name;

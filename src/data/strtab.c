@@ -69,7 +69,7 @@ static rc_status reserve_one(rc__strtab *t, size_t len, rc_error *e) {
     if (s != RC_OK) return s;
     s = rc__grow((void **)&t->hash, &t->hash_cap, t->count + 1, sizeof *t->hash, e);
     if (s != RC_OK) return s;
-    bool first = t->start == NULL;
+    bool first = t->start_cap == 0;
     s = rc__grow((void **)&t->start, &t->start_cap, t->count + 2, sizeof *t->start, e);
     if (s != RC_OK) return s;
     if (first) t->start[0] = 0;

@@ -28,7 +28,7 @@ rc_status rc__string_put(rc__string *b, const char *s, size_t len, rc_error *e) 
     if (!rc__size_add(b->len, len, &need)) return rc_fail(e, RC_ENOMEM, "out of memory");
     rc_status st = need > b->cap ? rc__grow((void **)&b->s, &b->cap, need, 1, e) : RC_OK;
     if (st != RC_OK) return st;
-    if (len) memcpy(b->s + b->len, s, len);
+    if (len) memcpy(b->s + b->len, s, len); /* NOLINT(*NonNullParamChecker): a cap above 0 has a block */
     b->len = need;
     return RC_OK;
 }

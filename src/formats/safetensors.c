@@ -284,6 +284,7 @@ static rc_status parse_tensor(const rc__st_file *f, const char *name, json_t *v,
     int d = 0;
     while (d < RC_ST_DTYPE_COUNT && strcmp(dtypes[d].name, json_string_value(dtype)) != 0) d++;
     if (d == RC_ST_DTYPE_COUNT) return tensor_error(f, name, "unknown dtype", e);
+    /* NOLINTNEXTLINE(*NullDereference): there is a tensor for each member but the metadata */
     *t = (rc__st_tensor){.name = name, .dtype = (rc__st_dtype)d};
 
     if (json_array_size(shape) > RC_ST_MAX_DIMS)

@@ -236,6 +236,7 @@ static void outer_task(void *ctx, size_t task, int worker) {
     rc__outer_product p = {.M = j->p.M - m < j->tile_m ? j->p.M - m : j->tile_m, .K = j->p.K, .lda = j->p.lda,
                            .format = j->p.format,
                            .A = j->p.A + m, .room = j->room + (size_t)worker * j->room_len};
+    size_t sides = 0;
     for (size_t i = 0; i < j->p.sides; i++) {
         rc__outer_side s = j->p.side[i];
         if (n >= s.N) continue;
@@ -244,8 +245,9 @@ static void outer_task(void *ctx, size_t task, int worker) {
         if (s.other) s.other += n;
         s.C += m * s.ldc + n;
         for (size_t r = 0; !j->add && r < p.M; r++) memset(s.C + r * s.ldc, 0, s.N * sizeof *s.C);
-        p.side[p.sides++] = s;
+        p.side[sides++] = s;
     }
+    p.sides = sides;
     rc__k->panel.outer(&p);
 }
 

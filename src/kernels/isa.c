@@ -66,6 +66,6 @@ const rc__kernels JOIN(rc__kernels_, RC_ISA) = {
     .zone = RC_ZONEOUT_TABLE,
 #endif
     .panel = PANEL_TABLE,
-    .peak = PEAK_TABLE,
+    .peak = PEAK_TABLE, /* NOLINT(bugprone-integer-division): whole lanes */
 };
 #endif

@@ -48,10 +48,10 @@ void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t thread
     weights += d->A * rnn->P * element;
     *plan = (rc__plan){.tile = tile_rows(B)};
     plan->tiles = (B + plan->tile - 1) / plan->tile;
-    size_t l2 = rc__cpu_l2_bytes();
+    size_t l2 = rc__cpu_l2_bytes(), elements = weights / element;
     bool fits = weights <= l2 / 4 * 3, few = plan->tiles * D < threads;
     /* ns of a step on one thread: arithmetic at 150 flop/ns, weights at 100 B/ns from L2, 25 from beyond */
-    double flops = 2.0 * (double)B * (double)(weights / element) / 150, bytes = (double)weights / (fits ? 100 : 25);
+    double flops = 2.0 * (double)B * (double)elements / 150, bytes = (double)weights / (fits ? 100 : 25);
     double gain = (flops > bytes ? flops : bytes) * (1 - 1.0 / (double)threads), cost = 400.0 * (double)products;
     if (rc__parallel_threshold <= 0) cost = 0; /* tests share what is small */
     plan->by_columns = threads > 1 && products && (!fits || few) && gain > cost;

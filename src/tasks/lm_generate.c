@@ -253,7 +253,7 @@ static rc_status allocate(generation *g, rc_error *e) {
     if (g->sample) g->state = rc__calloc(g->blocks, sizeof *g->state);
     if (g->state) g->ids = rc__calloc(g->blocks * ROWS, sizeof *g->ids);
     if (g->ids) g->logits = rc__calloc(ROWS * V, sizeof *g->logits);
-    bool ok = g->logits != NULL;
+    bool ok = g->sample && g->state && g->ids && g->logits;
     for (size_t i = 0; ok && g->window && i < N; i++)
         ok = (g->sample[i].recent = rc__calloc(g->window, 2 * sizeof(int32_t))) != NULL;
     if (!ok) return rc_fail(e, RC_ENOMEM, "generate: out of memory for %zu samples", N);

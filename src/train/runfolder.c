@@ -156,7 +156,7 @@ static void stem_of(const char *path, char *out, size_t cap) {
         char c = *p;
         bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
                      c == '=' || c == '-';
-        out[n++] = plain ? c : '-';
+        out[n++] = (char)(plain ? c : '-');
     }
     out[n] = 0;
     if (n == 0 || !strcmp(out, "-")) snprintf(out, cap, "run");

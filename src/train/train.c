@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/utf8.h"
 #include "train/experiment.h"
 #include "train/lm_task.h"
 #include "train/options.h"
@@ -17,6 +18,8 @@ static bool is_source(const rc_train_options *o) {
            !rc__exists(o->files[0]);
 }
 
+static bool is_utf8(const char *text) { return !text || rc__utf8_valid_prefix(text, strlen(text)) == strlen(text); }
+
 /* What the option table cannot know: values that reach the library through the API, and options that contradict. */
 static rc_status check_options(const rc_train_options *o, rc_error *e) {
     size_t n;
@@ -24,9 +27,14 @@ static rc_status check_options(const rc_train_options *o, rc_error *e) {
     if (o->n_files == 0)
         return rc_fail(e, RC_EINVAL,
                        "train: no text: give a file, - for standard input, or a source such as adding:T=200");
+    for (size_t i = 0; i < o->n_files; i++)
+        if (!is_utf8(o->files[i]))
+            return rc_fail(e, RC_EINVAL, "the name of file %zu is not UTF-8: the run's config.json cannot hold it", i + 1);
     for (size_t i = 0; i < n; i++) {
         const char *at = (const char *)o + table[i].offset;
         double v = 0;
+        if (table[i].type >= RC_OPT_STRING && !is_utf8(*(const char *const *)at))
+            return rc_fail(e, RC_EINVAL, "%s: not UTF-8: the run's config.json cannot hold it", table[i].name);
         if (table[i].type == RC_OPT_INT)
             v = (double)*(const int64_t *)at;
         else if (table[i].type == RC_OPT_REAL || table[i].type == RC_OPT_TIME)
@@ -144,7 +152,7 @@ static rc_status resume_it(const rc_train_options *given, const rc_train_hooks *
     return s;
 }
 
-rc_status rc_train_lm(const rc_train_options *given, const rc_train_hooks *hooks, rc_train_result *result,
+rc_status rc_train_lm(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result,
                       rc_error *e) {
     rc_train_result local;
     rc_train_result *r = result ? result : &local;
@@ -157,9 +165,9 @@ rc_status rc_train_lm(const rc_train_options *given, const rc_train_hooks *hooks
                            .accuracy = NAN};
     rc__train_interrupt_clear();
     rc__run run = {.lock_fd = -1, .metrics_fd = -1, .samples_fd = -1};
-    rc_train_options o = *given;
+    rc_train_options own = *o;
     rc_status s =
-        given->resume && *given->resume ? resume_it(given, hooks, &run, r, e) : run_it(&o, hooks, &run, false, r, e);
+        o->resume && *o->resume ? resume_it(o, hooks, &run, r, e) : run_it(&own, hooks, &run, false, r, e);
     rc__run_close(&run);
     return s;
 }

@@ -99,6 +99,12 @@ static void reads_whole_files(void **state) {
     assert_refused(at("a"), false, 4, RC_EDATA, "limit of 4 bytes");
     assert_refused(at("missing"), false, 0, RC_EIO, "No such file");
     assert_refused(dir, false, 0, RC_EIO, "found a folder");
+    assert_refused("/dev/zero", false, 0, RC_EIO, "found a device"); /* would fill the memory */
+    char *nothing = NULL;
+    size_t none = 1;
+    assert_int_equal(rc__file_read("/dev/null", true, 0, &nothing, &none, NULL), RC_OK);
+    assert_int_equal(none, 0);
+    rc__free(nothing, 1);
 }
 
 static void *feed(void *ctx) { /* in small pieces, so that reads come short */

@@ -244,10 +244,26 @@ static void an_arena_survives_failure(void **state) {
     }
 }
 
+/* More than the machine can fill is refused, where the system alone would lend it (and end who fills it). */
+static void a_block_beyond_the_room_is_refused(void **state) {
+    (void)state;
+    size_t room = rc_memory_room(), used = rc_memory_used();
+    assert_true(room > (size_t)1 << 20);
+    if (room > PTRDIFF_MAX / 2) skip(); /* the system does not say */
+    assert_null(rc__alloc(room + ((size_t)1 << 30)));
+    assert_null(rc__calloc(room / 1024 + ((size_t)1 << 20), 1024));
+    assert_int_equal(rc_memory_used(), used);
+    void *p = rc__alloc((size_t)64 << 20); /* asks, and there is room */
+    assert_non_null(p);
+    assert_null(rc__realloc(p, (size_t)64 << 20, room + ((size_t)1 << 30)));
+    rc__free(p, (size_t)64 << 20);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_aligned_and_counted),
         cmocka_unit_test(impossible_sizes_give_null),
+        cmocka_unit_test(a_block_beyond_the_room_is_refused),
         cmocka_unit_test(a_custom_allocator_is_told_every_size),
         cmocka_unit_test(a_steady_loop_allocates_nothing),
         cmocka_unit_test(the_first_round_reuses_scratch),

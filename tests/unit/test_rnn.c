@@ -107,7 +107,7 @@ static void padding_and_rows(void **state) {
         free(forward(&n, x, T, B, lengths, s));
         for (size_t d = 0; d < 2; d++)
             for (size_t k = 0; k < width; k++) assert_true(rc_state_h(s)[(d * B + 1) * width + k] == 0.25f);
-        assert_false(isnan(rc_state_h(s)[0]));
+        assert_true(rc_state_h(s)[0] == rc_state_h(s)[0]); /* not NaN */
         rc_state_free(s);
         free(x), free(y), free(more);
         drop(&n);
