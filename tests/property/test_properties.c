@@ -6,6 +6,7 @@
  *   padding, its length and content                 the same bits, gradients and masks included
  *   a row of a batch == that row alone              the same bits, its gradients of x and of the state too. Gradients of
  *                                                   parameters are sums over the rows: equal up to the order of the sum
+ *   other rows of a batch, their lengths            the same bits, in training too: masks belong to a time and a row
  *   state copied, row reset, saved and loaded       the same bits from there on
  *   parameters saved and loaded                     the same bits
  *   a stack == its layers by hand                   the same bits, gradients too
@@ -380,6 +381,37 @@ static void rows(rc_rng *r) {
     drop(&n);
 }
 
+/* In training too, where masks belong to a time and a row: what the other rows are and how long does not matter. */
+static void neighbours(rc_rng *r) {
+    spec s = draw(r, false, false, 33), t;
+    net n = net_of(&s);
+    feed f = feed_of(&n, &s), g = feed_of(&n, &s);
+    size_t states = (size_t)s.o.num_layers * (s.o.bidirectional ? 2 : 1), H = s.o.hidden_size, keep = between(r, 0, s.B - 1);
+    t = s;
+    t.lengths = true;
+    for (size_t b = 0; b < s.B; b++) {
+        bool other = b != keep && chance(r, 0.7);
+        t.len[b] = (int32_t)(other ? between(r, 0, s.T) : length(&s, b));
+        for (size_t i = 0; other && i < s.T; i++)
+            for (size_t k = 0; k < s.o.input_size; k++) g.x[(i * s.B + b) * s.o.input_size + k] = (float)rc_rng_normal(r);
+    }
+    result a = run(&n, &s, &f, masks_of(&s), true), b = run(&n, &t, &g, masks_of(&s), true);
+    float *row = malloc((s.T * (n.O + s.o.input_size) + states * (H + H)) * sizeof *row);
+#define SAME(part, steps, width) \
+    if (b.part) take_row(row, b.part, steps, s.B, keep, width), same_row(#part, a.part, row, steps, s.B, keep, width)
+    SAME(y, s.T, n.O);
+    SAME(hn, states, rc_rnn_state_size(n.rnn));
+    SAME(cn, states, H);
+    SAME(dx, s.T, s.o.input_size);
+    SAME(dh0, states, rc_rnn_state_size(n.rnn));
+    SAME(dc0, states, H);
+#undef SAME
+    free(row);
+    result_free(&a), result_free(&b);
+    feed_free(&f), feed_free(&g);
+    drop(&n);
+}
+
 /* ---- states and files ------------------------------------------------------------------------------------------------ */
 
 static const char *scratch_file(void) {
@@ -654,6 +686,7 @@ static const uint64_t listed[] = {0};
 PROPERTY(chunks_and_steps, 150)
 PROPERTY(padding, 150)
 PROPERTY(rows, 60)
+PROPERTY(neighbours, 100)
 PROPERTY(states, 100)
 PROPERTY(parameter_files, 60)
 PROPERTY(by_hand, 100)
@@ -663,7 +696,7 @@ PROPERTY(builds, 60)
 #define TEST(name) cmocka_unit_test_setup_teardown(all_##name, restore, restore)
 
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(chunks_and_steps), TEST(padding), TEST(rows),    TEST(states),
+    const struct CMUnitTest tests[] = {TEST(chunks_and_steps), TEST(padding), TEST(rows), TEST(neighbours), TEST(states),
                                        TEST(parameter_files),  TEST(by_hand), TEST(threads), TEST(builds)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

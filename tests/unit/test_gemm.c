@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "kernels/gemm.h"
+#include "property.h"
 
 static rc_rng rng = {.seed = 11};
 
@@ -39,35 +40,38 @@ static const size_t shapes[][3] = {/* M, N, K */
                                    {64, 256, 64}, {65, 257, 100}, {129, 48, 513}, {1, 1024, 256}, {300, 40, 1100}};
 #define SHAPES (sizeof shapes / sizeof *shapes)
 
+/* mode: bits for transposed A, transposed B, threads. */
+static void plain_product(size_t M, size_t N, size_t K, int mode, const char *what) {
+    bool ta = mode & 1, tb = mode & 2, mt = mode & 4;
+    size_t lda = (ta ? M : K) + 3, ldb = (tb ? K : N) + 1, ldc = N + 2;
+    size_t na = (ta ? K : M) * lda, nb = (tb ? N : K) * ldb, nc = M * ldc;
+    float alpha = mode & 1 ? 1 : -0.5f, beta = mode == 0 ? 0 : mode & 2 ? 1 : 0.25f;
+    float *A = random_block(na), *B = random_block(nb), *C = random_block(nc), *old = rc__alloc(nc * sizeof *old);
+    if (beta == 0)
+        for (size_t i = 0; i < M; i++)
+            for (size_t j = 0; j < N; j++) C[i * ldc + j] = NAN; /* beta = 0 does not read C */
+    memcpy(old, C, nc * sizeof *C);
+    (mt ? rc__gemm_mt : rc__gemm)(ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+    for (size_t i = 0; i < M; i++) {
+        for (size_t j = 0; j < N; j++) {
+            double sum = 0;
+            for (size_t k = 0; k < K; k++) sum += (double)at(A, lda, ta, i, k) * at(B, ldb, tb, k, j);
+            sum = alpha * sum + (beta != 0 ? (double)beta * old[i * ldc + j] : 0);
+            assert_near(sum, C[i * ldc + j], K, what, i, j);
+        }
+        assert_memory_equal(C + i * ldc + N, old + i * ldc + N, 2 * sizeof *C); /* between the rows */
+    }
+    drop(A, na);
+    drop(B, nb);
+    drop(C, nc);
+    drop(old, nc);
+}
+
 static void plain_products(void **state) {
     (void)state;
     for (size_t s = 0; s < SHAPES; s++)
-        for (int mode = 0; mode < 8; mode++) {
-            bool ta = mode & 1, tb = mode & 2, mt = mode & 4;
-            size_t M = shapes[s][0], N = shapes[s][1], K = shapes[s][2];
-            size_t lda = (ta ? M : K) + 3, ldb = (tb ? K : N) + 1, ldc = N + 2;
-            size_t na = (ta ? K : M) * lda, nb = (tb ? N : K) * ldb, nc = M * ldc;
-            float alpha = mode & 1 ? 1 : -0.5f, beta = mode == 0 ? 0 : mode & 2 ? 1 : 0.25f;
-            float *A = random_block(na), *B = random_block(nb), *C = random_block(nc), *old = rc__alloc(nc * sizeof *old);
-            if (beta == 0)
-                for (size_t i = 0; i < M; i++)
-                    for (size_t j = 0; j < N; j++) C[i * ldc + j] = NAN; /* beta = 0 does not read C */
-            memcpy(old, C, nc * sizeof *C);
-            (mt ? rc__gemm_mt : rc__gemm)(ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
-            for (size_t i = 0; i < M; i++) {
-                for (size_t j = 0; j < N; j++) {
-                    double sum = 0;
-                    for (size_t k = 0; k < K; k++) sum += (double)at(A, lda, ta, i, k) * at(B, ldb, tb, k, j);
-                    sum = alpha * sum + (beta != 0 ? (double)beta * old[i * ldc + j] : 0);
-                    assert_near(sum, C[i * ldc + j], K, mt ? "gemm_mt" : "gemm", i, j);
-                }
-                assert_memory_equal(C + i * ldc + N, old + i * ldc + N, 2 * sizeof *C); /* between the rows */
-            }
-            drop(A, na);
-            drop(B, nb);
-            drop(C, nc);
-            drop(old, nc);
-        }
+        for (int mode = 0; mode < 8; mode++)
+            plain_product(shapes[s][0], shapes[s][1], shapes[s][2], mode, mode & 4 ? "gemm_mt" : "gemm");
 }
 
 static void packed_products(void **state) {
@@ -265,6 +269,22 @@ static void check_product(const char *what, const rc__packed *p, const float *W)
         }
 }
 
+/* In the build that is picked. */
+static void packed_format(size_t f, size_t K, size_t N, bool trans, const char *what) {
+    size_t ldb = (trans ? K : N) + 2, nb = (trans ? N : K) * ldb;
+    float *B = random_block(nb);
+    for (size_t k = 0; k < K; k++) B[trans ? k : k * ldb] = 0; /* a column of zeros */
+    rc__packed p;
+    assert_int_equal(rc__packed_init(&p, formats[f].format, K, N, NULL), RC_OK);
+    rc__packed_set(&p, B, ldb, trans);
+    float *W = unpacked(&p);
+    check_rounding(formats[f].format, what, K, N, B, ldb, trans, W);
+    check_product(what, &p, W);
+    free(W);
+    rc__packed_free(&p);
+    drop(B, nb);
+}
+
 static void formats_in_every_build(void **state) {
     (void)state;
     static const size_t sizes[][2] = {/* K, N */
@@ -280,21 +300,32 @@ static void formats_in_every_build(void **state) {
                     rc__k = all[isa];
                     snprintf(what, sizeof what, "%s, %s, %s", rc__k->isa, formats[f].name,
                              trans ? "transposed" : "as it is");
-                    size_t K = sizes[s][0], N = sizes[s][1], ldb = (trans ? K : N) + 2, nb = (trans ? N : K) * ldb;
-                    float *B = random_block(nb);
-                    for (size_t k = 0; k < K; k++) B[trans ? k : k * ldb] = 0; /* a column of zeros */
-                    rc__packed p;
-                    assert_int_equal(rc__packed_init(&p, formats[f].format, K, N, NULL), RC_OK);
-                    rc__packed_set(&p, B, ldb, trans);
-                    float *W = unpacked(&p);
-                    check_rounding(formats[f].format, what, K, N, B, ldb, trans, W);
-                    check_product(what, &p, W);
-                    free(W);
-                    rc__packed_free(&p);
-                    drop(B, nb);
+                    packed_format(f, sizes[s][0], sizes[s][1], trans, what);
                 }
     rc__k = saved;
     assert_int_equal(rc_memory_used(), before);
+}
+
+/* The same of any shape, one mode, format and build at a time. */
+static void any_product(rc_rng *r) {
+    const rc__kernels *all[8], *saved = rc__k;
+    size_t count = rc__kernels_available(all, 8), f = between(r, 0, FORMATS - 1);
+    char what[128];
+    int mode = (int)between(r, 0, 7);
+    size_t M = any_size(r, 130), N = any_size(r, 270), K = any_size(r, 300);
+    snprintf(what, sizeof what, "case %llu, %zu x %zu over %zu, mode %d", (unsigned long long)property_case, M, N, K, mode);
+    rng = *r;
+    plain_product(M, N, K, mode, what);
+    rc__k = all[between(r, 0, count - 1)];
+    bool trans = chance(r, 0.5);
+    snprintf(what, sizeof what, "case %llu, %s, %s, %zu over %zu%s", (unsigned long long)property_case, rc__k->isa,
+             formats[f].name, N, K, trans ? ", transposed" : "");
+    packed_format(f, K, N, trans, what);
+    rc__k = saved;
+}
+static void any_products(void **state) {
+    (void)state;
+    for_cases(30, NULL, any_product);
 }
 
 /* What is not finite in a weight reaches its own column of the result, and no other. */
@@ -330,6 +361,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_products),
         cmocka_unit_test(packed_products),
+        cmocka_unit_test(any_products),
         cmocka_unit_test(many_shapes),
         cmocka_unit_test(bf16_rounding),
         cmocka_unit_test(formats_in_every_build),
