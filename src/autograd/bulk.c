@@ -24,8 +24,6 @@ typedef struct job {
 TASK(copy_task, memcpy(j->y + at, j->x + at, n * sizeof *j->y))
 TASK(scale_task, rc__k->pw.scale(n, j->a, j->shift, j->x + at, j->y + at))
 TASK(axpy_task, rc__k->pw.axpy(n, j->a, j->x + at, j->y + at))
-TASK(mul_task, rc__k->pw.mul(n, j->x + at, j->b + at, j->y + at))
-TASK(mul_add_task, rc__k->pw.mul_add(n, j->x + at, j->b + at, j->y + at))
 TASK(sum_task, j->sums[task] = j->b ? rc__k->pw.dot(n, j->x + at, j->b + at) : rc__k->pw.sum(n, j->x + at))
 #undef TASK
 
@@ -41,14 +39,6 @@ void rc__bulk_scale(size_t n, rc_real a, rc_real shift, const rc_real *x, rc_rea
 
 void rc__bulk_axpy(size_t n, rc_real a, const rc_real *x, rc_real *y) {
     over_tiles(&(job){.n = n, .a = a, .x = x, .y = y}, axpy_task);
-}
-
-void rc__bulk_mul(size_t n, const rc_real *a, const rc_real *b, rc_real *y) {
-    over_tiles(&(job){.n = n, .x = a, .b = b, .y = y}, mul_task);
-}
-
-void rc__bulk_mul_add(size_t n, const rc_real *a, const rc_real *b, rc_real *y) {
-    over_tiles(&(job){.n = n, .x = a, .b = b, .y = y}, mul_add_task);
 }
 
 void rc__bulk_put(size_t n, rc_real a, const rc_real *x, rc_real *y, bool add) {

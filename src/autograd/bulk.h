@@ -16,8 +16,6 @@ static inline size_t rc__min_size(size_t a, size_t b) { return a < b ? a : b; }
 void rc__bulk_copy(size_t n, const rc_real *x, rc_real *y);
 void rc__bulk_scale(size_t n, rc_real a, rc_real shift, const rc_real *x, rc_real *y); /* y = a x + shift; in place */
 void rc__bulk_axpy(size_t n, rc_real a, const rc_real *x, rc_real *y);                 /* y += a x */
-void rc__bulk_mul(size_t n, const rc_real *a, const rc_real *b, rc_real *y);           /* y = a b; in place */
-void rc__bulk_mul_add(size_t n, const rc_real *a, const rc_real *b, rc_real *y);       /* y += a b */
 /* y = a x, or y += a x */
 void rc__bulk_put(size_t n, rc_real a, const rc_real *x, rc_real *y, bool add);
 /* sum of x, or of x * y when y is not NULL, in double; 0 (tape marked) when memory is out */
