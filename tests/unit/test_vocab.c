@@ -267,7 +267,7 @@ static void memory_failures(void **state) {
 static void wikitext2_counts(void **state) {
     (void)state;
     const char *data = getenv("RECUR_DATA");
-    if (!data) {
+    if (!data || !*data) {
         print_message("skipped: RECUR_DATA is not set\n");
         skip();
     }
