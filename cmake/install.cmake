@@ -26,7 +26,7 @@ if(TARGET recur)
   install(TARGETS recur RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   add_custom_command(
     TARGET recur POST_BUILD
-    COMMAND ${CMAKE_COMMAND} -DRECUR=$<TARGET_FILE:recur> -DOUT=${CMAKE_BINARY_DIR} -P ${CMAKE_SOURCE_DIR}/cmake/manual.cmake
+    COMMAND ${CMAKE_COMMAND} -DRECUR=${recur_program} -DOUT=${CMAKE_BINARY_DIR} -P ${CMAKE_SOURCE_DIR}/cmake/manual.cmake
     VERBATIM)
   install(FILES ${CMAKE_BINARY_DIR}/recur.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
   install(FILES ${CMAKE_BINARY_DIR}/recur.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME recur)

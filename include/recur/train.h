@@ -99,7 +99,7 @@ typedef struct rc_train_progress {
     double loss;               /* smoothed training loss, nats per token */
     double lr, grad_norm;
     double tokens_per_second;
-    size_t tokens;
+    uint64_t tokens;
 } rc_train_progress;
 typedef struct rc_train_validation {
     uint64_t step;
@@ -121,7 +121,8 @@ typedef struct rc_train_result {
     double valid_loss;      /* of the model written, one stateful pass over the validation text (rc_lm_eval) */
     uint64_t best_step;
     double tokens_per_second;
-    size_t parameters, tokens;
+    size_t parameters;
+    uint64_t tokens;
     /* Fine-tuning, stateful passes; NaN otherwise. new_: on the new validation text (after = valid_loss). old_: on the
      * validation text that the model file's provenance names, when it still exists. */
     double new_valid_loss_before, old_valid_loss_before, old_valid_loss_after;

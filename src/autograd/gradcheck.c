@@ -120,7 +120,7 @@ static void fill(rc__fill how, const double *data, size_t n, rc_rng *r, double *
     case RC__FILL_APART:
         for (size_t i = 0; i < n; i++) x[i] = 0.1 * ((double)i - (double)middle) + 0.025 + 0.02 * rc_rng_uniform(r);
         for (size_t i = n; i > 1; i--) {
-            size_t j = rc_rng_below(r, i);
+            size_t j = (size_t)rc_rng_below(r, i);
             double swap = x[j];
             x[j] = x[i - 1];
             x[i - 1] = swap;

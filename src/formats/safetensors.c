@@ -19,9 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "safetensors files are little-endian and are copied as they are: byte swapping is needed on this machine"
-#endif
+/* Elements are little-endian in the file: copied as they are, or on a big-endian machine with their bytes reversed. */
+#define REVERSED (__BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
 
 #define MAX_HEADER 100000000u /* the official library's limit */
 
@@ -55,6 +54,15 @@ static bool measure(int ndim, const size_t *dim, rc__st_dtype d, size_t *len, si
         if (!rc__size_mul(n, dim[i], &n)) return false;
     *len = n;
     return rc__size_mul(n, rc__st_dtype_size(d), bytes);
+}
+
+static void reverse_bytes(unsigned char *p, size_t n, size_t size) {
+    for (; n--; p += size)
+        for (size_t i = 0; i < size / 2; i++) {
+            unsigned char b = p[i];
+            p[i] = p[size - 1 - i];
+            p[size - 1 - i] = b;
+        }
 }
 
 /* Names and keys travel into messages, terminals and shell commands. */
@@ -154,6 +162,21 @@ fail:
     return s == RC_ENOMEM ? rc_fail(e, RC_ENOMEM, "%s: out of memory for the header", path) : s;
 }
 
+/* n elements of `size` bytes as the file has them. */
+static rc_status put_elements(rc__writer *w, const void *data, size_t n, size_t size, rc_error *e) {
+    if (!REVERSED || size == 1) return rc__writer_put(w, data, n * size, e);
+    unsigned char block[16384];
+    size_t per_block = sizeof block / size;
+    for (size_t i = 0; i < n; i += per_block) {
+        size_t m = n - i < per_block ? n - i : per_block;
+        memcpy(block, (const unsigned char *)data + i * size, m * size);
+        reverse_bytes(block, m, size);
+        rc_status s = rc__writer_put(w, block, m * size, e);
+        if (s != RC_OK) return s;
+    }
+    return RC_OK;
+}
+
 static rc_status put_file(const char *path, const char *header, size_t header_len, const rc__st_tensor **order,
                           size_t n, rc_error *e) {
     rc__writer w;
@@ -168,7 +191,7 @@ static rc_status put_file(const char *path, const char *header, size_t header_le
     for (size_t i = 0; s == RC_OK && i < n; i++) {
         size_t len, bytes;
         measure(order[i]->ndim, order[i]->dim, order[i]->dtype, &len, &bytes);
-        if (bytes) s = rc__writer_put(&w, order[i]->data, bytes, e);
+        if (bytes) s = put_elements(&w, order[i]->data, len, rc__st_dtype_size(order[i]->dtype), e);
     }
     if (s == RC_OK) return rc__writer_commit(&w, e);
     rc__writer_abort(&w);
@@ -293,8 +316,10 @@ static rc_status parse_tensor(const rc__st_file *f, const char *name, json_t *v,
     t->ndim = (int)json_array_size(shape);
     for (int i = 0; i < t->ndim; i++) {
         json_t *x = json_array_get(shape, (size_t)i);
-        if (!json_is_integer(x) || json_integer_value(x) < 0 || (uint64_t)json_integer_value(x) > SIZE_MAX)
+        if (!json_is_integer(x) || json_integer_value(x) < 0)
             return tensor_error(f, name, "a dimension is not a whole number >= 0", e);
+        if ((uint64_t)json_integer_value(x) > SIZE_MAX) /* more than an address space of 32 bits has */
+            return tensor_error(f, name, "a dimension is too large: it does not fill its bytes", e);
         t->dim[i] = (size_t)json_integer_value(x);
     }
     json_t *b = json_array_get(span, 0), *z = json_array_get(span, 1);
@@ -525,9 +550,15 @@ rc_status rc__st_expect(const rc__st_file *f, const char *name, rc__st_dtype dty
 
 /* ---- reading elements -------------------------------------------------------------------------------------------- */
 
+static rc_status read_elements(const rc__st_file *f, uint64_t offset, void *out, size_t n, size_t size, rc_error *e) {
+    rc_status s = read_at(f, offset, out, n * size, e);
+    if (REVERSED && s == RC_OK) reverse_bytes(out, n, size);
+    return s;
+}
+
 rc_status rc__st_read(const rc__st_file *f, const rc__st_tensor *t, void *out, rc_error *e) {
     if (t->len == 0) return RC_OK;
-    return read_at(f, t->offset, out, t->len * rc__st_dtype_size(t->dtype), e);
+    return read_elements(f, t->offset, out, t->len, rc__st_dtype_size(t->dtype), e);
 }
 
 static float bits_float(uint32_t u) {
@@ -580,7 +611,7 @@ rc_status rc__st_read_real(const rc__st_file *f, const rc__st_tensor *t, rc_real
     size_t size = rc__st_dtype_size(t->dtype), per_block = sizeof block / size;
     for (size_t i = 0; i < t->len; i += per_block) {
         size_t n = t->len - i < per_block ? t->len - i : per_block;
-        rc_status s = read_at(f, t->offset + (uint64_t)i * size, block, n * size, e);
+        rc_status s = read_elements(f, t->offset + (uint64_t)i * size, block, n, size, e);
         if (s != RC_OK) return s;
         convert(t->dtype, block, n, out + i);
     }

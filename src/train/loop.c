@@ -562,7 +562,7 @@ static rc_status one_step(rc__trainer *t, bool norms, rc_error *e) {
     return RC_OK;
 }
 
-static void measure_rate(rc__trainer *t, double seconds, size_t tokens) {
+static void measure_rate(rc__trainer *t, double seconds, uint64_t tokens) {
     t->at.train_seconds += seconds;
     if (seconds <= 0) return;
     double now = (double)tokens / seconds, keep = exp(-seconds / 2); /* about the last two seconds */
@@ -579,7 +579,7 @@ static rc_status run_steps(rc__trainer *t, rc_error *e) {
         }
         bool validate = validation_due(t);
         double began = rc__now();
-        size_t before = t->at.tokens;
+        uint64_t before = t->at.tokens;
         s = one_step(t, validate || t->at.step + 1 == t->steps_limit, e); /* norms: the end is an event too */
         if (s != RC_OK) return s;
         measure_rate(t, rc__now() - began, t->at.tokens - before);

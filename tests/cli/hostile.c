@@ -303,7 +303,7 @@ static void told(const char *command, const rc_option *o, const char *value) {
         if (*p == '-') *p = '_';
     bool path = o->type == RC_OPT_PATH_IN || o->type == RC_OPT_PATH_OUT;
     if (code > 0 && !strstr(err_text, o->name) && !strstr(err_text, field) && !strstr(err_text, "out of memory") &&
-        !(path && strstr(err_text, value)))
+        !(sizeof(size_t) == 4 && strstr(err_text, "too large")) && !(path && strstr(err_text, value)))
         complain(&l, "exit %d, and the message names neither the option nor memory", code);
 }
 
@@ -508,6 +508,7 @@ static void try_memory(void) {
         line l = {.n = 0};
         for (size_t k = 0; k < 8 && lines[i][k]; k++) add(&l, lines[i][k]);
         int code = run(&l);
+        if (sizeof(size_t) == 4 && code == 2 && strstr(err_text, "too large")) continue; /* for any address */
         if (code != 4 || !strstr(err_text, "out of memory")) complain(&l, "expected \"out of memory\" and exit code 4, found %d", code);
     }
 }

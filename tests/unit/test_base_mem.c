@@ -92,7 +92,8 @@ static void impossible_sizes_give_null(void **state) {
     assert_string_equal(p, "still");
     rc__free(p, 10);
     size_t r = 0;
-    assert_true(rc__size_mul(1u << 20, 1u << 20, &r) && r == (size_t)1 << 40);
+    assert_true(rc__size_mul(1u << 12, 1u << 13, &r) && r == (size_t)1 << 25);
+    assert_true(rc__size_mul(SIZE_MAX / 3, 3, &r) && r == SIZE_MAX); /* 3 divides all of 2^(2n) - 1 */
     assert_false(rc__size_mul(SIZE_MAX, 2, &r));
     assert_true(rc__size_mul(0, SIZE_MAX, &r) && r == 0);
     assert_true(rc__size_add(SIZE_MAX - 1, 1, &r) && r == SIZE_MAX);

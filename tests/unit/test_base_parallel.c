@@ -195,7 +195,10 @@ typedef struct team_job {
 /* Each part adds what the others had before it: wrong as soon as a wait lets somebody through too early. */
 static void team_part(void *ctx, int rank, int size) {
     team_job *j = ctx;
-    if (rank < 0 || rank >= size || size > MEMBERS) atomic_fetch_add(&j->bad, 1);
+    if (rank < 0 || rank >= size || size > MEMBERS) {
+        atomic_fetch_add(&j->bad, 1);
+        rank = 0; /* told at the end */
+    }
     j->seen[rank]++;
     if (rank == 0) j->size = size;
     for (int part = 1; part <= PARTS; part++) {

@@ -120,9 +120,11 @@ static void below_stays_below(void **state) {
         for (int i = 0; i < 1000; i++) {
             rc_rng copy = r;
             uint64_t high = rc_rng_u32(&copy), draw = high << 32 | rc_rng_u32(&copy);
-            __extension__ typedef unsigned __int128 wide;
             uint64_t v = rc_rng_below(&r, ns[k]);
-            assert_true(v == (uint64_t)((wide)draw * ns[k] >> 64) && v < ns[k]);
+            /* the upper half of draw * n by halves: no product or sum of these is beyond 64 bits */
+            uint64_t a = draw >> 32, b = draw & 0xffffffff, c = ns[k] >> 32, d = ns[k] & 0xffffffff;
+            uint64_t middle = a * d + (b * d >> 32), low = b * c + (middle & 0xffffffff);
+            assert_true(v == a * c + (middle >> 32) + (low >> 32) && v < ns[k]);
         }
 }
 

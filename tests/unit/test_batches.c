@@ -47,7 +47,7 @@ static void each_epoch_is_a_cut_of_the_stream(void **state) {
                 for (size_t t = 0; t < x.seq_len; t++)
                     for (size_t r = 0; r < B; r++) {
                         int32_t id = x.ids[t * B + r], target = x.targets[t * B + r];
-                        size_t want = (x.cursor.shift + r * L + position + t) % N;
+                        size_t want = (size_t)((x.cursor.shift + r * L + position + t) % N);
                         assert_int_equal(id, want);
                         assert_false(seen[id]); /* no token twice in an epoch */
                         seen[id] = 1;

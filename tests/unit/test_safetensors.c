@@ -30,6 +30,16 @@ static const char *in_folder(const char *name) {
     return path[at];
 }
 
+/* The first 8 bytes of a file: the length of its header, little-endian on any machine. */
+static size_t header_length(const char *file) {
+    size_t n = 0;
+    for (int i = 7; i >= 0; i--) n = n << 8 | (unsigned char)file[i];
+    return n;
+}
+static void put_header_length(char *file, size_t n) {
+    for (int i = 0; i < 8; i++, n >>= 8) file[i] = (char)(n & 255);
+}
+
 static int setup(void **state) {
     (void)state;
     strcpy(folder, "/tmp/recur-st-XXXXXX");
@@ -123,8 +133,7 @@ static void test_bytes(void **state) {
     read_all(in_folder("b"), &b, &nb);
     assert_int_equal(na, nb);
     assert_memory_equal(a, b, na);
-    uint64_t header;
-    memcpy(&header, a, 8);
+    size_t header = header_length(a);
     assert_int_equal(header % 8, 0);
     assert_int_equal(na, 8 + header + sizeof w + sizeof d + sizeof ids + sizeof steps + sizeof bytes);
     static const char *const order[] = {"d", "steps", "empty", "ids \"\xc3\xa4\"", "rnn.weight_ih_l0", "bytes"};
@@ -182,8 +191,8 @@ static void test_writer_refuses(void **state) {
 
 static void refuse_header(const char *json, const char *data, size_t data_len, const char *why) {
     char file[4096];
-    uint64_t n = strlen(json);
-    memcpy(file, &n, 8);
+    size_t n = strlen(json);
+    put_header_length(file, n);
     memcpy(file + 8, json, n);
     memcpy(file + 8 + n, data, data_len);
     rc_error e = {0};

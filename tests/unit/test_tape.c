@@ -114,7 +114,7 @@ static void test_shape_text(void **state) {
     assert_string_equal(rc__shape_text(0, NULL), "()");
     const char *a = rc__shape_text(DIMS(7)), *b = rc__shape_text(DIMS(SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX));
     assert_string_equal(a, "(7)");
-    assert_int_equal(strlen(b), 5 * 20 + 4 * 2 + 2);
+    assert_int_equal(strlen(b), 5 * (sizeof(size_t) > 4 ? 20 : 10) + 4 * 2 + 2);
 }
 
 /* ---- gradients ------------------------------------------------------------------------------------------------------- */
