@@ -1,6 +1,7 @@
 #!/bin/bash
 # check-all.sh [PRESET...]: builds and tests each preset of CMakePresets.json in its own folder; all of them by default.
 set -uo pipefail
+export RECUR_TEST_EFFORT=${RECUR_TEST_EFFORT:-5} # so many times the random cases of `make test`
 [ $# -gt 0 ] || set -- gcc clang cblas reference asan tsan
 effort=${RECUR_TEST_EFFORT:-}
 launcher=()

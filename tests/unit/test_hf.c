@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "recur/text.h"
+#include "failing.h"
 
 #define SAMPLE "it's the cat, the c\xC3\xA4t\nand <unk> the\tend 42 \xE6\x88\xA6\n"
 static const char *const specs[] = {"byte", "char", "word", "bpe:262"};
@@ -237,25 +238,6 @@ static void refusals_of_hf(void **state) {
     }
 }
 
-static size_t countdown;
-static void *failing(void *ctx, void *p, size_t old_size, size_t new_size) {
-    (void)ctx;
-    if (new_size == 0) {
-        free(p);
-        return NULL;
-    }
-    if (countdown-- == 0) {
-        countdown = 0;
-        return NULL;
-    }
-    void *q = aligned_alloc(64, (new_size + 63) / 64 * 64);
-    if (q && p) {
-        memcpy(q, p, old_size < new_size ? old_size : new_size);
-        free(p);
-    }
-    return q;
-}
-
 static rc_status there_and_back(int form, const rc_vocab *v) {
     char *json;
     size_t n;
@@ -274,9 +256,10 @@ static void memory_failures(void **state) {
         for (int k = 0; k < 4; k++) {
             rc_vocab *v = train(k);
             size_t before = rc_memory_used(), at = 0;
-            rc_set_allocator(failing, NULL);
+            failing f = {0};
+            rc_set_allocator(failing_alloc, &f);
             for (rc_status s = RC_ENOMEM; s != RC_OK; at++) {
-                countdown = at;
+                f.left = (long)at;
                 s = there_and_back(form, v);
                 if (s != RC_OK && s != RC_ENOMEM)
                     fail_msg("%s, allocation %d: %s", specs[k], (int)at, rc_status_name(s));

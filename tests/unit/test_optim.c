@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "recur/optim.h"
+#include "failing.h"
 
 #define ROWS  300
 #define WIDTH 70
@@ -345,22 +346,6 @@ static void test_options(void **state) {
     rc_params_free(unbuilt);
 }
 
-static long left; /* allocations that succeed */
-static void *failing(void *ctx, void *p, size_t old_size, size_t new_size) {
-    (void)ctx;
-    if (new_size == 0) {
-        free(p);
-        return NULL;
-    }
-    if (left-- <= 0) return NULL;
-    void *q = aligned_alloc(64, (new_size + 63) / 64 * 64);
-    if (q && p) {
-        memcpy(q, p, old_size < new_size ? old_size : new_size);
-        free(p);
-    }
-    return q;
-}
-
 static void test_out_of_memory(void **state) {
     (void)state;
     rc_params *ps = make(true);
@@ -371,8 +356,8 @@ static void test_out_of_memory(void **state) {
         rc_optim *o;
         rc_average *a = NULL;
         rc_error e = {0};
-        rc_set_allocator(failing, NULL);
-        left = n;
+        failing f = {.left = n};
+        rc_set_allocator(failing_alloc, &f);
         s = rc_optim_new(&o, ps, &opt, &e);
         assert_true(s == RC_OK ? o != NULL : o == NULL && s == RC_ENOMEM && e.text[0]);
         if (s == RC_OK) s = rc_average_new(&a, ps, RC_AVERAGE_EMA, 0.9, &e);

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "formats/params_file.h"
 #include "formats/safetensors.h"
+#include "failing.h"
 
 static char folder[64];
 
@@ -317,27 +318,15 @@ static void test_pipe(void **state) {
 
 /* ---- memory runs out --------------------------------------------------------------------------------------------- */
 
-static long left;
-static void *failing(void *ctx, void *p, size_t old_size, size_t new_size) {
-    (void)ctx;
-    if (new_size == 0) {
-        free(p);
-        return NULL;
-    }
-    if (left-- <= 0) return NULL;
-    void *q = aligned_alloc(64, (new_size + 63) / 64 * 64);
-    if (q && p) memcpy(q, p, old_size < new_size ? old_size : new_size), free(p);
-    return q;
-}
-
 static void test_out_of_memory(void **state) {
     (void)state;
-    rc_set_allocator(failing, NULL);
+    failing f = {0};
+    rc_set_allocator(failing_alloc, &f);
     rc_error e = {0};
     rc_status s = RC_ENOMEM;
     size_t used = rc_memory_used();
     for (long n = 0; s != RC_OK && n < 100; n++) {
-        left = n;
+        f.left = n;
         s = rc__st_write(in_folder("m"), small, N_SMALL, meta, 2, &e);
         assert_true(s == RC_OK || s == RC_ENOMEM);
         assert_int_equal(rc_memory_used(), used);
@@ -345,11 +334,11 @@ static void test_out_of_memory(void **state) {
     assert_int_equal(s, RC_OK);
     s = RC_ENOMEM;
     for (long n = 0; s != RC_OK && n < 100; n++) {
-        left = n;
-        rc__st_file *f;
-        s = rc__st_open(&f, in_folder("m"), &e);
+        f.left = n;
+        rc__st_file *file;
+        s = rc__st_open(&file, in_folder("m"), &e);
         assert_true(s == RC_OK || s == RC_ENOMEM);
-        rc__st_close(f);
+        rc__st_close(file);
         assert_int_equal(rc_memory_used(), used);
     }
     assert_int_equal(s, RC_OK);
@@ -357,6 +346,7 @@ static void test_out_of_memory(void **state) {
 }
 
 /* The same for the memory of JSON nodes, which comes from jansson. */
+static long left;
 static void *failing_malloc(size_t size) {
     if (left-- > 0) return malloc(size);
     errno = ENOMEM; /* as malloc does */

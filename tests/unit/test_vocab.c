@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "recur/text.h"
+#include "failing.h"
 
 #define SAMPLE           \
     "der Fluss \xC3\xBC" \
@@ -204,25 +205,6 @@ static void bad_specs_and_texts(void **state) {
 }
 
 /* Allocation number n fails, for every n: RC_ENOMEM, nothing lost, nothing kept. */
-static size_t countdown;
-static void *failing(void *ctx, void *p, size_t old_size, size_t new_size) {
-    (void)ctx;
-    if (new_size == 0) {
-        free(p);
-        return NULL;
-    }
-    if (countdown-- == 0) {
-        countdown = 0;
-        return NULL;
-    }
-    void *q = aligned_alloc(64, (new_size + 63) / 64 * 64);
-    if (q && p) {
-        memcpy(q, p, old_size < new_size ? old_size : new_size);
-        free(p);
-    }
-    return q;
-}
-
 static rc_status everything(const char *spec) {
     rc_vocab *v;
     rc_status s = rc_vocab_train(&v, spec, SAMPLE, strlen(SAMPLE), NULL);
@@ -250,9 +232,10 @@ static void memory_failures(void **state) {
     static const char *const specs[] = {"byte", "char", "word", "bpe:280"};
     for (int i = 0; i < 4; i++) {
         size_t before = rc_memory_used(), at = 0;
-        rc_set_allocator(failing, NULL);
+        failing f = {0};
+        rc_set_allocator(failing_alloc, &f);
         for (rc_status s = RC_ENOMEM; s != RC_OK; at++) {
-            countdown = at;
+            f.left = (long)at;
             s = everything(specs[i]);
             if (s != RC_OK && s != RC_ENOMEM) fail_msg("%s, allocation %d: %s", specs[i], (int)at, rc_status_name(s));
             assert_int_equal(rc_memory_used(), before);
