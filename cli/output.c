@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -210,7 +211,8 @@ rc_status cli_write_file(const char *path, const char *text, size_t len, rc_erro
         return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
     }
     errno = 0;
-    FILE *f = fopen(device ? path : temporary, "w");
+    int fd = open(device ? path : temporary, O_WRONLY | O_CLOEXEC | (device ? 0 : O_CREAT | O_EXCL), 0666);
+    FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
     bool ok = f && fwrite(text, 1, len, f) == len && fflush(f) == 0 && (device || fsync(fileno(f)) == 0);
     int why = errno;
     if (f && fclose(f) != 0 && ok) {

@@ -2,6 +2,7 @@
 # check-all.sh [PRESET...]: builds and tests each preset of CMakePresets.json in its own folder; all of them by default.
 set -uo pipefail
 export RECUR_TEST_EFFORT=${RECUR_TEST_EFFORT:-5} # so many times the random cases of `make test`
+all=$#
 [ $# -gt 0 ] || set -- gcc clang cblas reference asan tsan
 effort=${RECUR_TEST_EFFORT:-}
 launcher=()
@@ -28,6 +29,14 @@ for preset in "$@"; do
     rm -f "build-$preset.log"
     [ "$result" = passes ] || status=1
     summary+=("$(printf '%-12s %-24s %5d s' "$preset" "$result" $((SECONDS - start)))")
+done
+for script in static valgrind; do # not when presets were named
+    [ "$all" = 0 ] || break
+    echo "==== $script"
+    start=$SECONDS
+    result=passes
+    "scripts/$script.sh" || { result=FAILS; status=1; }
+    summary+=("$(printf '%-12s %-24s %5d s' "$script" "$result" $((SECONDS - start)))")
 done
 echo
 printf '%s\n' "${summary[@]}"

@@ -47,6 +47,9 @@ for group in "$@"; do
         need libomp-dev package_there libomp-dev
         need libclang-rt-14-dev package_there libclang-rt-14-dev
         need libopenblas-dev module_there openblas
+        need clang-tidy command_there clang-tidy
+        need cppcheck command_there cppcheck
+        need valgrind command_there valgrind
         ;;
     *)
         echo "deps.sh: expected build, test, demo or check, found \"$group\"" >&2

@@ -19,6 +19,7 @@
 #include <cmocka.h> /* after what it needs */
 
 #include "recur/base.h"
+#include "test_effort.h"
 
 static uint64_t property_case;        /* the seed that is running */
 static char property_text[1024];      /* what was drawn, for the message */
@@ -34,11 +35,7 @@ static inline uint64_t property_number(const char *name, uint64_t otherwise) {
     return n;
 }
 
-static inline size_t property_effort(void) {
-    uint64_t n = property_number("RECUR_TEST_EFFORT", 1);
-    if (n < 1 || n > 10000) fail_msg("RECUR_TEST_EFFORT is %llu, expected 1 to 10000", (unsigned long long)n);
-    return (size_t)n;
-}
+static inline size_t property_effort(void) { return (size_t)test_effort(); }
 
 #if defined(__GNUC__)
 __attribute__((format(printf, 1, 2)))

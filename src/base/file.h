@@ -5,7 +5,7 @@
 #include "recur/base.h"
 
 /* Reads all of path ("-" = standard input), unpacking gzip when allowed; at most limit bytes (RC_EDATA beyond; 0 = 64
- * GiB, or the machine's memory when that is less), of a device 64 MiB, of gzip 64 MiB and 200 times the packed size.
+ * GiB, or the machine's memory when that is less), of a terminal 64 MiB, of gzip 64 MiB and 200 times the packed size.
  * The block has len+1 bytes, the last 0; free with rc__free(data, len + 1). */
 rc_status rc__file_read(const char *path, bool gunzip, size_t limit, char **data, size_t *len, rc_error *e);
 

@@ -275,7 +275,10 @@ static rc_status remake(rc__run *r, bool *anew, rc_error *e) {
     *anew = false;
     rc_status s = rc__mkdirs(r->path, e);
     if (s == RC_OK) s = take_lock(r, e);
-    if (s != RC_OK) return r->lock_fd = lost, s;
+    if (s != RC_OK) {
+        r->lock_fd = lost;
+        return s == RC_EINVAL ? is_another(r, e) : s; /* EINVAL: another training holds it already */
+    }
     close(lost);
     s = rc__run_file(r, "metrics.jsonl", path, sizeof path, e);
     if (s != RC_OK || is_same_file(r->metrics_fd, path)) return s; /* the lock alone was deleted */

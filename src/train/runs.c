@@ -93,7 +93,10 @@ static rc_status describe(const char *path, rc_run_info *r, rc_error *e) {
         json_decref(v);
     }
     if (s == RC_ENOMEM) return s;
-    if (s == RC_EDATA || s == RC_EIO) s = RC_EMODEL; /* too large, a folder: it is no status either way */
+    if (s == RC_EDATA || s == RC_EIO) { /* too large, a folder: it is no status either way */
+        s = RC_EMODEL;
+        if (e) e->code = s;
+    }
     if (s == RC_EMODEL) snprintf(r->state, sizeof r->state, "damaged");
     if (join(file, sizeof file, r->path, "config.json")) { /* one that nobody can read leaves the cell open */
         rc_train_config *config = NULL;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "../test_effort.h"
 
 int recur_main(int argc, char **argv);
 
@@ -514,9 +515,9 @@ static void try_memory(void) {
 }
 
 int main(int argc, char **argv) {
-    const char *scale = getenv("RECUR_TEST_EFFORT"), *only = argc > 1 ? argv[1] : NULL, *option = argc > 2 ? argv[2] : NULL;
+    const char *only = argc > 1 ? argv[1] : NULL, *option = argc > 2 ? argv[2] : NULL;
     char folder[] = "/tmp/recur-hostile-XXXXXX", text[4096] = "";
-    if (scale) effort = atoi(scale);
+    effort = test_effort();
     verbose = only != NULL;
     memset(long_text, 'x', sizeof long_text - 1);
     setenv("LC_ALL", "C.UTF-8", 1);
