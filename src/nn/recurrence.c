@@ -38,8 +38,9 @@ double rc__layer_work(const rc_rnn *rnn, const rc__dir *d, size_t rows) {
 
 /* Groups of tiles as tasks need no wait between steps, but each thread reads all recurrent weights in each step: as fast as
  * they come while they stay in its L2. Cut by columns, each thread reads its own part: of weights that do not fit, and where
- * there are fewer tiles than threads. A step must be worth its waits, some 0.2 us each. */
-void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t threads, rc__plan *plan) {
+ * there are fewer tiles than threads, or so few rows that reading the weights takes longer than multiplying (below 3 a
+ * thread: measured at batch 4 to 12, H = 128 and 256). A step must be worth its waits, some 0.2 us each. */
+void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, double rows, size_t threads, rc__plan *plan) {
     size_t D = rnn->D, weights = 0, products = 0, element = rc__weight_bytes(rc_params_get_precision(rnn->ps));
     for (size_t s = 0; s < rnn->stages; s++) {
         weights += d->N[s] * d->K[s] * element;
@@ -49,9 +50,9 @@ void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t thread
     *plan = (rc__plan){.tile = tile_rows(B)};
     plan->tiles = (B + plan->tile - 1) / plan->tile;
     size_t l2 = rc__cpu_l2_bytes(), elements = weights / element;
-    bool fits = weights <= l2 / 4 * 3, few = plan->tiles * D < threads;
+    bool fits = weights <= l2 / 4 * 3, few = plan->tiles * D < threads || rows * (double)D < 3.0 * (double)threads;
     /* ns of a step on one thread: arithmetic at 150 flop/ns, weights at 100 B/ns from L2, 25 from beyond */
-    double flops = 2.0 * (double)B * (double)elements / 150, bytes = (double)weights / (fits ? 100 : 25);
+    double flops = 2.0 * rows * (double)elements / 150, bytes = (double)weights / (fits ? 100 : 25);
     double gain = (flops > bytes ? flops : bytes) * (1 - 1.0 / (double)threads), cost = 400.0 * (double)products;
     if (rc__parallel_threshold <= 0) cost = 0; /* tests share what is small */
     plan->by_columns = threads > 1 && products && (!fits || few) && gain > cost;
@@ -453,6 +454,16 @@ static void final_states(const rc__layer *ln, rc_real *h, rc_real *c) {
     }
 }
 
+/* The mean over the steps that there are. */
+static double rows_of_a_step(size_t T, size_t B, const int32_t *lengths) {
+    size_t all = lengths ? 0 : T * B, steps = lengths ? 0 : T;
+    for (size_t b = 0; lengths && b < B; b++) {
+        all += (size_t)lengths[b];
+        if ((size_t)lengths[b] > steps) steps = (size_t)lengths[b];
+    }
+    return steps ? (double)all / (double)steps : 0;
+}
+
 rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc__layer_io io) {
     size_t B = x->dim[1], D = rnn->D, dims[3] = {x->dim[0], B, D * rnn->P};
     bool needs = trains(rnn, layer) || x->needs_grad || (io.h0 && io.h0->needs_grad) || (io.c0 && io.c0->needs_grad);
@@ -465,7 +476,8 @@ rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc
     ln->c0 = io.c0;
     ln->first = io.first;
     ln->drop_id = io.drop_id;
-    rc__layer_plan(rnn, rc__rnn_dir(rnn, layer, 0), B, (size_t)rc__workers(), &ln->plan);
+    rc__layer_plan(rnn, rc__rnn_dir(rnn, layer, 0), B, rows_of_a_step(x->dim[0], B, io.lengths), (size_t)rc__workers(),
+                   &ln->plan);
     ln->worker_len = worker_len(rnn, layer, ln->plan.group * ln->plan.tile);
     ln->zone_h = rnn->opt.zoneout_h;
     ln->zone_c = rnn->cell->has_c ? rnn->opt.zoneout_c : 0;

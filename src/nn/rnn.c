@@ -513,7 +513,7 @@ size_t rc_rnn_explain(const rc_rnn *r, size_t batch, size_t seq_len, char *out, 
         for (size_t i = 0; i < r->D; i++) {
             const rc__dir *d = rc__rnn_dir(r, l, i);
             rc__plan plan;
-            rc__layer_plan(r, d, batch, most, &plan);
+            rc__layer_plan(r, d, batch, (double)batch, most, &plan);
             size_t tasks = plan.groups * r->D, threads = most < tasks ? most : tasks;
             const char *why = "one thread is set";
             char rows[64];

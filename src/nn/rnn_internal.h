@@ -84,13 +84,13 @@ typedef struct rc__layer_io {
     uint64_t drop_id;
     const rc_real *drop_mask[2], *drop_masked[2];
 } rc__layer_io;
-/* How a layer's rows are shared out (recurrence.h). tile and tiles depend on the batch alone. */
+/* How a layer's rows are shared out (recurrence.h). tile and tiles depend on the batch alone. rows: of a step, on average. */
 typedef struct rc__plan {
     size_t tile, tiles;   /* rows of a tile, tiles of the batch */
     size_t group, groups; /* tiles of a group, groups of a direction */
     bool by_columns;      /* one group, its products cut by columns over a team of threads */
 } rc__plan;
-void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, size_t threads, rc__plan *plan);
+void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, double rows, size_t threads, rc__plan *plan);
 /* Operations of the recurrence of one direction over so many rows of all steps together, for rc__parallel. */
 double rc__layer_work(const rc_rnn *rnn, const rc__dir *d, size_t rows);
 rc_var *rc__rnn_layer(rc_tape *t, const rc_rnn *rnn, size_t layer, rc_var *x, rc__layer_io io);
