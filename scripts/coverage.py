@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """coverage.py: which lines of src/ the tests run, by gcov. Builds in build-coverage, runs the tests, prints a line a file.
 
-    scripts/coverage.py             builds, runs every test, prints the table (some 15 minutes on 2 cores)
+    scripts/coverage.py             builds, runs the tests, prints the table (some 15 minutes on 2 cores)
     scripts/coverage.py --report    the table of the last run
     scripts/coverage.py --lines src/nn/order.c     its lines that no test ran
 

@@ -18,6 +18,7 @@
 
 #include <cmocka.h> /* after what it needs */
 
+#include "base/parallel.h"
 #include "recur/base.h"
 #include "test_effort.h"
 
@@ -93,4 +94,25 @@ static inline void close_by(const char *what, const rc_real *a, const rc_real *b
         if (!(fabs((double)a[i] - (double)b[i]) <= tolerance * most))
             broken("%s: element %zu of %zu is %.9g and %.9g, the largest %.9g", what, i, n, (double)a[i], (double)b[i], most);
 }
+
+/* Before and after a test: threads, and from which amount of work on they share it, as at the start of the program. */
+static inline int restore_threads(void **state) {
+    (void)state;
+    static double threshold;
+    static int before;
+    if (!before) {
+        before = rc_threads();
+        threshold = rc__parallel_threshold;
+    }
+    rc__parallel_threshold = threshold;
+    return rc_set_threads(before, NULL) == RC_OK ? 0 : -1;
+}
+
+/* A test of `count` cases of a property, with the program's `listed` ones; OF_PROPERTY names it in main. */
+#define PROPERTY(name, count)              \
+    static void all_##name(void **state) { \
+        (void)state;                       \
+        for_cases(count, listed, name);    \
+    }
+#define OF_PROPERTY(name) cmocka_unit_test_setup_teardown(all_##name, restore_threads, restore_threads)
 #endif

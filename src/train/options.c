@@ -53,7 +53,6 @@ rc_train_options rc_train_options_default(void) {
 }
 
 #define AT(field) offsetof(rc_train_options, field)
-#define INF       DBL_MAX
 #define BIG       9007199254740992.0 /* 2^53: whole numbers stay exact in a double */
 
 static const rc_option table[] = {

@@ -21,20 +21,10 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "../sanitized.h"
 #include "../test_effort.h"
 
 int recur_main(int argc, char **argv);
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 enum { MOST_WORDS = 64, CPU_SECONDS = SANITIZED ? 300 : 60, WALL_SECONDS = 600, MOST_MESSAGE = 8192 };
 static const size_t address_space = (size_t)6 << 30, most_resident = (size_t)1 << 30;

@@ -663,26 +663,9 @@ static void builds(rc_rng *r) {
 
 /* ---- all of them ----------------------------------------------------------------------------------------------------- */
 
-static int restore(void **state) {
-    (void)state;
-    static double threshold;
-    static int before;
-    if (!before) {
-        before = rc_threads();
-        threshold = rc__parallel_threshold;
-    }
-    rc__parallel_threshold = threshold;
-    return rc_set_threads(before, NULL) == RC_OK ? 0 : -1;
-}
-
 /* Seeds that failed once, beyond the first ones. */
 static const uint64_t listed[] = {0};
 
-#define PROPERTY(name, count) \
-    static void all_##name(void **state) { \
-        (void)state; \
-        for_cases(count, listed, name); \
-    }
 PROPERTY(chunks_and_steps, 150)
 PROPERTY(padding, 150)
 PROPERTY(rows, 60)
@@ -693,10 +676,11 @@ PROPERTY(by_hand, 100)
 PROPERTY(threads, 100)
 PROPERTY(builds, 60)
 
-#define TEST(name) cmocka_unit_test_setup_teardown(all_##name, restore, restore)
-
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(chunks_and_steps), TEST(padding), TEST(rows), TEST(neighbours), TEST(states),
-                                       TEST(parameter_files),  TEST(by_hand), TEST(threads), TEST(builds)};
+    const struct CMUnitTest tests[] = {
+        OF_PROPERTY(chunks_and_steps), OF_PROPERTY(padding), OF_PROPERTY(rows),
+        OF_PROPERTY(neighbours), OF_PROPERTY(states), OF_PROPERTY(parameter_files),
+        OF_PROPERTY(by_hand), OF_PROPERTY(threads), OF_PROPERTY(builds),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

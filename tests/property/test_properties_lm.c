@@ -433,26 +433,9 @@ static void threads(rc_rng *r) {
 
 /* ---- all of them ----------------------------------------------------------------------------------------------------- */
 
-static int restore(void **state) {
-    (void)state;
-    static double threshold;
-    static int before;
-    if (!before) {
-        before = rc_threads();
-        threshold = rc__parallel_threshold;
-    }
-    rc__parallel_threshold = threshold;
-    return rc_set_threads(before, NULL) == RC_OK ? 0 : -1;
-}
-
 /* Seeds that failed once, beyond the first ones. */
 static const uint64_t listed[] = {0};
 
-#define PROPERTY(name, count) \
-    static void all_##name(void **state) { \
-        (void)state; \
-        for_cases(count, listed, name); \
-    }
 PROPERTY(ops_with_lengths, 300)
 PROPERTY(without_targets, 100)
 PROPERTY(chunks_and_tokens, 100)
@@ -461,10 +444,11 @@ PROPERTY(samples, 60)
 PROPERTY(files, 60)
 PROPERTY(threads, 60)
 
-#define TEST(name) cmocka_unit_test_setup_teardown(all_##name, restore, restore)
-
 int main(void) {
-    const struct CMUnitTest tests[] = {TEST(ops_with_lengths), TEST(without_targets), TEST(chunks_and_tokens),
-                                       TEST(evaluation),       TEST(samples),         TEST(files), TEST(threads)};
+    const struct CMUnitTest tests[] = {
+        OF_PROPERTY(ops_with_lengths), OF_PROPERTY(without_targets), OF_PROPERTY(chunks_and_tokens),
+        OF_PROPERTY(evaluation), OF_PROPERTY(samples), OF_PROPERTY(files),
+        OF_PROPERTY(threads),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,19 +9,12 @@
 #include "lm_helper.h"
 #include "property.h"
 #include "rnn_helper.h"
+#include "sanitized.h"
 
 #include "base/parallel.h"
 
 enum { STEPS = 10000, WARM = STEPS / 10, T = 10, B = 18, I = 5, H = 8 };
 #define SLACK ((size_t)1 << 20)
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
 
 static size_t resident(void) {
     unsigned long all, here;
@@ -45,7 +38,7 @@ static void look(watch *w, size_t i) {
     }
     if (rc_memory_used() != w->used)
         fail_msg("step %zu: %zu bytes in use, %zu after step %d", i, rc_memory_used(), w->used, WARM);
-#ifndef SANITIZED /* their quarantine and shadow grow */
+#if !SANITIZED /* their quarantine and shadow grow */
     if (resident() > w->pages + SLACK)
         fail_msg("step %zu: %zu bytes resident, %zu after step %d", i, resident(), w->pages, WARM);
 #endif
