@@ -2,7 +2,8 @@
  * the call fails with an error of our choice. By ptrace, so the program is the one that ships.
  *
  * Counted are the calls of the main thread that change a file: opening to create, writing (not to the standard streams),
- * flushing to disk, cutting, renaming, removing, making a folder. */
+ * flushing to disk, cutting, renaming, removing, making a folder. Not in /dev/shm, where other libraries (an OpenMP runtime,
+ * as it is loaded) have what is theirs. */
 #ifndef TRACE_H
 #define TRACE_H
 #include <errno.h>
@@ -171,8 +172,11 @@ static inline trace_result trace_run(char *const argv[], const char *out, const 
         int path;
         trace_kind kind = in.op == PTRACE_SYSCALL_INFO_ENTRY ? trace_classify(&in, &name, &path) : TRACE_OTHER;
         if (kind == TRACE_OTHER) continue;
+        char call[sizeof r.call];
+        trace_describe(pid, &in, name, path, call, sizeof call);
+        if (strstr(call, " /dev/shm/")) continue;
         bool now = ++r.calls == plan.at;
-        if (now) trace_describe(pid, &in, name, path, r.call, sizeof r.call);
+        if (now) memcpy(r.call, call, sizeof call);
         if (now && plan.what == TRACE_KILL) return trace_kill(pid, r);
         if (now && plan.what == TRACE_TORN) {
             if (kind == TRACE_WRITE) trace_halve(pid);
