@@ -160,7 +160,7 @@ static rc_status train_one(struct job *j, struct outcome *out, rc_error *e) {
         o.files = &out->data;
         o.n_files = 1;
     }
-    rc_status s = rc_train_lm(&o, &hooks, &out->r, e);
+    rc_status s = rc_train(&o, &hooks, &out->r, e);
     if (s == RC_EDIVERGED) { /* an answer, not a failure of the comparison */
         cli_progress_line(&j->progress, "%s: %s", j->label, e->text);
         out->diverged = true;

@@ -84,7 +84,7 @@ static int run(cli_args *a) {
     char ignored[1024];
     if (!o->train.quiet && *cli_replaced_by_model(a, &o->train, ignored, sizeof ignored))
         fprintf(stderr, "no effect with --from, the model's own are kept: %s\n", ignored);
-    if (rc_plan_lm(&o->train, o->probe, &p, &e)) return cli_fail(a->command, &e);
+    if (rc_train_plan(&o->train, o->probe, &p, &e)) return cli_fail(a->command, &e);
     if (!o->train.json) {
         print_plan(&p, &o->train);
         return CLI_DONE;

@@ -248,7 +248,7 @@ static int run(cli_args *a) {
     if (*cli_replaced_by_model(a, o, ignored, sizeof ignored))
         cli_progress_line(&p, "no effect with --from, the model's own are kept: %s", ignored);
     cli_catch_interrupts();
-    rc_status s = rc_train_lm(o, &hooks, &r, &e);
+    rc_status s = rc_train(o, &hooks, &r, &e);
     cli_progress_done(&p);
     if (s == RC_EINTERRUPTED && *r.run) {
         if (o->json) {

@@ -1,7 +1,7 @@
 /* train.c - a training loop written out:   train TEXT MODEL.safetensors
  *
  * A character model of one LSTM layer: 16 places of the text side by side, 32 characters a step, AdamW, gradients
- * clipped. rc_train_lm (recur/train.h) does this and all that a real run wants; this is for those who want their own
+ * clipped. rc_train (recur/train.h) does this and all that a real run wants; this is for those who want their own
  * loop. */
 #include <recur/recur.h>
 #include <stdio.h>

@@ -243,7 +243,7 @@ class Group:
     def run(self, command, env, cwd, limit):
         def limits():
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 30, 4 << 30))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 40, 4 << 40))  # a test makes a sparse file
             resource.setrlimit(resource.RLIMIT_AS, (self.limit_memory, self.limit_memory))
 
         with subprocess.Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

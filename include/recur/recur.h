@@ -4,6 +4,7 @@
 #include "recur/base.h"
 #include "recur/bench.h"
 #include "recur/lm.h"
+#include "recur/model.h"
 #include "recur/optim.h"
 #include "recur/option.h"
 #include "recur/rnn.h"

@@ -4,6 +4,7 @@
 #define RECUR_TRAIN_H
 
 #include "recur/lm.h"
+#include "recur/model.h"
 #include "recur/optim.h"
 #include "recur/option.h"
 
@@ -11,15 +12,20 @@
 extern "C" {
 #endif
 
-/* Every option of `recur train lm`; rc_train_option_table describes them. Plain values and borrowed strings, so that
- * one struct is the command line, config.json and the API. */
+/* Every option of `recur train`; rc_train_option_table describes them, rc_train_option_is_for says which of them a task
+ * reads. Plain values and borrowed strings, so that one struct is the command line, config.json and the API. */
 typedef struct rc_train_options {
+    const char *task;         /* lm, classify, ... (rc_train_tasks) */
     /* data */
     const char *const *files; /* paths, "-", or a source: adding:T=200, copy:T=50, temporal-order:T=50, count:T=50 */
     size_t n_files;
     const char *valid;        /* a validation file, or NULL: the last valid_fraction of the text */
     double valid_fraction;    /* 0.1 */
+    rc_data_options data;     /* all tasks but lm */
     const char *vocab;        /* char | byte | word[:N] | bpe:N | FILE.json (tokenizer.json) */
+    int64_t min_count;        /* classify, tag: rarer words are unknown ones */
+    int64_t max_len;          /* classify, tag: longer sequences are cut; 0 = none */
+    bool lowercase;
     /* model */
     const char *preset;       /* "", "quick", "good": a name only; rc_train_apply_preset puts its values in */
     const char *cell;
@@ -31,6 +37,33 @@ typedef struct rc_train_options {
     bool dropout_sequence, learn_initial_state;
     bool bias;                /* true: the recurrent layers have bias vectors */
     double label_smoothing;   /* while training; the loss reported then is the smoothed one */
+    double word_dropout;      /* classify, tag: share of the words that become the unknown one */
+    /* classify, regress, tag, forecast, detect; each says in its help what it reads */
+    const char *encoder;      /* a cell, cnn or bow */
+    bool bidirectional;
+    const char *pool;         /* last | mean | max | attention, or several with + between */
+    const char *kernels;      /* cnn: widths, "3,4,5" */
+    int64_t filters;          /* cnn: outputs of each width */
+    const char *chars;        /* none | cnn | a cell: a second view of each word, by its characters */
+    int64_t char_hidden, char_embedding;
+    const char *vectors;      /* word vectors in text form */
+    bool freeze_vectors;
+    const char *class_weights; /* none | balanced */
+    const char *normalize;    /* numbers: zscore | minmax | series | none */
+    bool mask;                /* numbers: which values are missing, and for how long, are inputs too */
+    double target_cap;        /* regress: targets above it count as it; 0 = none */
+    int64_t window;           /* regress, detect: steps of a window; 0 = whole sequences */
+    bool crf;                 /* tag */
+    const char *scheme;       /* tag: auto | none | bio | iobes */
+    bool joint_intent;        /* tag: and a class for the whole sentence */
+    const char *model;        /* forecast: which kind */
+    int64_t horizon, lookback;
+    const char *season;       /* forecast: steps of a season, or auto */
+    const char *likelihood;   /* forecast: point | quantile | gaussian | student-t | negative-binomial */
+    const char *quantiles;    /* forecast: "0.1,0.5,0.9" */
+    int64_t segment;          /* forecast: steps of a segment */
+    double threshold;         /* detect: share of alarms */
+    int64_t trials;           /* members of an ensemble, trained one after the other */
     const char *init;         /* default | torch | xavier | he | orthogonal | uniform | identity */
     double forget_bias;
     /* optimisation */
@@ -74,8 +107,12 @@ typedef struct rc_train_options {
     bool quiet, json;
 } rc_train_options;
 
-rc_train_options rc_train_options_default(void);
+rc_train_options rc_train_options_default(void); /* of task lm */
+/* RC_EINVAL: no such task; the message lists them. */
+rc_status rc_train_options_for(const char *task, rc_train_options *out, rc_error *e);
+const char *rc_train_tasks(void); /* their names with a blank between */
 const rc_option *rc_train_option_table(size_t *n);
+bool rc_train_option_is_for(const char *option, const char *task);
 /* Fills in what o->preset says, for every option but those named in set (n names), which the user gave. */
 rc_status rc_train_apply_preset(rc_train_options *o, const char *const *set, size_t n, rc_error *e);
 /* The learning rate that lr = 0 stands for. */
@@ -83,7 +120,7 @@ double rc_train_default_lr(const char *optimizer);
 
 /* config.json of a run folder, or one written by hand: an object of option names and values, "files": [...], and notes
  * ("recur", "task") that are not options. Absent options keep their defaults. Strings of the options belong to the
- * config. Unknown names are RC_EINVAL with a suggestion. */
+ * config. Unknown names are RC_EINVAL with a suggestion. Without "task" the file is for lm. */
 typedef struct rc_train_config rc_train_config;
 rc_status rc_train_config_read(rc_train_config **out, const char *path, rc_error *e);
 const rc_train_options *rc_train_config_options(const rc_train_config *c);
@@ -104,6 +141,7 @@ typedef struct rc_train_progress {
 typedef struct rc_train_validation {
     uint64_t step;
     double loss, best;
+    double accuracy; /* what the task calls its measure (rc_train_result.measure), NaN when it has none */
     bool improved;
 } rc_train_validation;
 typedef struct rc_train_hooks {
@@ -126,17 +164,18 @@ typedef struct rc_train_result {
     /* Fine-tuning, stateful passes; NaN otherwise. new_: on the new validation text (after = valid_loss). old_: on the
      * validation text that the model file's provenance names, when it still exists. */
     double new_valid_loss_before, old_valid_loss_before, old_valid_loss_after;
-    double accuracy;        /* synthetic sources; NaN otherwise */
+    double accuracy;        /* of the task's measure, at the last validation; NaN for lm */
+    char measure[32];       /* what that is: "accuracy", "span F1" ...; "" = accuracy */
     bool solved;
     bool stopped_early, interrupted;
     char run[512], model[512];
 } rc_train_result;
 
 /* What can be refused without reading data: values outside their limits, options that contradict each other, options
- * that the cell does not have. RC_EINVAL names the option. rc_train_lm begins with it. */
+ * that the cell does not have. RC_EINVAL names the option. rc_train begins with it. */
 rc_status rc_train_check(const rc_train_options *o, rc_error *e);
 
-/* Trains a language model (or, for a source, the sequence model of that experiment). RC_EINTERRUPTED after
+/* Trains a model for o->task (for a source, the sequence model of that experiment). RC_EINTERRUPTED after
  * rc_train_interrupt: the step was finished and a checkpoint saved. RC_EDIVERGED: the message names tensor and batch.
  * result (may be NULL) is filled as far as the run came, result->run before anything can fail for hours. RC_EIO: a file
  * could not be read or written; when result->run is a run folder (rc_run_read), o->resume goes on with it from the last
@@ -145,18 +184,18 @@ rc_status rc_train_check(const rc_train_options *o, rc_error *e);
  * named in o->given, replace them, which only the budget, logging and output options may do (RC_EINVAL names another).
  * One training per
  * process. */
-rc_status rc_train_lm(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result, rc_error *e);
+rc_status rc_train(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result, rc_error *e);
 /* Asks the running training to stop after its step; safe in a signal handler. */
 void rc_train_interrupt(void);
 
 /* ---- before a run ------------------------------------------------------------------------------------------------ */
 typedef struct rc_plan {
-    size_t parameters, train_tokens, valid_tokens, vocab_size, steps_per_epoch;
+    size_t parameters, train_tokens, valid_tokens, epoch_tokens, vocab_size, steps_per_epoch;
     size_t bytes_parameters, bytes_optimizer, bytes_activations, bytes_total;
     double tokens_per_second, seconds_per_epoch; /* from a short probe */
     const char *precision;                       /* how products are made: "fp32", "bf16 by widening: ..."; static */
 } rc_plan;
-rc_status rc_plan_lm(const rc_train_options *o, double probe_seconds, rc_plan *plan, rc_error *e);
+rc_status rc_train_plan(const rc_train_options *o, double probe_seconds, rc_plan *plan, rc_error *e);
 
 /* ---- gradient norm against distance in time (the vanishing-gradient experiment) ---------------------------------*/
 /* norms[k]: norm of dLoss/dstate(T - k), mean over a batch, for k = 0..n-1, of an untrained or trained net on the data

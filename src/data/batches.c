@@ -1,14 +1,10 @@
 /* batches.c - see batches.h. */
 #include "data/batches.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "data/vocab_internal.h"
-
-#define SHUFFLE_STREAM 0x6261746368657321u /* mixed into the seed: no other use of it draws these numbers */
-#define POOL_BATCHES   50 /* documents are sorted by length within so many batches: little padding, much randomness */
 
 struct rc__batches {
     const int32_t *ids;
@@ -21,10 +17,7 @@ struct rc__batches {
     size_t row;                     /* stream: L */
     /* documents */
     const size_t *starts;
-    size_t n_docs, n_batches, max_steps, total_steps;
-    uint32_t *order;    /* the documents of this epoch, batch after batch */
-    uint32_t *batch_of; /* the order of the batches */
-    uint64_t order_epoch;
+    rc__epochs *visits;
     int32_t *lengths;
 };
 
@@ -38,8 +31,7 @@ void rc__batches_free(rc__batches *b) {
     if (!b) return;
     rc__free(b->out_ids, b->out_cap * sizeof *b->out_ids);
     rc__free(b->out_targets, b->out_cap * sizeof *b->out_targets);
-    rc__free(b->order, b->n_docs * sizeof *b->order);
-    rc__free(b->batch_of, b->n_batches * sizeof *b->batch_of);
+    rc__epochs_free(b->visits);
     rc__free(b->lengths, b->o.batch * sizeof *b->lengths);
     rc__free(b, sizeof *b);
 }
@@ -62,8 +54,8 @@ static rc_status alloc_out(rc__batches *b, size_t steps, rc_error *e) {
 /* ---- stream ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t shift_of(const rc__batches *b, uint64_t epoch) {
-    if (b->o.no_shuffle || b->starts) return 0;
-    rc_rng r = rc_rng_make(b->o.seed ^ SHUFFLE_STREAM, epoch);
+    if (b->o.no_shuffle) return 0;
+    rc_rng r = rc__epochs_rng(b->o.seed, epoch);
     return rc_rng_below(&r, b->n);
 }
 
@@ -124,111 +116,56 @@ static void next_of_stream(rc__batches *b, rc__batch *out) {
 
 /* ---- documents --------------------------------------------------------------------------------------------------- */
 
-static size_t steps_of(const rc__batches *b, size_t d) { return b->starts[d + 1] - b->starts[d] - 1; }
+static uint32_t steps_of(const rc__batches *b, size_t d) { return (uint32_t)(b->starts[d + 1] - b->starts[d] - 1); }
+
+static rc_status check_documents(const size_t *starts, size_t n_docs, rc_error *e) {
+    if (n_docs == 0) return rc_fail(e, RC_EDATA, "there are no documents: no line has anything to predict");
+    for (size_t d = 0; d < n_docs; d++) {
+        if (starts[d + 1] < starts[d] + 2)
+            return rc_fail(e, RC_EDATA, "document %zu has fewer than 2 tokens: nothing to predict", d + 1);
+        if (starts[d + 1] - starts[d] - 1 > INT32_MAX)
+            return rc_fail(e, RC_EDATA, "document %zu has %zu tokens, the limit is %d", d + 1,
+                           starts[d + 1] - starts[d] - 1, INT32_MAX);
+    }
+    return RC_OK;
+}
 
 rc_status rc__batches_documents(rc__batches **out, const int32_t *ids, const size_t *starts, size_t n_docs,
                                 const rc__batches_options *o, rc_error *e) {
     *out = NULL;
     rc_status s = check_options(o, false, e);
+    if (s == RC_OK) s = check_documents(starts, n_docs, e);
     if (s != RC_OK) return s;
-    if (n_docs == 0) return rc_fail(e, RC_EDATA, "there are no documents: no line has anything to predict");
-    if (n_docs > UINT32_MAX) return rc_fail(e, RC_EDATA, "%zu documents, the limit is %u", n_docs, UINT32_MAX);
-    size_t longest = 0, total = 0;
-    for (size_t d = 0; d < n_docs; d++) {
-        if (starts[d + 1] < starts[d] + 2)
-            return rc_fail(e, RC_EDATA, "document %zu has fewer than 2 tokens: nothing to predict", d + 1);
-        size_t steps = starts[d + 1] - starts[d] - 1;
-        if (steps > INT32_MAX)
-            return rc_fail(e, RC_EDATA, "document %zu has %zu tokens, the limit is %d", d + 1, steps, INT32_MAX);
-        longest = steps > longest ? steps : longest;
-        total += steps;
-    }
     rc__batches *b = rc__calloc(1, sizeof *b);
     if (!b) return rc_fail(e, RC_ENOMEM, "out of memory (batches)");
     b->ids = ids;
     b->starts = starts;
     b->o = *o;
-    b->max_steps = longest;
-    b->total_steps = total;
-    b->order = rc__alloc(n_docs * sizeof *b->order);
-    if (b->order) b->n_docs = n_docs;
-    size_t n_batches = (n_docs - 1) / o->batch + 1;
-    b->batch_of = rc__alloc(n_batches * sizeof *b->batch_of);
-    if (b->batch_of) b->n_batches = n_batches;
     size_t bytes;
     b->lengths = rc__size_mul(o->batch, sizeof *b->lengths, &bytes) ? rc__alloc(bytes) : NULL;
-    if (!b->order || !b->batch_of || !b->lengths) s = rc_fail(e, RC_ENOMEM, "out of memory (%zu documents)", n_docs);
-    if (s == RC_OK) s = alloc_out(b, longest, e);
+    uint32_t *steps = rc__calloc(n_docs, sizeof *steps);
+    if (!b->lengths || !steps) s = rc_fail(e, RC_ENOMEM, "out of memory (%zu documents)", n_docs);
+    for (size_t d = 0; s == RC_OK && d < n_docs; d++) steps[d] = steps_of(b, d);
+    if (s == RC_OK) s = rc__epochs_new(&b->visits, steps, n_docs, o->batch, o->seed, o->no_shuffle, e);
+    if (s == RC_OK) s = alloc_out(b, rc__epochs_longest(b->visits), e);
+    rc__free(steps, n_docs * sizeof *steps);
     if (s != RC_OK) {
         rc__batches_free(b);
         return s;
     }
-    b->order_epoch = UINT64_MAX;
     *out = b;
     return RC_OK;
 }
 
-/* Longest first; equal lengths stay in their random order (heap sort would not keep it, so the place is part of the
- * key). */
-typedef struct keyed {
-    size_t steps;
-    uint32_t place, doc;
-} keyed;
-static int longest_first(const void *pa, const void *pb) {
-    const keyed *a = pa, *b = pb;
-    if (a->steps != b->steps) return a->steps < b->steps ? 1 : -1;
-    return (a->place > b->place) - (a->place < b->place);
-}
-
-static void shuffle(uint32_t *x, size_t n, rc_rng *r) {
-    for (size_t i = n; i > 1; i--) {
-        size_t k = (size_t)rc_rng_below(r, i);
-        uint32_t t = x[i - 1];
-        x[i - 1] = x[k];
-        x[k] = t;
-    }
-}
-
-/* The order of an epoch: all documents shuffled, sorted by length within pools, and the batches shuffled. The batch
- * that is not full may come anywhere. */
-static rc_status order_documents(rc__batches *b, rc_error *e) {
-    if (b->order_epoch == b->epoch) return RC_OK;
-    for (size_t i = 0; i < b->n_docs; i++) b->order[i] = (uint32_t)i;
-    for (size_t i = 0; i < b->n_batches; i++) b->batch_of[i] = (uint32_t)i;
-    if (!b->o.no_shuffle) {
-        size_t pool = b->o.batch <= b->n_docs / POOL_BATCHES ? b->o.batch * POOL_BATCHES : b->n_docs;
-        keyed *k = rc__alloc(pool * sizeof *k);
-        if (!k) return rc_fail(e, RC_ENOMEM, "out of memory (%zu documents)", pool);
-        rc_rng r = rc_rng_make(b->o.seed ^ SHUFFLE_STREAM, b->epoch);
-        shuffle(b->order, b->n_docs, &r);
-        for (size_t from = 0; from < b->n_docs; from += pool) {
-            size_t n = b->n_docs - from < pool ? b->n_docs - from : pool;
-            for (size_t i = 0; i < n; i++)
-                k[i] = (keyed){steps_of(b, b->order[from + i]), (uint32_t)i, b->order[from + i]};
-            qsort(k, n, sizeof *k, longest_first);
-            for (size_t i = 0; i < n; i++) b->order[from + i] = k[i].doc;
-        }
-        shuffle(b->batch_of, b->n_batches, &r);
-        rc__free(k, pool * sizeof *k);
-    }
-    b->order_epoch = b->epoch;
-    return RC_OK;
-}
-
 static rc_status next_of_documents(rc__batches *b, rc__batch *out, rc_error *e) {
-    rc_status s = order_documents(b, e);
+    rc__visit v;
+    rc_status s = rc__epochs_next(b->visits, &v, e);
     if (s != RC_OK) return s;
-    size_t B = b->o.batch, from = b->batch_of[b->position] * B, T = 0, tokens = 0;
-    size_t rows = b->n_docs - from < B ? b->n_docs - from : B;
+    size_t B = b->o.batch, T = v.longest;
     for (size_t r = 0; r < B; r++) {
-        size_t steps = r < rows ? steps_of(b, b->order[from + r]) : 0;
+        const int32_t *doc = r < v.n ? b->ids + b->starts[v.index[r]] : NULL;
+        size_t steps = r < v.n ? steps_of(b, v.index[r]) : 0;
         b->lengths[r] = (int32_t)steps;
-        T = steps > T ? steps : T;
-        tokens += steps;
-    }
-    for (size_t r = 0; r < B; r++) {
-        const int32_t *doc = r < rows ? b->ids + b->starts[b->order[from + r]] : NULL;
-        size_t steps = (size_t)b->lengths[r];
         for (size_t t = 0; t < T; t++) {
             b->out_ids[t * B + r] = t < steps ? doc[t] : 0;
             b->out_targets[t * B + r] = t < steps ? doc[t + 1] : RC_NO_TARGET;
@@ -239,15 +176,11 @@ static rc_status next_of_documents(rc__batches *b, rc__batch *out, rc_error *e) 
                        .ids = b->out_ids,
                        .targets = b->out_targets,
                        .lengths = b->lengths,
-                       .tokens = tokens,
-                       .starts_epoch = b->position == 0,
+                       .tokens = v.total,
+                       .starts_epoch = v.starts_epoch,
                        .reset_state = true,
-                       .ends_epoch = b->position + 1 == b->n_batches,
-                       .cursor = rc__batches_cursor(b)};
-    if (++b->position == b->n_batches) {
-        b->position = 0;
-        b->epoch++;
-    }
+                       .ends_epoch = v.ends_epoch,
+                       .cursor = v.cursor};
     return RC_OK;
 }
 
@@ -260,21 +193,27 @@ rc_status rc__batches_next(rc__batches *b, rc__batch *out, rc_error *e) {
 }
 
 size_t rc__batches_per_epoch(const rc__batches *b) {
-    return b->starts ? b->n_batches : (b->row - 1) / b->o.seq_len + 1;
+    return b->starts ? rc__epochs_batches(b->visits) : (b->row - 1) / b->o.seq_len + 1;
 }
 
-size_t rc__batches_tokens(const rc__batches *b) { return b->starts ? b->total_steps : b->row * b->o.batch; }
+size_t rc__batches_tokens(const rc__batches *b) {
+    return b->starts ? rc__epochs_total(b->visits) : b->row * b->o.batch;
+}
 
-size_t rc__batches_max_seq_len(const rc__batches *b) { return b->starts ? b->max_steps : b->o.seq_len; }
+size_t rc__batches_max_seq_len(const rc__batches *b) {
+    return b->starts ? rc__epochs_longest(b->visits) : b->o.seq_len;
+}
 
-rc__cursor rc__batches_cursor(const rc__batches *b) { return (rc__cursor){b->epoch, b->position, b->shift}; }
+rc__cursor rc__batches_cursor(const rc__batches *b) {
+    return b->starts ? rc__epochs_cursor(b->visits) : (rc__cursor){b->epoch, b->position, b->shift};
+}
 
 rc_status rc__batches_seek(rc__batches *b, rc__cursor c, rc_error *e) {
-    size_t end = b->starts ? b->n_batches : b->row;
-    if (c.position >= end)
+    if (b->starts) return rc__epochs_seek(b->visits, c, e);
+    if (c.position >= b->row)
         return rc_fail(e, RC_EMODEL,
                        "data cursor: position %llu, this data has 0..%zu: other data or another batch size",
-                       (unsigned long long)c.position, end - 1);
+                       (unsigned long long)c.position, b->row - 1);
     uint64_t shift = shift_of(b, c.epoch);
     if (c.shift != shift)
         return rc_fail(e, RC_EMODEL,

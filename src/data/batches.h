@@ -13,18 +13,12 @@
  * A batch is a pure function of (data, options, epoch, position). */
 #ifndef RC_BATCHES_H
 #define RC_BATCHES_H
+#include "data/epochs.h"
 #include "recur/text.h"
 
 #define RC_NO_TARGET (-100) /* targets that are not scored */
 
 typedef struct rc__batches rc__batches;
-
-/* Where the next batch comes from; three integers in a checkpoint. */
-typedef struct rc__cursor {
-    uint64_t epoch;
-    uint64_t position; /* stream: offset in each row; documents: index of the batch in its epoch */
-    uint64_t shift;    /* the rotation of this epoch (documents: 0); checked on seek */
-} rc__cursor;
 
 typedef struct rc__batch {
     size_t seq_len, batch;  /* T, B */

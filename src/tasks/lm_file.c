@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "formats/params_file.h"
 #include "tasks/lm.h"
+#include "tasks/task.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -202,33 +203,10 @@ typedef struct reader {
 
 static rc_status read_document(reader *r, rc_error *e) {
     static const char *const names[] = {"format", "task", "model", "vocab", "provenance"};
-    const char *path = rc__st_name(r->file), *text = rc__st_get_meta(r->file, "recur"), *task = NULL;
-    snprintf(r->where, sizeof r->where, "%.500s: metadata \"recur\"", path);
-    const char *experiment = rc__st_get_meta(r->file, "recur_experiment");
-    if (!text && experiment)
-        return rc_fail(
-            e, RC_EMODEL,
-            "%s: this is the net of an experiment on %s, not a language model: it has no vocabulary, and eval, "
-            "predict and explain do not run it",
-            path, experiment);
-    if (!text)
-        return rc_fail(e, RC_EMODEL,
-                       "%s: no metadata \"recur\": these are tensors, not a model file of recur "
-                       "(docs/format.md tells how to add what is missing)",
-                       path);
-    int64_t format = 0;
-    rc_status s = rc__json_parse(text, strlen(text), r->where, &r->doc, e);
-    if (s == RC_OK && !json_is_object(r->doc)) s = rc_fail(e, RC_EMODEL, "%s: expected a JSON object", r->where);
-    if (s == RC_OK) s = rc__json_get_int(r->doc, "format", RC_JSON_REQUIRED, 1, INT64_MAX, &format, r->where, e);
-    if (s == RC_OK && format > FORMAT)
-        s = rc_fail(e, RC_EMODEL, "%s: format %lld was made by a newer recur; this one (%s) reads up to %d", path,
-                    (long long)format, rc_version(), FORMAT);
-    if (s == RC_OK && json_is_string(json_object_get(r->doc, "content")))
-        s = rc_fail(e, RC_EMODEL, "%s: expected a model, found a %s", path,
-                    json_string_value(json_object_get(r->doc, "content")));
-    if (s == RC_OK) s = rc__json_get_string(r->doc, "task", RC_JSON_REQUIRED, &task, r->where, e);
+    const char *task = NULL;
+    rc_status s = rc__model_document(r->file, &r->doc, &task, r->where, sizeof r->where, e);
     if (s == RC_OK && strcmp(task, "lm") != 0)
-        s = rc_fail(e, RC_EMODEL, "%s: a model for \"%s\", expected a language model (\"lm\")", path, task);
+        s = rc_fail(e, RC_EMODEL, "%s: a model for \"%s\", expected a language model (\"lm\")", rc__st_name(r->file), task);
     return s == RC_OK ? rc__json_only(r->doc, names, 5, r->where, e) : s;
 }
 
@@ -278,18 +256,12 @@ static rc_status declare(reader *r, rc_error *e) {
     return s == RC_OK ? s : rc_fail(e, s, "%s: %s", rc__st_name(r->file), inner.text);
 }
 
-static rc_status check_tensors(reader *r, rc_error *e) {
+static rc_status read_params(reader *r, rc_error *e) {
     const rc__st_tensor *t = rc__st_find(r->file, "embedding.weight");
     if (t && t->ndim == 2 && t->dim[0] != r->model->vocab_size)
         return rc_fail(e, RC_EMODEL, "%s: the vocabulary has %zu entries, tensor \"embedding.weight\" has %zu rows",
                        rc__st_name(r->file), r->model->vocab_size, t->dim[0]);
-    for (size_t i = 0; i < rc_params_count(r->model->params); i++) {
-        rc_param *p = rc_params_at(r->model->params, i);
-        rc_status s = rc__st_expect(r->file, p->name, RC_ST_DTYPE_COUNT, p->ndim, p->dim, &t, e);
-        if (s != RC_OK) return s;
-        p->init = (rc_init){.kind = RC_INIT_ZEROS}; /* an orthogonal start would cost more than reading */
-    }
-    return RC_OK;
+    return rc__model_read_params(r->model->params, r->file, e);
 }
 
 static rc_status read_provenance(reader *r, rc_error *e) {
@@ -310,9 +282,7 @@ static rc_status read_model(reader *r, rc_error *e) {
     if (s == RC_OK) s = read_options(r, e);
     if (s == RC_OK) s = read_vocab(r, e);
     if (s == RC_OK) s = declare(r, e);
-    if (s == RC_OK) s = check_tensors(r, e);
-    if (s == RC_OK) s = rc_params_build(r->model->params, 0, e);
-    if (s == RC_OK) s = rc__params_read(r->file, r->model->params, NULL, NULL, NULL, 0, e);
+    if (s == RC_OK) s = read_params(r, e);
     if (s == RC_OK) s = read_provenance(r, e);
     return s;
 }

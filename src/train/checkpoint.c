@@ -23,7 +23,7 @@ json_t *rc__real_or_null(double v) { return isfinite(v) ? json_real(v) : json_nu
 
 static json_t *position_json(const rc__trainer *t) {
     const rc__position *p = &t->at;
-    return json_pack("{si sI sI sf sf sf sf so sI sf so sI sI so sb}", "version", CHECKPOINT_VERSION, "step",
+    return json_pack("{si sI sI sf sf sf sf so sI sf so sI sI so sb so}", "version", CHECKPOINT_VERSION, "step",
                      (json_int_t)p->step, "tokens", (json_int_t)p->tokens, "seconds", p->seconds, "train_seconds",
                      p->train_seconds, "loss_sum", p->loss_sum, "loss_weight", p->loss_weight, "best",
                      rc__real_or_null(p->best), "best_step", (json_int_t)p->best_step, "best_epoch", p->best_epoch,
@@ -103,6 +103,10 @@ static rc_status read_position(rc__position *p, const json_t *root, const char *
         if (!json_is_null(json_object_get(root, names[i])))
             s = rc__json_get_real(root, names[i], must, 0, 0, maybe[i], where, e);
     }
+    const json_t *criterion = json_object_get(root, "best_criterion"); /* absent before 0.2: it was the loss */
+    p->best_criterion = criterion ? NAN : p->best;
+    if (s == RC_OK && criterion && !json_is_null(criterion))
+        s = rc__json_get_real(root, "best_criterion", must, 0, 0, &p->best_criterion, where, e);
     p->step = (uint64_t)step;
     p->tokens = (uint64_t)tokens;
     p->best_step = (uint64_t)best_step;

@@ -35,16 +35,6 @@
 
 /* ---- small parts ------------------------------------------------------------------------------------------------- */
 
-void rc__train_say(const rc_train_hooks *hooks, const char *format, ...) {
-    if (!hooks || !hooks->on_message) return;
-    char line[1200];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    hooks->on_message(hooks->ctx, line);
-}
-
 rc_status rc__train_optim_options(const rc_train_options *o, rc_optim_options *out, rc_error *e) {
     *out = rc_optim_options_default();
     if (!rc_optim_from_name(o->optimizer, &out->kind))
@@ -84,18 +74,6 @@ rc_status rc__train_average_kind(const rc_train_options *o, rc_average_kind *out
     for (int i = 0; i < 3; i++)
         if (!strcmp(o->average, names[i])) return *out = (rc_average_kind)i, RC_OK;
     return rc_fail(e, RC_EINVAL, "average: expected none, ema or swa, found \"%s\"", o->average);
-}
-
-rc_status rc__train_precision(const rc_train_options *o, rc_precision *out, rc_error *e) {
-    if (rc_precision_find(o->precision, out) && *out != RC_INT8) return RC_OK;
-    return rc_fail(e, RC_EINVAL, "precision: expected fp32 or bf16, found \"%s\"%s", o->precision ? o->precision : "(null)",
-                   *out == RC_INT8 ? ", which is for inference" : "");
-}
-
-void rc__train_say_precision(const rc_train_hooks *hooks, rc_precision p) {
-    if (p == RC_FP32) return;
-    rc__train_say(hooks, "precision: %s%s", rc__precision_text(p),
-                  p == RC_BF16 && !rc__k->panel.bf16_instruction ? "; it gains nothing here" : "");
 }
 
 rc_status rc__train_check_task(rc__task *task, const rc_train_options *o, rc_error *e) {
@@ -266,7 +244,7 @@ static rc_status hold_folder(rc__trainer *t, rc_error *e) {
     rc_status s = t->run ? rc__run_hold(t->run, &remade, e) : RC_OK;
     if (s != RC_OK || !remade) return s;
     t->owes_checkpoint = true;
-    rc__train_say(t->hooks, "%s: the run folder was deleted or moved while training; it is made anew, without what had "
+    rc__say(t->hooks, "%s: the run folder was deleted or moved while training; it is made anew, without what had "
                             "been logged and saved", t->run->path);
     return RC_OK;
 }
@@ -402,7 +380,7 @@ static bool average_ready(const rc__trainer *t) { return t->average && rc_averag
 
 /* With the weights to keep (averaged ones when averaging) in place. */
 static rc_status judge(rc__trainer *t, bool sample, rc__task_score *score, bool *improved, rc_error *e) {
-    *score = (rc__task_score){.loss = NAN, .accuracy = NAN};
+    *score = (rc__task_score){.loss = NAN, .accuracy = NAN, .criterion = NAN};
     *improved = false;
     rc_status s = RC_OK;
     t->at.last_valid_step = t->at.step;
@@ -411,9 +389,11 @@ static rc_status judge(rc__trainer *t, bool sample, rc__task_score *score, bool 
         if (s != RC_OK) return s;
         t->at.last_valid = score->loss;
         t->at.accuracy = score->accuracy;
-        if (isfinite(score->loss) && !(score->loss >= t->at.best)) { /* best is NaN at first */
+        double criterion = isnan(score->criterion) ? score->loss : score->criterion;
+        if (isfinite(criterion) && isfinite(score->loss) && !(criterion >= t->at.best_criterion)) { /* NaN at first */
             *improved = true;
             t->at.best = score->loss;
+            t->at.best_criterion = criterion;
             t->at.best_step = t->at.step;
             t->at.best_epoch = epochs_done(t);
             t->at.bad_validations = 0;
@@ -424,7 +404,7 @@ static rc_status judge(rc__trainer *t, bool sample, rc__task_score *score, bool 
         } else {
             t->at.bad_validations++;
         }
-        rc_schedule_observe(&t->schedule, score->loss);
+        rc_schedule_observe(&t->schedule, criterion);
     }
     if (s == RC_OK && sample) s = show_sample(t, e);
     return s;
@@ -443,7 +423,7 @@ static rc_status event(rc__trainer *t, bool sample, rc_error *e) {
     if (t->task->validates) {
         s = log_validation(t, &score, improved, e);
         rc_train_progress p = report(t);
-        rc_train_validation v = {t->at.step, score.loss, t->at.best, improved};
+        rc_train_validation v = {t->at.step, score.loss, t->at.best, score.accuracy, improved};
         if (s == RC_OK && t->hooks->on_validation) t->hooks->on_validation(t->hooks->ctx, &p, &v);
         if (t->o->patience > 0 && t->at.bad_validations >= t->o->patience) t->stopped_early = true;
         if (score.solved) t->at.solved = true;
@@ -536,6 +516,7 @@ static double scheduled_factor(const rc__trainer *t, double p) {
 static rc_status one_step(rc__trainer *t, bool norms, rc_error *e) {
     double loss;
     size_t tokens;
+    if (t->task->ops->before_step) t->task->ops->before_step(t->task, progress(t));
     rc_status s = accumulate_gradients(t, &loss, &tokens, e);
     if (s != RC_OK) return s;
     if (norms) t->norms_step = t->at.step + 1;
@@ -624,7 +605,7 @@ static rc_status set_up(rc__trainer *t, rc_error *e) {
     if (!t->param_norms || (t->task->validates && !t->best_values))
         return rc_fail(e, RC_ENOMEM, "train: out of memory");
     rc_params_zero_grad(t->ps);
-    t->at.best = t->at.last_valid = t->at.accuracy = NAN;
+    t->at.best = t->at.best_criterion = t->at.last_valid = t->at.accuracy = NAN;
     t->steps_limit = limit_in_steps(t);
     /* A warm-up as long as the run would never reach the rate. */
     uint64_t most = (uint64_t)(WARMUP_SHARE * (double)t->steps_limit);
@@ -641,7 +622,7 @@ static rc_status load_last_checkpoint(rc__trainer *t, bool *found, rc_error *e) 
     *found = false;
     rc_status s = rc__run_checkpoints(t->run->path, &step, 1, &n, e);
     if (s == RC_OK && n == 0)
-        return rc__train_say(t->hooks, "resuming %s from the beginning: it has no checkpoint yet", t->run->path), RC_OK;
+        return rc__say(t->hooks, "resuming %s from the beginning: it has no checkpoint yet", t->run->path), RC_OK;
     if (s == RC_OK) s = rc__run_checkpoint_path(t->run->path, step, path, sizeof path, e);
     if (s == RC_OK) s = rc__checkpoint_load(t, path, e);
     if (s == RC_OK && t->at.step != step)
@@ -649,10 +630,10 @@ static rc_status load_last_checkpoint(rc__trainer *t, bool *found, rc_error *e) 
                     (unsigned long long)t->at.step);
     if (s != RC_OK) return s;
     *found = true;
-    rc__train_say(t->hooks, "resuming %s from step %llu", t->run->path, (unsigned long long)step);
+    rc__say(t->hooks, "resuming %s from step %llu", t->run->path, (unsigned long long)step);
     if (t->o->patience > 0 && t->at.bad_validations >= t->o->patience) {
         t->stopped_early = true; /* its process ended before it could say so */
-        rc__train_say(t->hooks, "it had stopped early at that step; a larger --patience goes on");
+        rc__say(t->hooks, "it had stopped early at that step; a larger --patience goes on");
     }
     return RC_OK;
 }

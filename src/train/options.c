@@ -8,11 +8,32 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "recur/train.h"
+#include "tasks/data_options.h"
+#include "tasks/task.h"
 #include "train/options.h"
 
 /* Defaults for a newcomer's text of 0.1 to 10 MB: what reaches a good loss without being told anything. */
 rc_train_options rc_train_options_default(void) {
     return (rc_train_options){
+        .task = "lm",
+        .min_count = 1,
+        .encoder = "lstm",
+        .pool = "last",
+        .kernels = "3,4,5",
+        .filters = 100,
+        .chars = "none",
+        .char_hidden = 50,
+        .char_embedding = 25,
+        .class_weights = "none",
+        .normalize = "zscore",
+        .crf = true,
+        .scheme = "auto",
+        .model = "auto",
+        .season = "auto",
+        .likelihood = "point",
+        .quantiles = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
+        .threshold = 0.01,
+        .trials = 1,
         .valid_fraction = 0.1,
         .vocab = "char",
         .preset = "",
@@ -53,6 +74,10 @@ rc_train_options rc_train_options_default(void) {
 }
 
 #define AT(field) offsetof(rc_train_options, field)
+#define DATA(field) offsetof(rc_train_options, data.field)
+#define CELLS                                                                                                        \
+    "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 mgu rhn indrnn mingru " \
+    "minlstm sru"
 #define BIG       9007199254740992.0 /* 2^53: whole numbers stay exact in a double */
 
 static const rc_option table[] = {
@@ -63,12 +88,55 @@ static const rc_option table[] = {
     {"vocab", 0, RC_OPT_STRING, AT(vocab), 0, 0, NULL, "KIND", "Data",
      "char, byte, word, word:N, bpe:N, or a tokenizer.json"},
 
+    {"min-count", 0, RC_OPT_INT, AT(min_count), 1, 1e9, NULL, "N", "Data",
+     "words seen less often in the training data are the unknown word"},
+    {"max-len", 0, RC_OPT_INT, AT(max_len), 0, 1e6, NULL, "N", "Data", "longer sequences are cut to N steps; 0 = none"},
+    {"lowercase", 0, RC_OPT_BOOL, AT(lowercase), 0, 0, NULL, NULL, "Data", "words are looked up in lower case"},
+    RC_DATA_OPTIONS(DATA)
+
     {"preset", 0, RC_OPT_CHOICE, AT(preset), 0, 0, "quick good", "NAME", "Model",
      "quick: 3 minutes on 2 cores; good: 20 minutes. Options given beside it win"},
     {"cell", 0, RC_OPT_CHOICE, AT(cell), 0, 0,
-     "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 mgu rhn indrnn mingru "
-     "minlstm sru",
-     "CELL", "Model", "kind of recurrent cell"},
+     CELLS, "CELL", "Model", "kind of recurrent cell"},
+    {"encoder", 0, RC_OPT_CHOICE, AT(encoder), 0, 0, CELLS " cnn bow", "KIND", "Model",
+     "what reads the sequence: a recurrent cell, cnn (1-D convolutions), bow (the mean of what the steps give: no order)"},
+    {"bidirectional", 0, RC_OPT_BOOL, AT(bidirectional), 0, 0, NULL, NULL, "Model",
+     "a second set of layers reads from the end"},
+    {"pool", 0, RC_OPT_STRING, AT(pool), 0, 0, NULL, "KIND", "Model",
+     "from steps to one vector: last, mean, max, attention, or several joined: max+mean"},
+    {"kernels", 0, RC_OPT_STRING, AT(kernels), 0, 0, NULL, "LIST", "Model", "cnn: widths of the convolutions"},
+    {"filters", 0, RC_OPT_INT, AT(filters), 1, 65536, NULL, "N", "Model", "cnn: outputs of each width"},
+    {"chars", 0, RC_OPT_CHOICE, AT(chars), 0, 0, "none cnn lstm gru", "KIND", "Model",
+     "a second view of each word, read by its characters"},
+    {"char-hidden", 0, RC_OPT_INT, AT(char_hidden), 1, 4096, NULL, "N", "Model", "its width (lstm, gru: of each direction)"},
+    {"char-embedding", 0, RC_OPT_INT, AT(char_embedding), 1, 4096, NULL, "N", "Model", "width of a character"},
+    {"vectors", 0, RC_OPT_PATH_IN, AT(vectors), 0, 0, NULL, "FILE", "Model",
+     "word vectors to begin with: text of word2vec, GloVe or fastText"},
+    {"freeze-vectors", 0, RC_OPT_BOOL, AT(freeze_vectors), 0, 0, NULL, NULL, "Model", "they are not trained further"},
+    {"class-weights", 0, RC_OPT_CHOICE, AT(class_weights), 0, 0, "none balanced", "KIND", "Model",
+     "balanced: rare classes weigh as much as frequent ones in the loss"},
+    {"normalize", 0, RC_OPT_CHOICE, AT(normalize), 0, 0, "zscore minmax series none", "KIND", "Model",
+     "numbers: by mean and deviation of the training data, by its range, of each series by its own, not at all"},
+    {"mask", 0, RC_OPT_BOOL, AT(mask), 0, 0, NULL, NULL, "Model",
+     "numbers: which are missing, and since when, are inputs too"},
+    {"target-cap", 0, RC_OPT_REAL, AT(target_cap), 0, 1e300, NULL, "X", "Model",
+     "larger targets count as X while training; 0 = none"},
+    {"window", 0, RC_OPT_INT, AT(window), 0, 1e6, NULL, "N", "Model",
+     "steps of a window of a series; 0 = the task's"},
+    {"crf", 0, RC_OPT_BOOL, AT(crf), 0, 0, NULL, NULL, "Model", "tags are chosen together, by a conditional random field"},
+    {"scheme", 0, RC_OPT_CHOICE, AT(scheme), 0, 0, "auto none bio iobes", "KIND", "Model",
+     "how spans are written inside the model; predictions come out as the data have them"},
+    {"joint-intent", 0, RC_OPT_BOOL, AT(joint_intent), 0, 0, NULL, NULL, "Model", "a class for the whole sentence too"},
+    {"model", 0, RC_OPT_CHOICE, AT(model), 0, 0, "auto recurrent direct segment deepar es-rnn", "KIND", "Model",
+     "kind of forecaster"},
+    {"horizon", 0, RC_OPT_INT, AT(horizon), 0, 1e6, NULL, "N", "Model", "steps to forecast"},
+    {"lookback", 0, RC_OPT_INT, AT(lookback), 0, 1e6, NULL, "N", "Model", "steps that are looked back on; 0 = by the horizon"},
+    {"season", 0, RC_OPT_STRING, AT(season), 0, 0, NULL, "N", "Model", "steps of a season, or auto"},
+    {"likelihood", 0, RC_OPT_CHOICE, AT(likelihood), 0, 0, "point quantile gaussian student-t negative-binomial", "KIND",
+     "Model", "what is forecast: one number, quantiles, or a distribution"},
+    {"quantiles", 0, RC_OPT_STRING, AT(quantiles), 0, 0, NULL, "LIST", "Model", "those that are forecast and reported"},
+    {"segment", 0, RC_OPT_INT, AT(segment), 0, 1e6, NULL, "N", "Model", "steps of a segment; 0 = by the horizon"},
+    {"threshold", 0, RC_OPT_REAL, AT(threshold), 0, 1, NULL, "X", "Model", "share of the training data that may be alarms"},
     {"layers", 0, RC_OPT_INT, AT(layers), 1, 64, NULL, "N", "Model", "recurrent layers"},
     {"hidden", 0, RC_OPT_INT, AT(hidden), 1, 65536, NULL, "N", "Model", "width of each layer"},
     {"embedding", 0, RC_OPT_INT, AT(embedding), 0, 65536, NULL, "N", "Model", "width of the embedding; 0 = as hidden"},
@@ -104,6 +172,8 @@ static const rc_option table[] = {
      "on the recurrent weights, one mask per segment"},
     {"label-smoothing", 0, RC_OPT_REAL, AT(label_smoothing), 0, 0.99, NULL, "P", "Regularization",
      "share of each target spread over the vocabulary, while training"},
+    {"word-dropout", 0, RC_OPT_REAL, AT(word_dropout), 0, 0.99, NULL, "P", "Regularization",
+     "words that become the unknown word, while training"},
     {"weight-decay", 0, RC_OPT_REAL, AT(weight_decay), 0, 100, NULL, "X", "Regularization",
      "not on biases, norms and embeddings"},
 
@@ -186,6 +256,7 @@ static const rc_option table[] = {
     {"keep", 0, RC_OPT_INT, AT(keep), 1, 1e6, NULL, "N", "Run", "checkpoints kept beside the best model"},
     {"checkpoint-every", 0, RC_OPT_INT, AT(checkpoint_every), 0, BIG, NULL, "N", "Run",
      "steps between checkpoints; 0 = at each validation"},
+    {"trials", 0, RC_OPT_INT, AT(trials), 1, 1000, NULL, "N", "Run", "models trained one after the other, whose mean answers"},
     {"seed", 0, RC_OPT_INT, AT(seed), 0, BIG, NULL, "N", "Run", "same seed, same result, for any number of threads"},
     {"threads", 0, RC_OPT_INT, AT(threads), 0, 1024, NULL, "N", "Run", "0 = all cores"},
     {"quiet", 0, RC_OPT_BOOL, AT(quiet), 0, 0, NULL, NULL, "Run", "nothing but errors"},
@@ -196,6 +267,45 @@ static const size_t table_len = sizeof table / sizeof *table;
 const rc_option *rc_train_option_table(size_t *n) {
     *n = table_len;
     return table;
+}
+
+/* ---- tasks ------------------------------------------------------------------------------------------------------- */
+
+/* Is name among the words of list? */
+static bool in_list(const char *list, const char *name) {
+    size_t n = strlen(name);
+    for (const char *p = list; p && (p = strstr(p, name)); p += n)
+        if ((p == list || p[-1] == ' ') && (p[n] == ' ' || !p[n])) return true;
+    return false;
+}
+
+/* An option that no task names as its own is for all. */
+bool rc_train_option_is_for(const char *option, const char *task) {
+    bool special = false;
+    for (const rc__task_kind *const *k = rc__task_kinds; *k; k++) {
+        if (!in_list((*k)->options, option)) continue;
+        if (strcmp((*k)->name, task) == 0) return true;
+        special = true;
+    }
+    return !special;
+}
+
+const char *rc_train_tasks(void) {
+    static char names[256];
+    size_t at = 0;
+    if (!names[0]) /* the same bytes whoever comes first */
+        for (const rc__task_kind *const *k = rc__task_kinds; *k && at < sizeof names; k++)
+            at += (size_t)snprintf(names + at, sizeof names - at, "%s%s", at ? " " : "", (*k)->name);
+    return names;
+}
+
+rc_status rc_train_options_for(const char *task, rc_train_options *out, rc_error *e) {
+    const rc__task_kind *kind = rc__task_find(task);
+    if (!kind) return rc_fail(e, RC_EINVAL, "unknown task \"%s\"; tasks: %s", task, rc_train_tasks());
+    *out = rc_train_options_default();
+    out->task = kind->name;
+    if (kind->defaults) kind->defaults(out);
+    return RC_OK;
 }
 
 double rc_train_default_lr(const char *optimizer) {
@@ -274,7 +384,7 @@ json_t *rc__train_config_json(const rc_train_options *o) {
     json_t *root = json_object(), *files = json_array();
     bool ok = root && files;
     ok = ok && !json_object_set_new(root, "recur", json_string(RC_VERSION));
-    ok = ok && !json_object_set_new(root, "task", json_string("lm"));
+    ok = ok && !json_object_set_new(root, "task", json_string(o->task));
     for (size_t i = 0; ok && i < o->n_files; i++) ok = !json_array_append_new(files, json_string(o->files[i]));
     ok = ok && !json_object_set(root, "files", files);
     for (size_t i = 0; ok && i < table_len; i++)
@@ -347,13 +457,24 @@ rc_status rc_train_config_read(rc_train_config **out, const char *path, rc_error
     *out = NULL;
     rc_train_config *c = rc__calloc(1, sizeof *c);
     if (!c) return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
-    c->options = rc_train_options_default();
     rc_status s = RC_OK;
     c->has = rc__calloc(table_len, sizeof *c->has);
     if (!c->has) s = rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
     if (s == RC_OK) s = rc__json_read(path, 1 << 20, &c->root, e);
     if (s == RC_OK && !json_is_object(c->root))
         s = rc_fail(e, RC_EINVAL, "%s: expected a JSON object of options", path);
+    const char *task = "lm";
+    if (s == RC_OK && json_object_get(c->root, "task")) {
+        task = json_string_value(json_object_get(c->root, "task"));
+        if (!task || !rc__task_find(task))
+            s = rc_fail(e, RC_EINVAL, "%s: \"task\": expected one of %s, found \"%.60s\"", path, rc_train_tasks(),
+                        task ? task : "another type");
+    }
+    if (s == RC_OK) {
+        const char *const *files = c->options.files;
+        s = rc_train_options_for(task, &c->options, e);
+        c->options.files = files;
+    }
     const char *key;
     json_t *v;
     if (s == RC_OK) json_object_foreach(c->root, key, v) {

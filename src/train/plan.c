@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "kernels/gemm.h"
 #include "train/experiment.h"
-#include "train/lm_task.h"
+#include "train/loop.h"
 
 #define WARM_STEPS 2 /* the first steps pack, allocate and touch pages: not timed */
 
@@ -61,36 +61,33 @@ static rc_status plan_source(const rc_train_options *o, double seconds, rc_plan 
     return s;
 }
 
-static rc_status plan_text(const rc_train_options *o, double seconds, rc_plan *plan, rc_error *e) {
-    rc__lm_task *t;
-    rc_status s = rc__lm_task_new(&t, o, NULL, NULL, e);
+static rc_status plan_task(const rc_train_options *o, double seconds, rc_plan *plan, rc_error *e) {
+    rc__task *t;
+    size_t data = 0;
+    rc_status s = rc__task_find(o->task)->make(&t, o, NULL, NULL, e);
     if (s != RC_OK) return s;
-    s = rc__train_param_groups(o, rc_lm_params(t->m), e);
-    if (s == RC_OK) s = probe(&t->base, o, seconds, plan, e);
-    double updates = ceil(t->per_epoch / (double)o->accumulate);
-    plan->train_tokens = t->n_train;
-    plan->valid_tokens = t->n_valid;
-    plan->vocab_size = rc_vocab_size(rc_lm_vocab(t->m));
-    plan->steps_per_epoch = (size_t)updates;
+    s = rc__train_param_groups(o, t->ops->params(t), e);
+    if (s == RC_OK) s = probe(t, o, seconds, plan, e);
+    if (t->ops->plan) t->ops->plan(t, plan, &data);
+    plan->steps_per_epoch = (size_t)ceil(t->ops->batches_per_epoch(t) / (double)o->accumulate);
     plan->seconds_per_epoch =
-        plan->tokens_per_second > 0 ? (double)rc__batches_tokens(t->train) / plan->tokens_per_second : NAN;
-    size_t data = (t->n_train + t->n_valid) * sizeof(int32_t) + t->valid_len;
+        plan->tokens_per_second > 0 ? (double)plan->epoch_tokens / plan->tokens_per_second : NAN;
     plan->bytes_total = plan->bytes_parameters + plan->bytes_optimizer + plan->bytes_activations + data;
-    rc__lm_task_free(t);
+    t->ops->free(t);
     return s;
 }
 
-rc_status rc_plan_lm(const rc_train_options *o, double probe_seconds, rc_plan *plan, rc_error *e) {
+rc_status rc_train_plan(const rc_train_options *o, double probe_seconds, rc_plan *plan, rc_error *e) {
     *plan = (rc_plan){0};
     if (o->n_files == 0)
         return rc_fail(e, RC_EINVAL,
-                       "plan: no text: give a file, - for standard input, or a source such as adding:T=200");
+                       "plan: no data: give a file, - for standard input, or a source such as adding:T=200");
     rc_status bad = rc_train_check(o, e);
     if (bad != RC_OK) return bad;
     if (o->threads > 0) {
         rc_status s = rc_set_threads((int)o->threads, e);
         if (s != RC_OK) return s;
     }
-    bool source = o->n_files == 1 && rc__source_named(o->files[0]) && !rc__exists(o->files[0]);
-    return source ? plan_source(o, probe_seconds, plan, e) : plan_text(o, probe_seconds, plan, e);
+    bool source = !strcmp(o->task, "lm") && o->n_files == 1 && rc__source_named(o->files[0]) && !rc__exists(o->files[0]);
+    return source ? plan_source(o, probe_seconds, plan, e) : plan_task(o, probe_seconds, plan, e);
 }

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "formats/params_file.h"
 #include "train/experiment.h"
-#include "train/lm_task.h"
+#include "tasks/lm_task.h"
 
 #define HELD_OUT_ROWS   1000 /* rows of a validation, at least */
 #define CLOSE_ENOUGH    0.04 /* adding: |error| of a right answer (Hochreiter & Schmidhuber 1997, section 5.4) */
@@ -242,11 +242,11 @@ rc_status rc__experiment_run(const rc_train_options *o, const rc_train_hooks *ho
     rc__experiment *x;
     rc_status s = rc__experiment_new(&x, o, e);
     if (s != RC_OK) return s;
-    rc__train_say(hooks,
+    rc__say(hooks,
                   "source: %s, %zu steps; without memory the loss is %.4f; model: %s, %lld x %lld, %zu parameters",
                   x->spec, x->source.seq_len, x->source.baseline, o->cell, (long long)o->layers, (long long)o->hidden,
                   rc_params_len(x->params));
-    rc__train_say_precision(hooks, rc_params_get_precision(x->params));
+    rc__say_precision(hooks, rc_params_get_precision(x->params));
     s = rc__train_check_task(&x->base, o, e);
     if (s == RC_OK && run && !resume) {
         s = rc__run_create(run, o, e);

@@ -7,14 +7,14 @@
 #include "base/mem.h"
 #include "data/utf8.h"
 #include "train/experiment.h"
-#include "train/lm_task.h"
+#include "train/loop.h"
 #include "train/options.h"
 
 #define DEFAULT_EPOCHS 10
 #define DEFAULT_STEPS  5000 /* sources have no epochs */
 
 static bool is_source(const rc_train_options *o) {
-    return o->n_files == 1 && strcmp(o->files[0], "-") != 0 && rc__source_named(o->files[0]) &&
+    return !strcmp(o->task, "lm") && o->n_files == 1 && strcmp(o->files[0], "-") != 0 && rc__source_named(o->files[0]) &&
            !rc__exists(o->files[0]);
 }
 
@@ -24,9 +24,11 @@ static bool is_utf8(const char *text) { return !text || rc__utf8_valid_prefix(te
 static rc_status check_options(const rc_train_options *o, rc_error *e) {
     size_t n;
     const rc_option *table = rc_train_option_table(&n);
+    if (!rc__task_find(o->task))
+        return rc_fail(e, RC_EINVAL, "unknown task \"%s\"; tasks: %s", o->task, rc_train_tasks());
     if (o->n_files == 0)
         return rc_fail(e, RC_EINVAL,
-                       "train: no text: give a file, - for standard input, or a source such as adding:T=200");
+                       "train: no data: give a file, - for standard input, or a source such as adding:T=200");
     for (size_t i = 0; i < o->n_files; i++)
         if (!is_utf8(o->files[i]))
             return rc_fail(e, RC_EINVAL, "the name of file %zu is not UTF-8: the run's config.json cannot hold it", i + 1);
@@ -82,7 +84,8 @@ rc_status rc_train_check(const rc_train_options *o, rc_error *e) {
     if (s == RC_OK) s = rc__train_optim_options(o, &oo, e);
     if (s == RC_OK) s = rc__train_schedule(o, &schedule, e);
     if (s == RC_OK) s = rc__train_average_kind(o, &average, e);
-    if (s == RC_OK && !(o->from && *o->from)) s = check_layers(o, e); /* fine-tuning keeps the model's layers */
+    bool lm = !strcmp(o->task, "lm"); /* other tasks say what their networks are, and check it as they read their data */
+    if (s == RC_OK && lm && !(o->from && *o->from)) s = check_layers(o, e); /* fine-tuning keeps the model's layers */
     return s;
 }
 
@@ -111,6 +114,30 @@ static rc_status check_outputs(const rc_train_options *o, rc_error *e) {
     return s;
 }
 
+/* A run of any task; creates its folder, or goes on with one (run is open then). */
+static rc_status run_task(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,
+                          rc_train_result *r, rc_error *e) {
+    char initial[600];
+    rc__task *t = NULL;
+    rc_status s = RC_OK;
+    if (resume) s = rc__run_file(run, "checkpoints/initial.safetensors", initial, sizeof initial, e);
+    bool begun = s == RC_OK && resume && rc__exists(initial); /* a run may be killed before it is there: then as if new */
+    if (s == RC_OK) s = rc__task_find(o->task)->make(&t, o, begun ? initial : NULL, hooks, e);
+    if (s == RC_OK) s = rc__train_check_task(t, o, e); /* a folder of a run that cannot be helps nobody */
+    if (s == RC_OK && !resume) {
+        s = rc__run_create(run, o, e);
+        if (s == RC_OK) snprintf(r->run, sizeof r->run, "%s", run->path);
+        if (s == RC_OK) s = rc__run_file(run, "checkpoints/initial.safetensors", initial, sizeof initial, e);
+        if (s == RC_OK) rc__say(hooks, "run folder: %s", run->path);
+    }
+    if (s == RC_OK && !begun) s = t->ops->save(t, initial, NULL, e);
+    if (s == RC_OK && t->ops->begin) s = t->ops->begin(t, o, hooks, r, e);
+    if (s == RC_OK) s = rc__train_loop(t, o, hooks, run, resume, r, e);
+    if (s == RC_OK && t->ops->finish) s = t->ops->finish(t, o, hooks, r, e);
+    if (t) t->ops->free(t);
+    return s;
+}
+
 static rc_status run_it(rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume, rc_train_result *r,
                         rc_error *e) {
     bool source = is_source(o);
@@ -125,12 +152,12 @@ static rc_status run_it(rc_train_options *o, const rc_train_hooks *hooks, rc__ru
             o->steps = DEFAULT_STEPS;
         else
             o->epochs = DEFAULT_EPOCHS;
-        rc__train_say(hooks,
+        rc__say(hooks,
                       source ? "no budget given: %d steps at most (--steps, --time)"
                              : "no budget given: %d epochs (--epochs, --steps, --time)",
                       source ? DEFAULT_STEPS : DEFAULT_EPOCHS);
     }
-    return source ? rc__experiment_run(o, hooks, run, resume, r, e) : rc__train_lm_run(o, hooks, run, resume, r, e);
+    return source ? rc__experiment_run(o, hooks, run, resume, r, e) : run_task(o, hooks, run, resume, r, e);
 }
 
 static rc_status resume_it(const rc_train_options *given, const rc_train_hooks *hooks, rc__run *run, rc_train_result *r,
@@ -152,7 +179,7 @@ static rc_status resume_it(const rc_train_options *given, const rc_train_hooks *
     return s;
 }
 
-rc_status rc_train_lm(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result,
+rc_status rc_train(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result,
                       rc_error *e) {
     rc_train_result local;
     rc_train_result *r = result ? result : &local;

@@ -42,7 +42,7 @@ static void compare_stopped(rc_train_options o, const char *name, uint64_t stop)
     train_ok(&o, NULL);
     o.run = cut;
     rc_train_hooks hooks = {.ctx = &stop, .on_step = stop_at};
-    assert_int_equal(rc_train_lm(&o, &hooks, &r, &e), RC_EINTERRUPTED);
+    assert_int_equal(rc_train(&o, &hooks, &r, &e), RC_EINTERRUPTED);
     assert_int_equal(r.steps, stop);
     assert_true(r.interrupted);
     assert_string_equal(r.run, cut);
@@ -94,7 +94,7 @@ static void test_resume_schedule(void **state) {
     again.resume = "schedule-cut";
     again.schedule_gamma = 0.7;
     rc_error e;
-    assert_int_equal(rc_train_lm(&again, NULL, NULL, &e), RC_EINVAL);
+    assert_int_equal(rc_train(&again, NULL, NULL, &e), RC_EINVAL);
     assert_non_null(strstr(e.text, "--schedule-gamma cannot change"));
 }
 
@@ -126,7 +126,7 @@ static void test_resume_bf16(void **state) {
     again.resume = "swa-cut"; /* in fp32 */
     again.precision = "bf16";
     rc_error e;
-    assert_int_equal(rc_train_lm(&again, NULL, NULL, &e), RC_EINVAL);
+    assert_int_equal(rc_train(&again, NULL, NULL, &e), RC_EINVAL);
     assert_non_null(strstr(e.text, "--precision cannot change"));
 }
 
@@ -189,7 +189,7 @@ static void test_metrics_trimmed(void **state) {
     uint64_t stop = 25;
     rc_error e = {0};
     rc_train_hooks hooks = {.ctx = &stop, .on_step = stop_at};
-    assert_int_equal(rc_train_lm(&o, &hooks, NULL, &e), RC_EINTERRUPTED);
+    assert_int_equal(rc_train(&o, &hooks, NULL, &e), RC_EINTERRUPTED);
     FILE *f = fopen("killed/metrics.jsonl", "a");
     fprintf(f, "{\"step\":30,\"loss\":99}\n{\"step\":3");
     fclose(f);
@@ -269,7 +269,7 @@ static void test_logs_of_unknown_length(void **state) {
 static void refuse(const rc_train_options *o, rc_status want, const char *part) {
     rc_error e = {0};
     rc_train_result r;
-    rc_status s = rc_train_lm(o, NULL, &r, &e);
+    rc_status s = rc_train(o, NULL, &r, &e);
     if (s != want || !strstr(e.text, part))
         fail_msg("expected %s with \"%s\", got %s: %s", rc_status_name(want), part, rc_status_name(s), e.text);
 }

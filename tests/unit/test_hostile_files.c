@@ -657,7 +657,7 @@ static void pipes_in_a_run(void **state) {
         rc_runs_free(runs, n);
         rc_train_options o = rc_train_options_default();
         o.resume = folder;
-        if (i == 2) refused(rc_train_lm(&o, NULL, NULL, &e), &e, folder, "no run folder");
+        if (i == 2) refused(rc_train(&o, NULL, NULL, &e), &e, folder, "no run folder");
     }
 }
 

@@ -503,7 +503,7 @@ static rc_status train(void *ctx, rc_error *e) {
         o.resume = "run";
         o.steps = 5;
     }
-    rc_status s = rc_train_lm(&o, &hooks, &r, e);
+    rc_status s = rc_train(&o, &hooks, &r, e);
     if (s) return s;
     add(&r.best_valid_loss, sizeof r.best_valid_loss);
     add(&r.train_loss, sizeof r.train_loss);
@@ -518,7 +518,7 @@ static rc_status other_calls(void *ctx, rc_error *e) {
     rc_status s = RC_OK;
     if (variant == PLAN || variant == PLAN_SOURCE) {
         rc_plan plan;
-        s = rc_plan_lm(&o, 0, &plan, e);
+        s = rc_train_plan(&o, 0, &plan, e);
         if (!s) add(&plan.parameters, sizeof plan.parameters), add(&plan.bytes_activations, sizeof plan.bytes_activations);
     } else if (variant == FLOW) {
         double norms[6];
@@ -547,7 +547,7 @@ static void begin(const char *run, const char *out) {
     remove_all(run);
     o.run = run;
     o.out = out;
-    OK(rc_train_lm(&o, NULL, NULL, &E));
+    OK(rc_train(&o, NULL, NULL, &E));
 }
 
 static void trainings(void **unused) {

@@ -27,11 +27,11 @@ static void while_running(void *ctx, const rc_train_progress *p) {
     assert_int_equal(rc_run_delete("runs/live", &e), RC_EINVAL);
     assert_non_null(strstr(e.text, "is running"));
     rc_train_options second = *in->o;
-    assert_int_equal(rc_train_lm(&second, NULL, NULL, &e), RC_EINVAL);
+    assert_int_equal(rc_train(&second, NULL, NULL, &e), RC_EINVAL);
     assert_non_null(strstr(e.text, "another training is writing"));
     second = rc_train_options_default();
     second.resume = "runs/live";
-    assert_int_equal(rc_train_lm(&second, NULL, NULL, &e), RC_EINVAL);
+    assert_int_equal(rc_train(&second, NULL, NULL, &e), RC_EINVAL);
     assert_non_null(strstr(e.text, "another training is writing"));
     in->calls++;
 }

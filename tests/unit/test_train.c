@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "train/lm_task.h"
+#include "tasks/lm_task.h"
 #include "unit/train_helpers.h"
 
 /* ---- an allocator that counts ------------------------------------------------------------------------------------ */
@@ -40,7 +40,7 @@ static bool has(const char *path, const char *part) {
 static void refuse(const rc_train_options *o, rc_status want, const char *part) {
     rc_error e = {0};
     rc_train_result r;
-    rc_status s = rc_train_lm(o, NULL, &r, &e);
+    rc_status s = rc_train(o, NULL, &r, &e);
     if (s != want || !strstr(e.text, part))
         fail_msg("expected %s with \"%s\", got %s: %s", rc_status_name(want), part, rc_status_name(s), e.text);
 }
@@ -271,12 +271,12 @@ static void test_not_utf8(void **state) {
     o.files = two, o.n_files = 2;
     o.steps = 2;
     rc_error e = {0};
-    if (rc_train_lm(&o, NULL, NULL, &e)) fail_msg("%s", e.text);
+    if (rc_train(&o, NULL, NULL, &e)) fail_msg("%s", e.text);
     /* a model's vocabulary asks the same of its texts as a new one */
     o = small_options("letters");
     o.steps = 2;
     o.out = "letters.safetensors";
-    if (rc_train_lm(&o, NULL, NULL, &e)) fail_msg("%s", e.text);
+    if (rc_train(&o, NULL, NULL, &e)) fail_msg("%s", e.text);
     o = small_options("letters2");
     o.from = "letters.safetensors";
     o.files = one, o.n_files = 1;
@@ -501,7 +501,7 @@ static void test_divergence(void **state) {
     o.valid_every = 1;
     rc_error e = {0};
     rc_train_result r;
-    rc_status s = rc_train_lm(&o, NULL, &r, &e);
+    rc_status s = rc_train(&o, NULL, &r, &e);
     assert_int_equal(s, RC_EDIVERGED);
     assert_non_null(strstr(e.text, "step "));
     assert_non_null(strstr(e.text, "epoch 1"));
@@ -524,7 +524,7 @@ static void test_overflow_is_named(void **state) {
     o.cell = "rnn-relu";
     o.steps = 200;
     rc_error e = {0};
-    assert_int_equal(rc_train_lm(&o, NULL, NULL, &e), RC_EDIVERGED);
+    assert_int_equal(rc_train(&o, NULL, NULL, &e), RC_EDIVERGED);
     assert_null(strstr(e.text, "-nan"));
     if (!strstr(e.text, "\"rnn.") && !strstr(e.text, "\"head.") && !strstr(e.text, "\"embedding."))
         fail_msg("no tensor is named: %s", e.text);
@@ -643,7 +643,7 @@ static void test_full_disk(void **state) {
     rc_train_hooks hooks = {.ctx = &at, .on_step = fill_disk};
     rc_error e = {0};
     rc_train_result r;
-    rc_status s = rc_train_lm(&o, &hooks, &r, &e);
+    rc_status s = rc_train(&o, &hooks, &r, &e);
     struct rlimit l;
     getrlimit(RLIMIT_FSIZE, &l);
     l.rlim_cur = l.rlim_max;
@@ -676,7 +676,7 @@ static void refuse_allocations(const char *prepare, const rc_train_options *o) {
         rc_train_result r;
         allocations = 0;
         fail_at = n;
-        rc_status s = rc_train_lm(o, NULL, &r, &e);
+        rc_status s = rc_train(o, NULL, &r, &e);
         fail_at = 0;
         if (s != RC_OK && (s != RC_ENOMEM || !e.text[0])) fail_msg("allocation %zu: %s: %s", n, rc_status_name(s), e.text);
         failed += s != RC_OK;
@@ -724,10 +724,10 @@ static void test_tiny_texts(void **state) {
     fclose(f);
     o.run = "tiny1";
     rc_error e = {0};
-    assert_int_not_equal(rc_train_lm(&o, NULL, NULL, &e), RC_OK);
+    assert_int_not_equal(rc_train(&o, NULL, NULL, &e), RC_OK);
     f = fopen("tiny.txt", "w");
     fclose(f);
-    assert_int_not_equal(rc_train_lm(&o, NULL, NULL, &e), RC_OK);
+    assert_int_not_equal(rc_train(&o, NULL, NULL, &e), RC_OK);
     assert_non_null(strstr(e.text, "tiny.txt"));
     assert_int_not_equal(access("tiny1", F_OK), 0); /* refused before a folder was made */
 }
@@ -775,7 +775,7 @@ static void test_fine_tuning(void **state) {
     t.out = "tuned-cut.safetensors";
     uint64_t stop = 15;
     rc_train_hooks hooks = {.ctx = &stop, .on_step = stop_at};
-    assert_int_equal(rc_train_lm(&t, &hooks, &r, &e), RC_EINTERRUPTED);
+    assert_int_equal(rc_train(&t, &hooks, &r, &e), RC_EINTERRUPTED);
     rc_train_options again = rc_train_options_default();
     again.resume = "tuned-cut";
     train_ok(&again, NULL);
@@ -842,7 +842,7 @@ static void test_plan(void **state) {
     rc_error e = {0};
     rc_plan p;
     rc_train_options o = small_options(NULL);
-    assert_int_equal(rc_plan_lm(&o, 0.05, &p, &e), RC_OK);
+    assert_int_equal(rc_train_plan(&o, 0.05, &p, &e), RC_OK);
     assert_true(p.parameters > 1000 && p.train_tokens > 5000 && p.valid_tokens > 500);
     assert_true(p.vocab_size > 10 && p.steps_per_epoch > 40 && p.steps_per_epoch < 70);
     assert_true(p.bytes_parameters >= 2 * p.parameters * sizeof(float));
@@ -851,7 +851,7 @@ static void test_plan(void **state) {
     assert_true(p.tokens_per_second > 0 && p.seconds_per_epoch > 0);
     static const char *const source[] = {"adding:T=20"};
     o.files = source;
-    assert_int_equal(rc_plan_lm(&o, 0.02, &p, &e), RC_OK);
+    assert_int_equal(rc_train_plan(&o, 0.02, &p, &e), RC_OK);
     assert_true(p.parameters > 0 && p.tokens_per_second > 0);
     assert_int_not_equal(access("runs", F_OK), 0); /* a plan leaves nothing behind */
 }

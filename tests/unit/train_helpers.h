@@ -82,7 +82,7 @@ static inline void assert_same_file(const char *a, const char *b) {
 static inline rc_train_result train_ok(const rc_train_options *o, const rc_train_hooks *hooks) {
     rc_error e = {0};
     rc_train_result r;
-    rc_status s = rc_train_lm(o, hooks, &r, &e);
+    rc_status s = rc_train(o, hooks, &r, &e);
     if (s != RC_OK) fail_msg("%s: %s", rc_status_name(s), e.text);
     return r;
 }

@@ -2,7 +2,7 @@
 #ifndef RC_LM_TASK_H
 #define RC_LM_TASK_H
 #include "data/batches.h"
-#include "train/loop.h"
+#include "tasks/task.h"
 
 typedef struct rc__lm_task {
     rc__task base;
@@ -36,9 +36,5 @@ size_t rc__lm_split(const char *text, size_t len, double valid_fraction, bool wh
  * for one that is not, with its name and the place in it. */
 rc_status rc__lm_read_files(const char *const *files, size_t n, bool utf8, char **text, size_t *len, rc_error *e);
 
-/* The whole of a run after the options are settled; creates the folder, or goes on with one (run is open then). */
-rc_status rc__train_lm_run(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,
-                           rc_train_result *r, rc_error *e);
-/* cell, sizes, dropouts, initialisation */
-rc_status rc__train_rnn_options(const rc_train_options *o, rc_rnn_options *r, rc_error *e);
+extern const rc__task_kind rc__task_lm;
 #endif

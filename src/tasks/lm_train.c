@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "train/lm_task.h"
+#include "tasks/lm_task.h"
 
 #define VALID_ROWS    64  /* parallel rows of a validation while training */
 #define VALID_ROW_MIN 512 /* ... each at least this long: a row starts without context */
@@ -162,50 +162,6 @@ static rc_status ready_vocab(rc_vocab **out, const char *spec, bool *utf8, rc_er
                    spec);
 }
 
-rc_status rc__train_rnn_options(const rc_train_options *o, rc_rnn_options *r, rc_error *e) {
-    *r = rc_rnn_options_default();
-    r->cell = o->cell;
-    r->hidden_size = (size_t)o->hidden;
-    r->num_layers = (int)o->layers;
-    r->proj_size = (size_t)o->proj;
-    r->depth = (int)o->depth;
-    r->no_bias = !o->bias;
-    r->dropout = o->dropout;
-    r->dropout_sequence = o->dropout_sequence;
-    r->recurrent_dropout = o->recurrent_dropout;
-    r->zoneout_h = o->zoneout;
-    r->zoneout_c = o->zoneout_c;
-    r->weight_drop = o->weight_drop;
-    r->learn_initial_state = o->learn_initial_state;
-    r->forget_bias = o->forget_bias;
-    static const struct {
-        const char *name;
-        rc_skip skip;
-    } skips[] = {{"none", RC_SKIP_NONE}, {"residual", RC_SKIP_RESIDUAL}, {"highway", RC_SKIP_HIGHWAY}};
-    size_t i = 0;
-    while (i < 3 && strcmp(skips[i].name, o->skip) != 0) i++;
-    if (i == 3) return rc_fail(e, RC_EINVAL, "skip: expected none, residual or highway, found \"%s\"", o->skip);
-    r->skip = skips[i].skip;
-    if (!strcmp(o->init, "default")) return RC_OK;
-    if (!strcmp(o->init, "torch"))
-        r->init_torch = true;
-    else if (!strcmp(o->init, "xavier"))
-        r->init_ih = r->init_hh = RC_INIT_XAVIER_UNIFORM;
-    else if (!strcmp(o->init, "he"))
-        r->init_ih = r->init_hh = RC_INIT_HE_UNIFORM;
-    else if (!strcmp(o->init, "orthogonal"))
-        r->init_ih = r->init_hh = RC_INIT_ORTHOGONAL;
-    else if (!strcmp(o->init, "uniform"))
-        r->init_ih = r->init_hh = RC_INIT_UNIFORM;
-    else if (!strcmp(o->init, "identity"))
-        r->init_hh = RC_INIT_IDENTITY;
-    else
-        return rc_fail(e, RC_EINVAL,
-                       "init: expected default, torch, xavier, he, orthogonal, uniform or identity, found \"%s\"",
-                       o->init);
-    return RC_OK;
-}
-
 /* Takes over a vocabulary that was ready, else trains one. */
 static rc_status new_model(rc__lm_task *t, const rc_train_options *o, rc_vocab *vocab, const char *text, size_t len,
                            rc_error *e) {
@@ -249,7 +205,7 @@ static void read_old_text(rc__lm_task *t, const rc_train_options *o, const rc_tr
         rc_status s =
             valid ? read_file(valid, utf8, &t->old_text, &t->old_len, &why)
                   : read_data(paths, n, NULL, fraction, words, utf8, &train, &len, &t->old_text, &t->old_len, &why);
-        if (s != RC_OK) rc__train_say(hooks, "old validation text: not compared (%s)", why.text);
+        if (s != RC_OK) rc__say(hooks, "old validation text: not compared (%s)", why.text);
         rc_text_free(train, len);
     }
     json_decref(p);
@@ -262,7 +218,7 @@ static rc_status loaded_model(rc__lm_task *t, const rc_train_options *o, const c
     if (s == RC_OK && grow) s = rc_vocab_grow(rc_lm_vocab(t->m), text, len, &added, e);
     if (s == RC_OK && added) s = rc_lm_grow(&t->m, (uint64_t)o->seed, e);
     if (s == RC_OK && grow)
-        rc__train_say(hooks, "vocabulary: %zu entries added, %zu in all", added, rc_vocab_size(rc_lm_vocab(t->m)));
+        rc__say(hooks, "vocabulary: %zu entries added, %zu in all", added, rc_vocab_size(rc_lm_vocab(t->m)));
     if (s == RC_OK && o->from) read_old_text(t, o, hooks);
     return s;
 }
@@ -302,25 +258,25 @@ static rc_status train_batches(rc__lm_task *t, const rc_train_options *o, const 
     }
     if (s != RC_OK) return s;
     if (bo.batch < (size_t)o->batch)
-        rc__train_say(hooks, "the text is short: %zu rows at once instead of %lld", bo.batch, (long long)o->batch);
+        rc__say(hooks, "the text is short: %zu rows at once instead of %lld", bo.batch, (long long)o->batch);
     if (unknown)
-        rc__train_say(hooks, "training text: %zu of %zu tokens are not in the vocabulary", unknown, t->n_train);
+        rc__say(hooks, "training text: %zu of %zu tokens are not in the vocabulary", unknown, t->n_train);
     if (o->label_smoothing > 0) {
         s = rc_lm_smooth_labels(t->m, o->label_smoothing, e);
         if (s != RC_OK) return s;
-        rc__train_say(hooks, "label smoothing: the training loss is the smoothed one, validation is without");
+        rc__say(hooks, "label smoothing: the training loss is the smoothed one, validation is without");
     }
     if (o->softmax_samples) {
         const int32_t *ids = o->full_bptt ? t->train_docs.ids : t->train_ids;
         s = rc_lm_sample_softmax(t->m, (size_t)o->softmax_samples, ids, t->n_train, e);
         if (s != RC_OK) return s;
-        rc__train_say(hooks,
+        rc__say(hooks,
                       "softmax: trained on %lld of %zu words, the batch's and drawn ones; its loss is over those",
                       (long long)o->softmax_samples, rc_vocab_size(v));
     }
     t->per_epoch = (double)rc__batches_per_epoch(t->train);
     if (rc_lm_get_options(t->m)->rnn.learn_initial_state && !o->no_carry && !o->full_bptt)
-        rc__train_say(
+        rc__say(
             hooks, "learn-initial-state: learns only with --no-carry or --full-bptt; a carried state has no gradient");
     if (!o->no_carry && !o->full_bptt) s = rc_state_new(&t->state, rc_lm_rnn(t->m), bo.batch, e);
     return s;
@@ -358,9 +314,9 @@ static rc_status valid_batches(rc__lm_task *t, const rc_train_options *o, const 
     if (s == RC_OK && !t->valid && o->valid)
         return rc_fail(e, RC_EDATA, "%s: too short to validate on: %zu tokens, expected at least 2", valid_name(o),
                        t->n_valid);
-    if (s == RC_OK && !t->valid) rc__train_say(hooks, "the validation text is too short: there will be no validation");
+    if (s == RC_OK && !t->valid) rc__say(hooks, "the validation text is too short: there will be no validation");
     if (t->unknown)
-        rc__train_say(hooks, "validation text: %zu of %zu tokens are not in the vocabulary", t->unknown, t->n_valid);
+        rc__say(hooks, "validation text: %zu of %zu tokens are not in the vocabulary", t->unknown, t->n_valid);
     t->exact_says_more = !t->valid_state;
     return s;
 }
@@ -506,6 +462,58 @@ void rc__lm_task_free(rc__lm_task *t) {
 }
 static void lm_free(rc__task *base) { rc__lm_task_free((rc__lm_task *)base); }
 
+/* ---- exact validation -------------------------------------------------------------------------------------------- */
+
+/* One stateful pass at batch 1, in fp32 as `recur eval` does; NaN when there is no text or it cannot be scored. */
+static double exact_loss(rc_lm *m, const char *text, size_t len, const rc_train_hooks *hooks) {
+    if (!text) return NAN;
+    if (len > EXACT_MAX) {
+        len = EXACT_MAX;
+        while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80) len--;
+        rc__say(hooks, "the exact pass reads the first %zu bytes of the validation text", len);
+    }
+    rc_lm_eval_options eo = rc_lm_eval_options_default();
+    rc_lm_score score;
+    rc_error why;
+    rc_precision trained_in = rc_params_get_precision(rc_lm_params(m));
+    rc_status s = rc_params_set_precision(rc_lm_params(m), RC_FP32, &why);
+    if (s == RC_OK) s = rc_lm_eval(m, text, len, &eo, &score, &why);
+    if (s != RC_OK) rc__say(hooks, "validation: %s", why.text);
+    rc_params_set_precision(rc_lm_params(m), trained_in, NULL);
+    return s == RC_OK ? score.nats_per_token : NAN;
+}
+
+static rc_status lm_begin(rc__task *base, const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r,
+                          rc_error *e) {
+    rc__lm_task *t = (rc__lm_task *)base;
+    (void)e;
+    if (!o->from) return RC_OK;
+    r->new_valid_loss_before = exact_loss(t->m, t->valid_text, t->valid_len, hooks);
+    r->old_valid_loss_before = exact_loss(t->m, t->old_text, t->old_len, hooks);
+    return RC_OK;
+}
+
+static rc_status lm_finish(rc__task *base, const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r,
+                           rc_error *e) {
+    rc__lm_task *t = (rc__lm_task *)base;
+    (void)e;
+    r->valid_loss = exact_loss(t->m, t->valid_text, t->valid_len, hooks);
+    if (o->from) r->old_valid_loss_after = exact_loss(t->m, t->old_text, t->old_len, hooks);
+    if (t->exact_says_more && isfinite(r->valid_loss))
+        rc__say(hooks, "validations while training started each segment afresh; the final one carries state through "
+                       "the text");
+    return RC_OK;
+}
+
+static void lm_plan(rc__task *base, rc_plan *plan, size_t *data_bytes) {
+    const rc__lm_task *t = (const rc__lm_task *)base;
+    plan->train_tokens = t->n_train;
+    plan->valid_tokens = t->n_valid;
+    plan->vocab_size = rc_vocab_size(rc_lm_vocab(t->m));
+    plan->epoch_tokens = rc__batches_tokens(t->train);
+    *data_bytes = (t->n_train + t->n_valid) * sizeof(int32_t) + t->valid_len;
+}
+
 static const rc__task_ops lm_ops = {.params = lm_params,
                                     .next_loss = lm_next_loss,
                                     .validate = lm_validate,
@@ -517,17 +525,22 @@ static const rc__task_ops lm_ops = {.params = lm_params,
                                     .state = lm_state,
                                     .cursor_get = lm_cursor_get,
                                     .cursor_set = lm_cursor_set,
+                                    .begin = lm_begin,
+                                    .finish = lm_finish,
+                                    .plan = lm_plan,
                                     .free = lm_free};
+
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static void describe(const rc__lm_task *t, const rc_train_hooks *hooks) {
     const rc_lm_options *lo = rc_lm_get_options(t->m);
     const rc_vocab *v = rc_lm_vocab(t->m);
-    rc__train_say(hooks, "data: %zu tokens to train on, %zu to validate; vocabulary: %s, %zu entries", t->n_train,
+    rc__say(hooks, "data: %zu tokens to train on, %zu to validate; vocabulary: %s, %zu entries", t->n_train,
                   t->n_valid, rc_vocab_kind_name(rc_vocab_get_kind(v)), rc_vocab_size(v));
-    rc__train_say(hooks, "model: %s, %d x %zu, embedding %zu%s, %zu parameters", lo->rnn.cell, lo->rnn.num_layers,
+    rc__say(hooks, "model: %s, %d x %zu, embedding %zu%s, %zu parameters", lo->rnn.cell, lo->rnn.num_layers,
                   lo->rnn.hidden_size, lo->embedding_size, lo->tied ? " (tied)" : "",
                   rc_params_len(rc_lm_params(t->m)));
-    rc__train_say_precision(hooks, rc_params_get_precision(rc_lm_params(t->m)));
+    rc__say_precision(hooks, rc_params_get_precision(rc_lm_params(t->m)));
 }
 
 rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const char *initial,
@@ -573,56 +586,17 @@ rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const ch
     return RC_OK;
 }
 
-/* ---- exact validation -------------------------------------------------------------------------------------------- */
-
-/* One stateful pass at batch 1, in fp32 as `recur eval` does; NaN when there is no text or it cannot be scored. */
-static double exact_loss(rc_lm *m, const char *text, size_t len, const rc_train_hooks *hooks) {
-    if (!text) return NAN;
-    if (len > EXACT_MAX) {
-        len = EXACT_MAX;
-        while (len > 0 && ((unsigned char)text[len] & 0xC0) == 0x80) len--;
-        rc__train_say(hooks, "the exact pass reads the first %zu bytes of the validation text", len);
-    }
-    rc_lm_eval_options eo = rc_lm_eval_options_default();
-    rc_lm_score score;
-    rc_error why;
-    rc_precision trained_in = rc_params_get_precision(rc_lm_params(m));
-    rc_status s = rc_params_set_precision(rc_lm_params(m), RC_FP32, &why);
-    if (s == RC_OK) s = rc_lm_eval(m, text, len, &eo, &score, &why);
-    if (s != RC_OK) rc__train_say(hooks, "validation: %s", why.text);
-    rc_params_set_precision(rc_lm_params(m), trained_in, NULL);
-    return s == RC_OK ? score.nats_per_token : NAN;
-}
-
-rc_status rc__train_lm_run(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,
-                           rc_train_result *r, rc_error *e) {
-    char initial[600];
-    rc__lm_task *t = NULL;
-    rc_status s = RC_OK;
-    if (resume) s = rc__run_file(run, "checkpoints/initial.safetensors", initial, sizeof initial, e);
-    bool begun = s == RC_OK && resume && rc__exists(initial); /* a run may be killed before it is there: then as if new */
-    if (s == RC_OK) s = rc__lm_task_new(&t, o, begun ? initial : NULL, hooks, e);
-    if (s == RC_OK) s = rc__train_check_task(&t->base, o, e); /* a folder of a run that cannot be helps nobody */
-    if (s == RC_OK && !resume) {
-        s = rc__run_create(run, o, e);
-        if (s == RC_OK) snprintf(r->run, sizeof r->run, "%s", run->path);
-        if (s == RC_OK) s = rc__run_file(run, "checkpoints/initial.safetensors", initial, sizeof initial, e);
-        if (s == RC_OK) rc__train_say(hooks, "run folder: %s", run->path);
-    }
-    if (s == RC_OK && !begun) s = rc_lm_save(t->m, initial, NULL, e);
-    if (s == RC_OK && o->from) {
-        r->new_valid_loss_before = exact_loss(t->m, t->valid_text, t->valid_len, hooks);
-        r->old_valid_loss_before = exact_loss(t->m, t->old_text, t->old_len, hooks);
-    }
-    if (s == RC_OK) s = rc__train_loop(&t->base, o, hooks, run, resume, r, e);
-    if (s == RC_OK) {
-        r->valid_loss = exact_loss(t->m, t->valid_text, t->valid_len, hooks);
-        if (o->from) r->old_valid_loss_after = exact_loss(t->m, t->old_text, t->old_len, hooks);
-        if (t->exact_says_more && isfinite(r->valid_loss))
-            rc__train_say(
-                hooks,
-                "validations while training started each segment afresh; the final one carries state through the text");
-    }
-    rc__lm_task_free(t);
+static rc_status lm_make(rc__task **out, const rc_train_options *o, const char *initial, const rc_train_hooks *hooks,
+                         rc_error *e) {
+    rc__lm_task *t;
+    rc_status s = rc__lm_task_new(&t, o, initial, hooks, e);
+    if (s == RC_OK) *out = &t->base;
     return s;
 }
+
+const rc__task_kind rc__task_lm = {
+    .name = "lm",
+    .title = "a language model",
+    .options = "cell embedding tied dropout-input dropout-output dropout-embedding dropout-sequence seq-len "
+               "softmax-samples full-bptt no-carry sample-every sample-length sample-prompt grow-vocab preset",
+    .make = lm_make};

@@ -1,0 +1,90 @@
+/* recur/model.h - a trained model of any task but the language model (recur/lm.h): classify, regress, tag, forecast,
+ * detect. One file holds all of it: weights, vocabulary or scaling, labels, how its data is read.
+ */
+#ifndef RECUR_MODEL_H
+#define RECUR_MODEL_H
+
+#include "recur/option.h"
+#include "recur/tape.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How a data file is read. Everything may be left at "" (or 0): it is inferred from the file when a model is trained,
+ * said, and stored in the model file, whose values hold when it is used. Columns are named by their heading or, counted
+ * from 1, by number; lists have commas between. */
+typedef struct rc_data_options {
+    const char *format;      /* the kind of file: docs/data.md lists those of each task */
+    const char *delimiter;   /* one character, or tab, space */
+    const char *header;      /* yes, no */
+    const char *missing;     /* words for missing values beside the usual ones */
+    const char *text, *label; /* columns of a classifier */
+    const char *label_separator; /* several labels in one cell, with this between: multi-label */
+    const char *column;      /* tagging: the column to predict */
+    const char *id, *time, *target; /* columns of series */
+    const char *inputs;      /* columns that are the sequence; "" = all numeric ones that have no other role */
+    const char *known_ahead; /* covariates whose future is known */
+    const char *fixed;       /* covariates of a whole series */
+    const char *categorical; /* of the columns above, those that are names, not numbers */
+    bool numeric;            /* classify: the data are numbers, not text */
+} rc_data_options;
+
+typedef struct rc_model rc_model;
+
+/* Which task a model file is for, without reading its tensors: "lm", "classify" ... into task. RC_EMODEL as for loading. */
+rc_status rc_model_task_of(const char *path, char *task, size_t cap, rc_error *e);
+/* RC_EMODEL for damaged files and for language models, which rc_lm_load reads. */
+rc_status rc_model_load(rc_model **out, const char *path, rc_error *e);
+void rc_model_free(rc_model *m); /* NULL is fine */
+const char *rc_model_task(const rc_model *m);
+const char *rc_model_provenance(const rc_model *m); /* JSON, "{}" when none */
+rc_params *rc_model_params(const rc_model *m);
+/* provenance_json NULL keeps what was loaded. Atomic. */
+rc_status rc_model_save(const rc_model *m, const char *path, const char *provenance_json, rc_error *e);
+
+/* Lines of results as they are made; whatever it returns but RC_OK ends the work and is returned. */
+typedef struct rc_sink {
+    void *ctx;
+    rc_status (*line)(void *ctx, const char *text, size_t len); /* without a newline */
+} rc_sink;
+
+typedef struct rc_eval_options {
+    rc_data_options data; /* replaces what the model file says where it is not "" */
+    int64_t batch;        /* sequences at once; 64 */
+    bool details;         /* tables of each class, type or series too; true */
+} rc_eval_options;
+rc_eval_options rc_eval_options_default(void);
+
+/* Scores a file. *json: one object, made of numbers, and of arrays of objects, which are tables (docs/evaluation.md has
+ * the definitions); freed with rc_text_free. RC_EDATA: the file has no answers to compare with, and what else is wrong. */
+rc_status rc_model_eval(rc_model *m, const char *path, const rc_eval_options *o, char **json, size_t *len, rc_error *e);
+
+typedef struct rc_predict_options {
+    rc_data_options data;
+    int64_t batch;       /* 64 */
+    bool json;           /* each line is one JSON object instead of columns with tabs between */
+    bool csv;            /* lines of comma separated values, the first one a heading */
+    int64_t top_k;       /* classify: so many labels with their probabilities; 1 */
+    int64_t horizon;     /* forecast: steps; 0 = as trained */
+    int64_t samples;     /* forecast: paths drawn when the model is probabilistic; 100 */
+    int64_t seed;
+    double threshold;    /* multi-label, detect; < 0 = the model's */
+    const char *observe; /* forecast: a file of values that have come since */
+    const char *svg;     /* forecast, detect: draw it */
+    const char *state;   /* detect: file of the state, read when it is there and written at the end */
+} rc_predict_options;
+rc_predict_options rc_predict_options_default(void);
+
+/* Reads inputs from a file or "-", gives results in order; memory does not grow with the input where the task allows. */
+rc_status rc_model_predict(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink, rc_error *e);
+/* The same with what mattered in each input: occlusion, each word or channel left out in turn. RC_EINVAL: the task has
+ * no such thing. */
+rc_status rc_model_reasons(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink, rc_error *e);
+/* Text for `recur explain`: kernels, precision, threads. Returns the length as snprintf does. */
+size_t rc_model_explain(const rc_model *m, size_t batch, size_t seq_len, char *out, size_t cap);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

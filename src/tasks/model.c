@@ -1,0 +1,114 @@
+/* model.c - trained models of every task but lm, by the table of their task. */
+#include "base/json.h"
+#include "base/mem.h"
+#include "tasks/task.h"
+#include <stdio.h>
+#include <string.h>
+
+rc_eval_options rc_eval_options_default(void) { return (rc_eval_options){.batch = 64, .details = true}; }
+
+rc_predict_options rc_predict_options_default(void) {
+    return (rc_predict_options){.batch = 64, .top_k = 1, .samples = 100, .seed = 1, .threshold = -1};
+}
+
+rc_status rc_model_task_of(const char *path, char *task, size_t cap, rc_error *e) {
+    rc__st_file *file;
+    json_t *doc = NULL;
+    const char *name = NULL;
+    char where[600];
+    rc_status s = rc__st_open(&file, path, e);
+    if (s != RC_OK) return s;
+    s = rc__model_document(file, &doc, &name, where, sizeof where, e);
+    if (s == RC_OK && !rc__task_find(name))
+        s = rc_fail(e, RC_EMODEL, "%s: a model for \"%s\", which this recur (%s) does not know", path, name, rc_version());
+    if (s == RC_OK) snprintf(task, cap, "%s", name);
+    json_decref(doc);
+    rc__st_close(file);
+    return s;
+}
+
+static rc_status read_provenance(rc_model *m, const json_t *doc, const char *where, rc_error *e) {
+    json_t *obj = NULL;
+    char *text = NULL;
+    size_t len = 0;
+    rc_status s = rc__json_get_object(doc, "provenance", RC_JSON_OPTIONAL, &obj, where, e);
+    if (s != RC_OK || !obj) return s;
+    s = rc__json_print(obj, &text, &len, e);
+    if (s != RC_OK) return s;
+    m->provenance = rc__strdup(text);
+    rc__free(text, len + 1);
+    return m->provenance ? RC_OK : rc_fail(e, RC_ENOMEM, "%s: out of memory", where);
+}
+
+rc_status rc_model_load(rc_model **out, const char *path, rc_error *e) {
+    rc__st_file *file;
+    json_t *doc = NULL;
+    const char *task = NULL;
+    char where[600];
+    rc_model *m = NULL;
+    *out = NULL;
+    rc_status s = rc__st_open(&file, path, e);
+    if (s != RC_OK) return s;
+    s = rc__model_document(file, &doc, &task, where, sizeof where, e);
+    const rc__task_kind *kind = s == RC_OK ? rc__task_find(task) : NULL;
+    if (s == RC_OK && !kind)
+        s = rc_fail(e, RC_EMODEL, "%s: a model for \"%s\", which this recur (%s) does not know", path, task, rc_version());
+    if (s == RC_OK && !kind->open)
+        s = rc_fail(e, RC_EMODEL, "%s: %s, which is loaded in its own way", path, kind->title);
+    if (s == RC_OK) s = kind->open(&m, file, doc, where, e);
+    if (s == RC_OK) {
+        m->kind = kind;
+        s = read_provenance(m, doc, where, e);
+    }
+    json_decref(doc);
+    rc__st_close(file);
+    if (s != RC_OK) return rc_model_free(m), s;
+    *out = m;
+    return RC_OK;
+}
+
+void rc_model_free(rc_model *m) {
+    if (!m) return;
+    rc__strfree(m->provenance);
+    m->provenance = NULL;
+    m->kind->model.free(m);
+}
+
+const char *rc_model_task(const rc_model *m) { return m->kind->name; }
+const char *rc_model_provenance(const rc_model *m) { return m->provenance ? m->provenance : "{}"; }
+rc_params *rc_model_params(const rc_model *m) { return m->params; }
+
+rc_status rc_model_save(const rc_model *m, const char *path, const char *provenance_json, rc_error *e) {
+    return rc__model_save(m, path, provenance_json, e);
+}
+
+rc_status rc_model_eval(rc_model *m, const char *path, const rc_eval_options *o, char **json, size_t *len, rc_error *e) {
+    rc_eval_options plain = rc_eval_options_default();
+    *json = NULL;
+    *len = 0;
+    json_t *out = json_object();
+    rc_status s = out ? m->kind->model.eval(m, path, o ? o : &plain, out, e) : rc_fail(e, RC_ENOMEM, "eval: out of memory");
+    if (s == RC_OK) s = rc__json_print(out, json, len, e);
+    json_decref(out);
+    return s;
+}
+
+rc_status rc_model_predict(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink,
+                           rc_error *e) {
+    rc_predict_options plain = rc_predict_options_default();
+    return m->kind->model.predict(m, path, o ? o : &plain, sink, e);
+}
+
+rc_status rc_model_reasons(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink,
+                           rc_error *e) {
+    rc_predict_options plain = rc_predict_options_default();
+    if (!m->kind->model.reasons)
+        return rc_fail(e, RC_EINVAL, "%s cannot say what mattered in its input", m->kind->title);
+    return m->kind->model.reasons(m, path, o ? o : &plain, sink, e);
+}
+
+size_t rc_model_explain(const rc_model *m, size_t batch, size_t seq_len, char *out, size_t cap) {
+    if (m->kind->model.explain) return m->kind->model.explain(m, batch, seq_len, out, cap);
+    if (cap) out[0] = 0;
+    return 0;
+}
