@@ -9,133 +9,44 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "formats/params_file.h"
+#include "tasks/fields.h"
 #include "tasks/lm.h"
 #include "tasks/task.h"
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
-#define FORMAT     1
-#define MAX_WIDTH  ((size_t)1 << 24)
-#define MAX_LAYERS 1000
+#define FORMAT 1
 
-/* ---- the options as JSON, both ways through one table ------------------------------------------------------------ */
-
-typedef enum field_kind { FIELD_SIZE, FIELD_INT, FIELD_REAL, FIELD_PROBABILITY, FIELD_BOOL, FIELD_NAME } field_kind;
-typedef struct field {
-    const char *key;
-    field_kind kind;
-    size_t offset;            /* in rc_lm_options */
-    const char *const *names; /* FIELD_NAME: an enum's values */
-    int n_names;
-} field;
-
-static const char *const skip_names[] = {"none", "residual", "highway"};
-static const char *const init_names[] = {"zeros",         "constant",   "uniform",   "normal",     "xavier_uniform",
-                                         "xavier_normal", "he_uniform", "he_normal", "orthogonal", "identity"};
-static_assert(sizeof init_names / sizeof *init_names == RC_INIT_IDENTITY + 1, "one name for each rc_init_kind");
-static_assert(sizeof(rc_skip) == sizeof(int) && sizeof(rc_init_kind) == sizeof(int), "FIELD_NAME reads an int");
+/* ---- the options as JSON ------------------------------------------------------------------------------------------ */
 
 #define OFFSET(f) offsetof(rc_lm_options, f)
-static const field fields[] = {
-    /* "cell" is handled apart: a string that lives in the cell table */
-    {"num_layers", FIELD_INT, OFFSET(rnn.num_layers), NULL, 0},
-    {"hidden_size", FIELD_SIZE, OFFSET(rnn.hidden_size), NULL, 0},
-    {"embedding_size", FIELD_SIZE, OFFSET(embedding_size), NULL, 0},
-    {"proj_size", FIELD_SIZE, OFFSET(rnn.proj_size), NULL, 0},
-    {"depth", FIELD_INT, OFFSET(rnn.depth), NULL, 0},
-    {"tied", FIELD_BOOL, OFFSET(tied), NULL, 0},
-    {"no_bias", FIELD_BOOL, OFFSET(rnn.no_bias), NULL, 0},
-    {"skip", FIELD_NAME, OFFSET(rnn.skip), skip_names, 3},
-    {"learn_initial_state", FIELD_BOOL, OFFSET(rnn.learn_initial_state), NULL, 0},
-    {"dropout", FIELD_PROBABILITY, OFFSET(rnn.dropout), NULL, 0},
-    {"dropout_layers_sequence", FIELD_BOOL, OFFSET(rnn.dropout_sequence), NULL, 0},
-    {"recurrent_dropout", FIELD_PROBABILITY, OFFSET(rnn.recurrent_dropout), NULL, 0},
-    {"zoneout_h", FIELD_PROBABILITY, OFFSET(rnn.zoneout_h), NULL, 0},
-    {"zoneout_c", FIELD_PROBABILITY, OFFSET(rnn.zoneout_c), NULL, 0},
-    {"weight_drop", FIELD_PROBABILITY, OFFSET(rnn.weight_drop), NULL, 0},
-    {"dropout_input", FIELD_PROBABILITY, OFFSET(dropout_input), NULL, 0},
-    {"dropout_output", FIELD_PROBABILITY, OFFSET(dropout_output), NULL, 0},
-    {"dropout_embedding", FIELD_PROBABILITY, OFFSET(dropout_embedding), NULL, 0},
-    {"dropout_sequence", FIELD_BOOL, OFFSET(dropout_sequence), NULL, 0},
-    {"init_ih", FIELD_NAME, OFFSET(rnn.init_ih), init_names, RC_INIT_IDENTITY + 1},
-    {"init_hh", FIELD_NAME, OFFSET(rnn.init_hh), init_names, RC_INIT_IDENTITY + 1},
-    {"init_torch", FIELD_BOOL, OFFSET(rnn.init_torch), NULL, 0},
-    {"forget_bias", FIELD_REAL, OFFSET(rnn.forget_bias), NULL, 0},
+static const rc__field fields[] = {
+    {"embedding_size", RC__FIELD_SIZE, OFFSET(embedding_size), NULL, 0},
+    {"tied", RC__FIELD_BOOL, OFFSET(tied), NULL, 0},
+    {"dropout_input", RC__FIELD_PROBABILITY, OFFSET(dropout_input), NULL, 0},
+    {"dropout_output", RC__FIELD_PROBABILITY, OFFSET(dropout_output), NULL, 0},
+    {"dropout_embedding", RC__FIELD_PROBABILITY, OFFSET(dropout_embedding), NULL, 0},
+    {"dropout_sequence", RC__FIELD_BOOL, OFFSET(dropout_sequence), NULL, 0},
 };
 #define N_FIELDS (sizeof fields / sizeof *fields)
 
-static json_t *field_to_json(const field *f, const void *p) {
-    switch (f->kind) {
-    case FIELD_SIZE: return json_integer((json_int_t) * (const size_t *)p);
-    case FIELD_INT: return json_integer(*(const int *)p);
-    case FIELD_REAL:
-    case FIELD_PROBABILITY: return json_real(*(const double *)p);
-    case FIELD_BOOL: return json_boolean(*(const bool *)p);
-    case FIELD_NAME: return json_string(f->names[*(const int *)p]);
-    }
-    return NULL;
-}
-
 static json_t *options_to_json(const rc_lm_options *o) {
     json_t *obj = json_object();
-    bool ok = obj && json_object_set_new(obj, "cell", json_string(o->rnn.cell)) == 0;
-    for (size_t i = 0; ok && i < N_FIELDS; i++) {
-        const field *f = &fields[i];
-        ok = json_object_set_new(obj, f->key, field_to_json(f, (const char *)o + f->offset)) == 0;
-    }
-    if (ok) return obj;
+    if (obj && rc__rnn_put(&o->rnn, obj) && rc__fields_put(fields, N_FIELDS, o, obj)) return obj;
     json_decref(obj);
     return NULL;
 }
 
-static rc_status name_from_json(const field *f, const json_t *obj, int *out, const char *where, rc_error *e) {
-    const char *name = NULL;
-    rc_status s = rc__json_get_string(obj, f->key, RC_JSON_OPTIONAL, &name, where, e);
-    if (s != RC_OK || !name) return s;
-    for (int i = 0; i < f->n_names; i++)
-        if (strcmp(name, f->names[i]) == 0) {
-            *out = i;
-            return RC_OK;
-        }
-    return rc_fail(e, RC_EMODEL, "%s: \"%s\": \"%s\" is unknown", where, f->key, name);
-}
-
-static rc_status int_from_json(const field *f, const json_t *obj, int *out, const char *where, rc_error *e) {
-    int64_t value = *out;
-    rc_status s = rc__json_get_int(obj, f->key, RC_JSON_OPTIONAL, 1, MAX_LAYERS, &value, where, e);
-    *out = (int)value;
-    return s;
-}
-
-static rc_status field_from_json(const field *f, const json_t *obj, void *p, const char *where, rc_error *e) {
-    switch (f->kind) {
-    case FIELD_SIZE: return rc__json_get_size(obj, f->key, RC_JSON_OPTIONAL, 0, MAX_WIDTH, p, where, e);
-    case FIELD_INT: return int_from_json(f, obj, p, where, e);
-    case FIELD_REAL: return rc__json_get_real(obj, f->key, RC_JSON_OPTIONAL, -1e6, 1e6, p, where, e);
-    case FIELD_PROBABILITY: return rc__json_get_real(obj, f->key, RC_JSON_OPTIONAL, 0, 1 - 1e-9, p, where, e);
-    case FIELD_BOOL: return rc__json_get_bool(obj, f->key, RC_JSON_OPTIONAL, p, where, e);
-    case FIELD_NAME: return name_from_json(f, obj, p, where, e);
-    }
-    return RC_OK;
-}
-
 /* hidden_size must be there; what is absent has its default, so that a document written by hand is short. */
 static rc_status options_from_json(rc_lm_options *o, const json_t *obj, const char *where, rc_error *e) {
-    const char *names[N_FIELDS + 1] = {"cell"};
-    for (size_t i = 0; i < N_FIELDS; i++) names[i + 1] = fields[i].key;
+    const char *names[64] = {"cell"};
+    size_t n = 1;
+    for (size_t i = 0; i < N_FIELDS; i++) names[n++] = fields[i].key;
+    for (size_t i = 0; i < rc__rnn_n_fields; i++) names[n++] = rc__rnn_fields[i].key;
     *o = rc_lm_options_default();
-    const char *cell = o->rnn.cell;
-    size_t hidden;
-    rc_status s = rc__json_only(obj, names, N_FIELDS + 1, where, e);
-    if (s == RC_OK) s = rc__json_get_string(obj, "cell", RC_JSON_OPTIONAL, &cell, where, e);
-    if (s == RC_OK) s = rc__json_get_size(obj, "hidden_size", RC_JSON_REQUIRED, 1, MAX_WIDTH, &hidden, where, e);
-    if (s != RC_OK) return s;
-    const rc_cell_info *info = rc_cell_find(cell);
-    if (!info) return rc_fail(e, RC_EMODEL, "%s: \"cell\": \"%s\" is unknown", where, cell);
-    o->rnn.cell = info->name;
-    for (size_t i = 0; s == RC_OK && i < N_FIELDS; i++)
-        s = field_from_json(&fields[i], obj, (char *)o + fields[i].offset, where, e);
+    rc_status s = rc__json_only(obj, names, n, where, e);
+    if (s == RC_OK) s = rc__rnn_get(&o->rnn, obj, where, e);
+    if (s == RC_OK) s = rc__fields_get(fields, N_FIELDS, obj, o, where, e);
     return s;
 }
 
