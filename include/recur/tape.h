@@ -105,8 +105,8 @@ void rc_params_changed(rc_params *ps);
 
 /* The precision in which products read the parameters of ps; RC_FP32 unless set. It belongs to the product, not to the
  * tensor: values, gradients, states, all sums and everything that is no product stay fp32, and a model file holds fp32.
- * What follows it: recurrent layers (whole sequences and single steps), rc_linear, rc_linear_cross_entropy and
- * rc_lm_step, with a parameter as weight, or with a reshape or the rows (rc_embedding) of one. rc_matmul, vectors of
+ * What follows it: recurrent layers (whole sequences and single steps), rc_linear, rc_conv1d, rc_linear_cross_entropy
+ * and rc_lm_step, with a parameter as weight, or with a reshape or the rows (rc_embedding) of one. rc_matmul, vectors of
  * cells and all other ops are fp32. With RC_BF16 the products of the gradients are bf16 too; with RC_INT8 an op on a
  * tape that keeps gradients fails (RC_EINVAL). Counts as a change of the values: packed copies are made anew. Not
  * between a forward and its backward, nor while others use ps. RC_EINVAL: an unknown number. */
@@ -159,6 +159,12 @@ rc_var *rc_scale(rc_tape *t, rc_var *x, double scale, double shift); /* scale * 
 rc_var *rc_matmul(rc_tape *t, rc_var *a, bool ta, rc_var *b, bool tb);
 /* y = x W^T + b: x (..., K), W (N, K), b (N) or NULL -> (..., N). As torch.nn.functional.linear. */
 rc_var *rc_linear(rc_tape *t, rc_var *x, rc_var *w, rc_var *b);
+/* Convolution over time, stride 1: x (T, B, I), w (O, I, K) as torch.nn.Conv1d.weight, b (O) or NULL -> (T, B, O) with
+ * y[t] = b + sum over k of w[:, :, k] x[t + k - pad_left]. pad_left is 0 to K-1: (K-1)/2 keeps the window in the middle
+ * ("same"), K-1 sees nothing of the future (causal). Steps outside 0..lengths[row]-1 count as zero, whatever they hold; y is
+ * zero there, without a gradient. lengths (B), NULL = all T. Padding is not computed. Precision as for rc_linear.
+ * RC_EINVAL: shapes, a length outside 0..T, pad_left. */
+rc_var *rc_conv1d(rc_tape *t, rc_var *x, const int32_t *lengths, rc_var *w, rc_var *b, int pad_left);
 /* Rows of table (V, E): ids (n) in 0..V-1 -> dims + (E). Gradient is scattered into the rows used; when the table is a
  * parameter marked sparse, only those rows are noted. ids are borrowed. RC_EDATA names a bad id and its position. */
 rc_var *rc_embedding(rc_tape *t, const int32_t *ids, int ndim, const size_t *dim, rc_var *table);
@@ -173,6 +179,13 @@ rc_var *rc_mean_all(rc_tape *t, rc_var *x);
 rc_var *rc_mean_time(rc_tape *t, rc_var *x, const int32_t *lengths);
 rc_var *rc_max_time(rc_tape *t, rc_var *x, const int32_t *lengths);
 rc_var *rc_last_time(rc_tape *t, rc_var *x, const int32_t *lengths); /* step lengths[b]-1 */
+
+/* Attention pooling (Yang et al. 2016, "Hierarchical attention networks", eq. 6 and 7). Softmax over the valid steps of each
+ * row: scores (T, B) or (T, B, N), each column for itself; zero beyond lengths, and everywhere in a row of length 0. */
+rc_var *rc_softmax_time(rc_tape *t, rc_var *scores, const int32_t *lengths);
+/* (B, F): the sum over time of weights[t, b] x[t, b]; x (T, B, F), weights (T, B). A weight of exactly 0 leaves its step out,
+ * whatever that holds. */
+rc_var *rc_weighted_sum_time(rc_tape *t, rc_var *x, rc_var *weights);
 
 /* ---- ops: pointwise ---------------------------------------------------------------------------------------------- */
 typedef enum rc_act {

@@ -1,4 +1,4 @@
-/* Norms, softmax, embedding and losses give the same bits for any number of threads, and a batch of one row those of the
+/* Norms, softmax, embedding, convolution and losses give the same bits for any number of threads, and a batch of one row those of the
  * row in a batch. */
 #include <math.h>
 #include <setjmp.h>
@@ -14,7 +14,8 @@ static float data[N * F], table[V * F], vector[2][V], target[N * F];
 static int32_t ids[N], classes[N], lengths[B];
 
 typedef enum op {
-    LAYER_NORM, BATCH_NORM, SOFTMAX, LOG_SOFTMAX, EMBEDDING, EMBEDDING_DROPOUT, CROSS_ENTROPY, FUSED, FUSED_ALL, BCE, MSE, OPS
+    LAYER_NORM, BATCH_NORM, SOFTMAX, LOG_SOFTMAX, EMBEDDING, EMBEDDING_DROPOUT, CROSS_ENTROPY, FUSED, FUSED_ALL, BCE, MSE, CONV, CONV_ALL,
+    ATTENTION, OPS
 } op;
 
 static rc_var *apply(rc_tape *t, op o, rc_var *x, rc_var *w, rc_var *g, rc_var *b) {
@@ -34,6 +35,12 @@ static rc_var *apply(rc_tape *t, op o, rc_var *x, rc_var *w, rc_var *g, rc_var *
     case FUSED_ALL: return rc_linear_cross_entropy(t, x, w, b, classes, NULL, NULL, NULL);
     case BCE: l.class_weights = vector[0]; return rc_bce_logits(t, x, target, &l);
     case MSE: return rc_mse(t, x, target, &l);
+    case CONV: return rc_conv1d(t, x, lengths, rc_reshape(t, rc_slice(t, w, 0, 0, 300), 3, (size_t[]){60, F, 5}), rc_slice(t, b, 0, 0, 60), 2);
+    case CONV_ALL: return rc_conv1d(t, x, NULL, rc_reshape(t, rc_slice(t, w, 0, 0, 300), 3, (size_t[]){100, F, 3}), NULL, 2);
+    case ATTENTION: {
+        rc_var *score = rc_reshape(t, rc_linear(t, x, rc_slice(t, w, 0, 0, 1), NULL), 2, (size_t[]){T, B});
+        return rc_weighted_sum_time(t, x, rc_softmax_time(t, score, lengths));
+    }
     case OPS: break;
     }
     return NULL;
