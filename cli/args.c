@@ -302,6 +302,44 @@ static rc_status check_files(const cli_args *a, rc_error *e) {
     return s;
 }
 
+/* "classify, tag": the tasks that read an option. */
+static void of_tasks(const char *option, char *out, size_t cap) {
+    size_t at = 0;
+    char names[256], *save = NULL;
+    snprintf(names, sizeof names, "%s", rc_train_tasks());
+    out[0] = 0;
+    for (char *t = strtok_r(names, " ", &save); t; t = strtok_r(NULL, " ", &save))
+        if (rc_train_option_is_for(option, t) && at < cap)
+            at += (size_t)snprintf(out + at, cap - at, "%s%s", at ? ", " : "", t);
+}
+
+/* The words before the data say which task it is: its defaults come before the options that were given, and those must be
+ * its own. --time is a budget for all, and for series, as users write it, also the column of the time: what is no time but
+ * a name is that. */
+static int settle_task(cli_args *a) {
+    const char *task = a->command->tasks && a->n_words ? a->words[0] : NULL;
+    if (!task) return CLI_DONE;
+    if (strcmp(task, "lm") != 0 && rc_train_options_for(task, a->options, NULL) != RC_OK) return CLI_DONE; /* told later */
+    const rc_option *column = rc_option_find(a->table, a->n_table, "time-column");
+    for (size_t i = 0; i < a->n_given; i++) {
+        cli_given *g = &a->given[i];
+        double seconds[1];
+        rc_option as_time = *g->option;
+        as_time.offset = 0;
+        if (strcmp(g->option->name, "time") == 0 && column && rc_train_option_is_for("time-column", task) &&
+            rc_option_set(&as_time, seconds, g->value, "time", NULL) != RC_OK) {
+            g->option = column;
+            a->names[i] = column->name;
+        }
+        if (!rc_train_option_is_for(g->option->name, task)) {
+            char tasks[256] = "";
+            of_tasks(g->option->name, tasks, sizeof tasks);
+            return cli_usage_error(a->command, "--%s is for %s, not for %s", g->option->name, tasks, task);
+        }
+    }
+    return CLI_DONE;
+}
+
 static int parse(cli_args *a, int argc, char **argv) {
     const cli_command *c = a->command;
     const char *config = NULL;
@@ -322,6 +360,8 @@ static int parse(cli_args *a, int argc, char **argv) {
     }
     rc_error e = {RC_OK, ""};
     size_t on_line = a->n_given;
+    int code = settle_task(a);
+    if (code) return code;
     if (config && read_config(a, config, &e)) return cli_fail(c, &e);
     for (size_t i = 0; i < on_line; i++) {
         char where[80];
@@ -336,6 +376,8 @@ static int parse(cli_args *a, int argc, char **argv) {
 
 /* For help: sets what can be set, so that `recur train --preset good --help` shows that preset's values. */
 static void parse_for_help(cli_args *a, int argc, char **argv) {
+    if (argc > 0 && argv[0][0] != '-') add_word(a, argv[0]);
+    settle_task(a);
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strncmp(argv[i], "--", 2) != 0) continue;
         char name[64];

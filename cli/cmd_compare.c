@@ -31,7 +31,7 @@ static const rc_option own[] = {
 
 /* The options of train that make sense for several models at once. */
 static const rc_option *table(size_t *n) {
-    static rc_option entries[160];
+    static rc_option entries[256];
     static size_t count;
     static const char *const not_here[] = {"cell", "out", "resume", "from", "grow-vocab", "freeze"};
     size_t n_train;

@@ -3,20 +3,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "models.h"
 
 struct eval_options {
     int64_t window, batch, segment, threads;
     bool dynamic, json;
     double dynamic_lr;
     const char *precision;
+    rc_eval_options model; /* of other tasks */
 };
 
 #define AT(field) offsetof(struct eval_options, field)
 static const rc_option entries[] = {
     {"window", 0, RC_OPT_INT, AT(window), 0, 1e9, NULL, "N", "Evaluation",
      "0: one pass over the whole text that carries the state; N: windows of N tokens, each from the initial state"},
-    {"batch", 0, RC_OPT_INT, AT(batch), 1, 65536, NULL, "N", "Evaluation", "windows at once"},
+    {"batch", 0, RC_OPT_INT, AT(batch), 1, 65536, NULL, "N", "Run", "windows or sequences at once"},
     {"dynamic", 0, RC_OPT_BOOL, AT(dynamic), 0, 0, NULL, NULL, "Evaluation",
      "also dynamic evaluation: the model goes on learning from each segment after it was scored"},
     {"dynamic-lr", 0, RC_OPT_REAL, AT(dynamic_lr), 0, 100, NULL, "X", "Evaluation", "its learning rate"},
@@ -28,8 +29,19 @@ static const rc_option entries[] = {
 };
 
 static const rc_option *table(size_t *n) {
-    *n = sizeof entries / sizeof *entries;
-    return entries;
+    static rc_option all[64];
+    static size_t count;
+    size_t more;
+    const rc_option *t;
+    if (count == 0) {
+        cli_append_options(all, &count, 64, entries, sizeof entries / sizeof *entries, 0);
+        t = rc_data_option_table(&more);
+        cli_append_options(all, &count, 64, t, more, AT(model.data));
+        t = rc_eval_option_table(&more);
+        cli_append_options(all, &count, 64, t, more, AT(model));
+    }
+    *n = count;
+    return all;
 }
 
 static void defaults(void *options) {
@@ -38,7 +50,8 @@ static void defaults(void *options) {
                                                             .batch = (int64_t)d.batch,
                                                             .segment = (int64_t)d.segment,
                                                             .dynamic_lr = d.dynamic_lr,
-                                                            .precision = "fp32"};
+                                                            .precision = "fp32",
+                                                            .model = rc_eval_options_default()};
 }
 
 static rc_status settle(cli_args *a, rc_error *e) {
@@ -151,6 +164,16 @@ static int run(cli_args *a) {
     eo.segment = (size_t)o->segment;
     eo.dynamic_lr = o->dynamic_lr;
     rc_status s = o->threads ? rc_set_threads((int)o->threads, &e) : RC_OK;
+    char task[32] = "lm";
+    if (!s) s = rc_model_task_of(a->words[0], task, sizeof task, &e);
+    bool lm = strcmp(task, "lm") == 0;
+    const char *const of_lm[] = {"Evaluation"}, *const of_others[] = {"Data", "Results"};
+    if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, lm ? 2 : 1, false, a->words[0], task, &e);
+    if (!s && !lm) {
+        rc_eval_options mo = o->model;
+        mo.batch = o->batch;
+        return cli_eval_model(a, a->words[0], a->words[1], &mo, o->json, o->precision);
+    }
     if (!s) s = rc_lm_load(&m, a->words[0], &e);
     if (!s) s = rc_text_read(a->words[1], &text, &len, &e);
     if (!s &&

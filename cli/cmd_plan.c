@@ -14,7 +14,7 @@ static const rc_option probe_option = {
 
 /* The options of train but those of its outputs: plan writes nothing. */
 static const rc_option *table(size_t *n) {
-    static rc_option entries[160];
+    static rc_option entries[256];
     static size_t count;
     static const char *const not_here[] = {"out", "run", "resume", "keep"};
     size_t n_train;

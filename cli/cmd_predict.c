@@ -3,26 +3,29 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "models.h"
 
 struct predict_options {
     const char *prompt, *stop, *precision;
     int64_t length, samples, top_k, repetition_window, seed, threads;
     double temperature, top_p, min_p, repetition_penalty;
     bool echo, unk, json;
+    bool why;
+    rc_predict_options model; /* of other tasks */
 };
 
 #define AT(field) offsetof(struct predict_options, field)
 static const rc_option entries[] = {
-    {"prompt", 'p', RC_OPT_STRING, AT(prompt), 0, 0, NULL, "TEXT", "Text", "the text to continue"},
+    {"prompt", 'p', RC_OPT_STRING, AT(prompt), 0, 0, NULL, "TEXT", "Run", "the text to continue, or to classify or tag"},
     {"length", 'n', RC_OPT_INT, AT(length), 0, 1e9, NULL, "N", "Text", "tokens to write at most"},
-    {"samples", 0, RC_OPT_INT, AT(samples), 1, 65536, NULL, "N", "Text", "continuations at once"},
+    {"samples", 0, RC_OPT_INT, AT(samples), 1, 65536, NULL, "N", "Run", "text: continuations at once; forecast: paths drawn"},
     {"stop", 0, RC_OPT_STRING, AT(stop), 0, 0, NULL, "TEXT", "Text",
      "stop before this text; may be repeated; \\n is a newline"},
     {"echo", 0, RC_OPT_BOOL, AT(echo), 0, 0, NULL, NULL, "Text", "the prompt before the continuation"},
     {"temperature", 't', RC_OPT_REAL, AT(temperature), 0, 1000, NULL, "X", "Sampling",
      "0: always the most likely; 1: as the model says; more: bolder"},
-    {"top-k", 0, RC_OPT_INT, AT(top_k), 0, 1e9, NULL, "K", "Sampling", "draw from the K most likely; 0: off"},
+    {"top-k", 0, RC_OPT_INT, AT(top_k), 0, 1e9, NULL, "K", "Run",
+     "text: draw from the K most likely, 0: off; classify: so many labels"},
     {"top-p", 0, RC_OPT_REAL, AT(top_p), 1e-6, 1, NULL, "P", "Sampling",
      "draw from the most likely that add up to P; 1: off"},
     {"min-p", 0, RC_OPT_REAL, AT(min_p), 0, 1, NULL, "P", "Sampling",
@@ -32,6 +35,7 @@ static const rc_option entries[] = {
     {"repetition-window", 0, RC_OPT_INT, AT(repetition_window), 0, 1e6, NULL, "N", "Sampling",
      "how many tokens are recent"},
     {"unk", 0, RC_OPT_BOOL, AT(unk), 0, 0, NULL, NULL, "Sampling", "<unk> may be drawn"},
+    {"why", 0, RC_OPT_BOOL, AT(why), 0, 0, NULL, NULL, "Results", "what mattered in each input, by leaving it out"},
     {"seed", 0, RC_OPT_INT, AT(seed), 0, 9.2e18, NULL, "N", "Run", "same seed, same text"},
     {"precision", 0, RC_OPT_CHOICE, AT(precision), 0, 0, "fp32 bf16 int8", "KIND", "Run",
      "of the products; int8: weights in 8 bits, a scale per row"},
@@ -40,8 +44,19 @@ static const rc_option entries[] = {
 };
 
 static const rc_option *table(size_t *n) {
-    *n = sizeof entries / sizeof *entries;
-    return entries;
+    static rc_option all[96];
+    static size_t count;
+    size_t more;
+    const rc_option *t;
+    if (count == 0) {
+        cli_append_options(all, &count, 96, entries, sizeof entries / sizeof *entries, 0);
+        t = rc_data_option_table(&more);
+        cli_append_options(all, &count, 96, t, more, AT(model.data));
+        t = rc_predict_option_table(&more);
+        cli_append_options(all, &count, 96, t, more, AT(model));
+    }
+    *n = count;
+    return all;
 }
 
 static void defaults(void *options) {
@@ -58,7 +73,8 @@ static void defaults(void *options) {
                                  .repetition_penalty = g.sampler.repetition_penalty,
                                  .unk = !g.sampler.no_unk,
                                  .precision = "fp32",
-                                 .echo = true};
+                                 .echo = true,
+                                 .model = rc_predict_options_default()};
 }
 
 static rc_status settle(cli_args *a, rc_error *e) {
@@ -209,6 +225,20 @@ static int run(cli_args *a) {
     rc_status s = o->threads ? rc_set_threads((int)o->threads, &e) : RC_OK;
     rc_precision precision = RC_FP32;
     rc_precision_find(o->precision, &precision);
+    char task[32] = "lm";
+    if (!s) s = rc_model_task_of(a->words[0], task, sizeof task, &e);
+    bool lm = strcmp(task, "lm") == 0;
+    const char *const of_lm[] = {"Text", "Sampling"}, *const of_others[] = {"Data", "Results"};
+    if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, 2, false, a->words[0], task, &e);
+    if (!s && !lm) {
+        rc_predict_options mo = o->model;
+        mo.json = o->json;
+        mo.seed = o->seed;
+        if (cli_is_given(a, "top-k")) mo.top_k = o->top_k;
+        if (cli_is_given(a, "samples")) mo.samples = o->samples;
+        return cli_predict_model(a, a->words[0], a->n_words == 2 ? a->words[1] : NULL, o->prompt, &mo, o->why,
+                                 o->precision);
+    }
     if (!s) s = rc_lm_load(&m, a->words[0], &e);
     if (!s) s = rc_params_set_precision(rc_lm_params(m), precision, &e);
     if (!s && a->n_words == 2) s = rc_text_read(a->words[1], &text, &len, &e);

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "training.h"
@@ -18,12 +19,20 @@ bool cli_is_source(const char *word) {
     return false;
 }
 
+/* Some data are a folder of files. */
+static rc_status cli_check_folder_or_input(bool folder, const char *path, rc_error *e) {
+    struct stat st;
+    if (folder && stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return RC_OK;
+    return cli_check_input("data", path, e);
+}
+
 /* Files of text that can be read, or sources. */
 rc_status cli_check_data(const rc_train_options *o, rc_error *e) {
+    bool lm = strcmp(o->task, "lm") == 0;
     for (size_t i = 0; i < o->n_files; i++) {
-        const char *word = o->files[i], *colon = strchr(word, ':');
-        if (cli_is_source(word)) continue;
-        rc_status s = cli_check_input("data", word, e);
+        const char *word = o->files[i], *colon = lm ? strchr(word, ':') : NULL;
+        if (lm && cli_is_source(word)) continue;
+        rc_status s = cli_check_folder_or_input(!lm, word, e);
         if (s && colon && access(word, F_OK) != 0) { /* meant as a source? */
             char name[32];
             snprintf(name, sizeof name, "%.*s", (int)(colon - word < 31 ? colon - word : 31), word);
@@ -40,10 +49,16 @@ rc_status cli_check_data(const rc_train_options *o, rc_error *e) {
 
 /* The first word of `train`, `plan` and `compare` is a task. Fails with what exists. */
 rc_status cli_check_task(const cli_args *a, rc_error *e) {
-    const char *task = a->n_words ? a->words[0] : NULL, *tasks[] = {"lm"};
+    const char *task = a->n_words ? a->words[0] : NULL, *tasks[16];
+    char list[256], *save = NULL;
+    size_t n = 0;
     if (!task) return rc_fail(e, RC_EINVAL, "expected a task, then its data; tasks: %s", a->command->tasks);
-    if (strcmp(task, "lm") == 0) return RC_OK;
-    const char *near = cli_suggest(tasks, 1, task);
+    snprintf(list, sizeof list, "%s", a->command->tasks);
+    for (char *t = strtok_r(list, " ", &save); t && n < 16; t = strtok_r(NULL, " ", &save)) {
+        tasks[n++] = t;
+        if (strcmp(task, t) == 0) return RC_OK;
+    }
+    const char *near = cli_suggest(tasks, n, task);
     if (near) return rc_fail(e, RC_EINVAL, "unknown task \"%s\"; did you mean %s?", task, near);
     return rc_fail(e, RC_EINVAL, "unknown task \"%s\"; tasks: %s", task, a->command->tasks);
 }
@@ -51,6 +66,7 @@ rc_status cli_check_task(const cli_args *a, rc_error *e) {
 rc_status cli_settle_training(cli_args *a, rc_train_options *o, rc_error *e) {
     rc_status s = rc_train_apply_preset(o, a->names, a->n_given, e);
     if (s) return s;
+    if (a->n_words) o->task = a->words[0];
     if (a->n_words > 1) {
         o->files = a->words + 1;
         o->n_files = a->n_words - 1;
@@ -61,6 +77,7 @@ rc_status cli_settle_training(cli_args *a, rc_train_options *o, rc_error *e) {
 /* On the command line itself (a run's config.json has every option), and not merely its default. */
 static bool chosen(const cli_args *a, const rc_train_options *o, const char *name) {
     rc_train_options plain = rc_train_options_default();
+    if (rc_train_options_for(o->task, &plain, NULL) != RC_OK) return false;
     const rc_option *option = NULL;
     char now[256], then[256];
     for (size_t i = 0; i < a->n_given; i++)
@@ -140,7 +157,7 @@ static rc_status settle(cli_args *a, rc_error *e) {
         return rc_fail(e, RC_EINVAL,
                        "expected FILE...: text to learn from (- is standard input), or a source such as adding:T=100");
     if ((s = cli_check_data(o, e))) return s;
-    return cli_check_effect(a, o, &o->cell, 1, e);
+    return cli_check_effect(a, o, strcmp(o->task, "lm") == 0 ? &o->cell : &o->encoder, 1, e);
 }
 
 /* ---- while it runs ----------------------------------------------------------------------------------------------------- */
@@ -151,8 +168,10 @@ static void on_step(void *ctx, const rc_train_progress *t) { cli_progress_traini
 
 static void on_validation(void *ctx, const rc_train_progress *t, const rc_train_validation *v) {
     char rate[24], time[24];
-    cli_progress_line(ctx, "step %llu  epoch %.2f  train %.4f  valid %.4f%s  %s tokens/s  %s",
-                      (unsigned long long)v->step, t->epoch, t->loss, v->loss, v->improved ? "  best" : "",
+    char measure[48] = "";
+    if (isfinite(v->accuracy)) snprintf(measure, sizeof measure, "  score %.4f", v->accuracy);
+    cli_progress_line(ctx, "step %llu  epoch %.2f  train %.4f  valid %.4f%s%s  %s tokens/s  %s",
+                      (unsigned long long)v->step, t->epoch, t->loss, v->loss, measure, v->improved ? "  best" : "",
                       cli_count_text(rate, sizeof rate, t->tokens_per_second),
                       cli_time_text(time, sizeof time, t->seconds));
 }
@@ -163,30 +182,35 @@ static void on_sample(void *ctx, uint64_t step, const char *text, size_t len) {
 
 /* ---- afterwards ---------------------------------------------------------------------------------------------------------- */
 
-static void print_command(const rc_train_result *r) {
+static void print_command(const char *task, const rc_train_result *r) {
     char *program = cli_shell_quote(cli_program), *run = cli_shell_quote(r->run);
-    fprintf(stderr, "  %s train lm --resume %s\n", program, run);
+    fprintf(stderr, "  %s train %s --resume %s\n", program, task, run);
     free(program);
     free(run);
 }
 
-static void print_resume(const rc_train_result *r) {
+static void print_resume(const char *task, const rc_train_result *r) {
     fprintf(stderr, "interrupted after step %llu; the checkpoint is in %s. To go on:\n", (unsigned long long)r->steps,
             r->run);
-    print_command(r);
+    print_command(task, r);
 }
 
 /* A full disk, a folder that cannot be written: the run is as it was at its last checkpoint. */
-static void print_mend(const rc_train_result *r) {
+static void print_mend(const char *task, const rc_train_result *r) {
     rc_run_info info;
     if (!*r->run || rc_run_read(r->run, &info, NULL)) return;
     fprintf(stderr, "what was saved before is in %s. When this is mended, go on with:\n", r->run);
-    print_command(r);
+    print_command(task, r);
 }
 
-static void print_result(const rc_train_result *r) {
+static void print_result(const char *task, const rc_train_result *r) {
     char count[24], time[24], rate[24];
-    if (isfinite(r->accuracy))
+    bool lm = strcmp(task, "lm") == 0;
+    if (!lm && isfinite(r->accuracy))
+        printf("validation  %s %.4f, loss %.4f\n", *r->measure ? r->measure : "accuracy", r->accuracy, r->best_valid_loss);
+    else if (!lm && isfinite(r->best_valid_loss))
+        printf("validation  loss %.4f\n", r->best_valid_loss);
+    else if (isfinite(r->accuracy))
         printf("result      %s: loss %.4f, accuracy %.2f %%\n", r->solved ? "solved" : "not solved", r->best_valid_loss,
                100 * r->accuracy);
     else if (isfinite(r->valid_loss))
@@ -203,7 +227,10 @@ static void print_result(const rc_train_result *r) {
     if (*r->model) {
         char *program = cli_shell_quote(cli_program), *model = cli_shell_quote(r->model);
         printf("model       %s, %s parameters\n", r->model, cli_count_text(count, sizeof count, (double)r->parameters));
-        if (!isfinite(r->accuracy)) printf("go on with  %s predict %s --prompt \"The \"\n", program, model);
+        if (!lm)
+            printf("go on with  %s eval %s FILE, or %s predict %s FILE\n", program, model, program, model);
+        else if (!isfinite(r->accuracy))
+            printf("go on with  %s predict %s --prompt \"The \"\n", program, model);
         free(program);
         free(model);
     }
@@ -256,18 +283,18 @@ static int run(cli_args *a) {
             json_object_set_new(j, "interrupted", json_true());
             cli_print_json(j);
         }
-        print_resume(&r);
+        print_resume(o->task, &r);
         return CLI_INTERRUPTED;
     }
     if (s && s != RC_ESTOP) {
         int code = cli_fail(a->command, &e);
-        if (s == RC_EIO) print_mend(&r);
+        if (s == RC_EIO) print_mend(o->task, &r);
         return code;
     }
     if (o->json)
         cli_print_json(cli_result_json(&r));
     else if (!o->quiet)
-        print_result(&r);
+        print_result(o->task, &r);
     return CLI_DONE;
 }
 

@@ -120,6 +120,11 @@ static void option_line(FILE *f, const rc_option *o, const char *value) {
     free(text);
 }
 
+/* Of a command with tasks, those that the task in its words reads (lm without one). */
+static bool is_shown(const cli_args *a, const rc_option *o) {
+    return !a->command->tasks || rc_train_option_is_for(o->name, a->n_words ? a->words[0] : "lm");
+}
+
 /* Groups in the order in which the table first names them, each once even when its options are scattered. */
 static bool first_of_group(const rc_option *table, size_t i) {
     for (size_t k = 0; k < i; k++)
@@ -161,9 +166,13 @@ void cli_help_command(FILE *f, const cli_args *a) {
     paragraphs(f, c->text ? c->text : c->summary);
     for (size_t i = 0; i < a->n_table; i++) {
         if (!first_of_group(a->table, i)) continue;
+        size_t shown = 0;
+        for (size_t k = i; k < a->n_table; k++)
+            shown += strcmp(a->table[k].group, a->table[i].group) == 0 && is_shown(a, &a->table[k]);
+        if (!shown) continue;
         fprintf(f, "%s\n", a->table[i].group);
         for (size_t k = i; k < a->n_table; k++)
-            if (strcmp(a->table[k].group, a->table[i].group) == 0)
+            if (strcmp(a->table[k].group, a->table[i].group) == 0 && is_shown(a, &a->table[k]))
                 option_line(f, &a->table[k], value_text(a, &a->table[k], value, sizeof value));
         fputc('\n', f);
     }

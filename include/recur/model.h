@@ -30,6 +30,9 @@ typedef struct rc_data_options {
     bool numeric;            /* classify: the data are numbers, not text */
 } rc_data_options;
 
+/* Entries for a table of options; offsets are those in rc_data_options. */
+const rc_option *rc_data_option_table(size_t *n);
+
 typedef struct rc_model rc_model;
 
 /* Which task a model file is for, without reading its tensors: "lm", "classify" ... into task. RC_EMODEL as for loading. */
@@ -55,6 +58,7 @@ typedef struct rc_eval_options {
     bool details;         /* tables of each class, type or series too; true */
 } rc_eval_options;
 rc_eval_options rc_eval_options_default(void);
+const rc_option *rc_eval_option_table(size_t *n); /* without those of data */
 
 /* Scores a file. *json: one object, made of numbers, and of arrays of objects, which are tables (docs/evaluation.md has
  * the definitions); freed with rc_text_free. RC_EDATA: the file has no answers to compare with, and what else is wrong. */
@@ -75,6 +79,7 @@ typedef struct rc_predict_options {
     const char *state;   /* detect: file of the state, read when it is there and written at the end */
 } rc_predict_options;
 rc_predict_options rc_predict_options_default(void);
+const rc_option *rc_predict_option_table(size_t *n); /* without those of data */
 
 /* Reads inputs from a file or "-", gives results in order; memory does not grow with the input where the task allows. */
 rc_status rc_model_predict(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink, rc_error *e);

@@ -1,9 +1,45 @@
 /* model.c - trained models of every task but lm, by the table of their task. */
 #include "base/json.h"
 #include "base/mem.h"
+#include "tasks/data_options.h"
 #include "tasks/task.h"
 #include <stdio.h>
 #include <string.h>
+
+#define DATA(field) offsetof(rc_data_options, field)
+static const rc_option data_table[] = {RC_DATA_OPTIONS(DATA)};
+const rc_option *rc_data_option_table(size_t *n) {
+    *n = sizeof data_table / sizeof *data_table;
+    return data_table;
+}
+
+#define EVAL(field) offsetof(rc_eval_options, field)
+static const rc_option eval_table[] = {
+    {"batch", 0, RC_OPT_INT, EVAL(batch), 1, 65536, NULL, "N", "Results", "sequences at once"},
+    {"details", 0, RC_OPT_BOOL, EVAL(details), 0, 0, NULL, NULL, "Results", "tables of each class, type or series"},
+};
+const rc_option *rc_eval_option_table(size_t *n) {
+    *n = sizeof eval_table / sizeof *eval_table;
+    return eval_table;
+}
+
+#define PREDICT(field) offsetof(rc_predict_options, field)
+static const rc_option predict_table[] = {
+    {"batch", 0, RC_OPT_INT, PREDICT(batch), 1, 65536, NULL, "N", "Results", "sequences at once"},
+    {"csv", 0, RC_OPT_BOOL, PREDICT(csv), 0, 0, NULL, NULL, "Results", "comma separated values with a heading"},
+    {"horizon", 0, RC_OPT_INT, PREDICT(horizon), 0, 1e6, NULL, "N", "Results", "forecast: steps; 0 = as trained"},
+    {"threshold", 0, RC_OPT_REAL, PREDICT(threshold), -1, 1e9, NULL, "X", "Results",
+     "several labels: probability that is enough; detect: score of an alarm; -1 = the model's"},
+    {"observe", 0, RC_OPT_PATH_IN, PREDICT(observe), 0, 0, NULL, "FILE", "Results",
+     "forecast: values that have come since, to forecast on from"},
+    {"svg", 0, RC_OPT_PATH_OUT, PREDICT(svg), 0, 0, NULL, "FILE", "Results", "forecast, detect: draw it"},
+    {"state", 0, RC_OPT_STRING, PREDICT(state), 0, 0, NULL, "FILE", "Results",
+     "detect: go on from this state, and write it at the end"},
+};
+const rc_option *rc_predict_option_table(size_t *n) {
+    *n = sizeof predict_table / sizeof *predict_table;
+    return predict_table;
+}
 
 rc_eval_options rc_eval_options_default(void) { return (rc_eval_options){.batch = 64, .details = true}; }
 

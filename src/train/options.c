@@ -541,7 +541,11 @@ static bool asked_for(const rc_option *o, const rc_train_options *given, const r
 }
 
 rc_status rc__train_merge_resume(rc_train_options *config, const rc_train_options *given, rc_error *e) {
-    rc_train_options plain = rc_train_options_default();
+    rc_train_options plain;
+    rc_status s = rc_train_options_for(config->task, &plain, e);
+    if (s != RC_OK) return s;
+    if (strcmp(given->task, config->task) != 0)
+        return rc_fail(e, RC_EINVAL, "%s: is a run of task %s, not of %s", given->resume, config->task, given->task);
     for (size_t i = 0; i < table_len; i++) {
         const rc_option *o = &table[i];
         if (!strcmp(o->name, "resume") || !asked_for(o, given, &plain)) continue;
