@@ -218,7 +218,9 @@ rc_var *rc_log_softmax(rc_tape *t, rc_var *x);
 /* ---- losses ------------------------------------------------------------------------------------------------------
  * Scalars. A position counts when t < lengths[b] (lengths NULL = all) and, for classes, target != ignore_index. The
  * mean is over positions that count (by class weight for cross-entropy, as in PyTorch); none counting gives 0, not NaN.
- * Leading dims are (T, B) when lengths are given. */
+ * Leading dims are (T, B) when lengths are given. A target that is NaN is missing: in rc_bce_logits, rc_mse, rc_mae,
+ * rc_huber, rc_quantile and the likelihoods such a position does not count, neither in the sum nor in the mean, and takes no
+ * gradient, whatever the prediction there is. */
 typedef struct rc_loss_options {
     const int32_t *lengths;         /* (B), NULL = all T steps                                               */
     bool sum;                       /* sum instead of mean                                                    */

@@ -180,7 +180,8 @@ static void test_refusals(void **state) {
     enum { K = 3 };
     uint8_t allowed[16];
     int32_t y[4] = {0, 1, 2, 1}, bad[2] = {2, 3};
-#define CRF(...)           (rc_tape_begin(t, (rc_tape_mode){.grad = 1}), rc_crf_loss(t, __VA_ARGS__, y, NULL, allowed, NULL))
+#define BEGIN              rc_tape_begin(t, (rc_tape_mode){.grad = true})
+#define CRF(...)           (BEGIN, rc_crf_loss(t, __VA_ARGS__, y, NULL, allowed, NULL))
 #define REFUSE(call, text) check_refused(t, call, text)
 #define Z(...)             rc_zeros(t, DIMS(__VA_ARGS__))
     memset(allowed, 1, sizeof allowed);
@@ -200,10 +201,10 @@ static void test_refusals(void **state) {
     REFUSE(CRF(Z(2, 2, K), Z(K, K), Z(K), Z(K)), "crf_loss: row 1, step 0: target 1 is not allowed at the start");
     allowed[K * 4 + 1] = 1, allowed[1 * 4 + K] = 0;
     REFUSE(CRF(Z(2, 2, K), Z(K, K), Z(K), Z(K)), "crf_loss: row 1, step 1: target 1 is not allowed at the end");
-    rc_tape_begin(t, (rc_tape_mode){.grad = true});
+    BEGIN;
     REFUSE(rc_crf_loss(t, Z(2, 2, K), Z(K, K), Z(K), Z(K), y, bad, NULL, NULL),
            "crf_loss: length of row 1 is 3, expected 0 to 2");
-    rc_tape_begin(t, (rc_tape_mode){.grad = true});
+    BEGIN;
     REFUSE(rc_crf_loss(t, Z(2, 2, K), Z(K, K), Z(K), Z(K), NULL, NULL, NULL, NULL), "crf_loss: targets is NULL");
     rc_tape_free(t);
 }
