@@ -218,7 +218,9 @@ rc_var *rc_log_softmax(rc_tape *t, rc_var *x);
 /* ---- losses ------------------------------------------------------------------------------------------------------
  * Scalars. A position counts when t < lengths[b] (lengths NULL = all) and, for classes, target != ignore_index. The
  * mean is over positions that count (by class weight for cross-entropy, as in PyTorch); none counting gives 0, not NaN.
- * Leading dims are (T, B) when lengths are given. */
+ * Leading dims are (T, B) when lengths are given. A target that is NaN is missing: in rc_bce_logits, rc_mse, rc_mae,
+ * rc_huber, rc_quantile and the likelihoods such a position does not count, neither in the sum nor in the mean, and takes no
+ * gradient, whatever the prediction there is. */
 typedef struct rc_loss_options {
     const int32_t *lengths;         /* (B), NULL = all T steps                                               */
     bool sum;                       /* sum instead of mean                                                    */
@@ -243,6 +245,16 @@ rc_var *rc_mse(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_o
 rc_var *rc_mae(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_options *opt);
 rc_var *rc_huber(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_options *opt);
 rc_var *rc_quantile(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_options *opt);
+
+/* -log p(targets | emissions) of a linear-chain conditional random field (Lafferty, McCallum & Pereira 2001; Lample et al.
+ * 2016, arXiv 1603.01360, section 2.2): emissions (T, B, K), transitions (K, K) [from][to], start and end (K), targets (T, B)
+ * in 0..K-1. Of opt, `sum` alone is read; the mean is over rows with length > 0 (lengths NULL = all T), a row of length 0
+ * counts for nothing. allowed: (K+1, K+1) bytes [from][to], row K = from the start, column K = to the end; a move whose byte
+ * is 0 has probability 0 and takes no gradient; NULL = all may be. O(T B K^2), forward and gradients in one pass, in double.
+ * RC_EDATA names row and step of a target that is out of range or not allowed; RC_EINVAL: shapes, lengths. */
+rc_var *rc_crf_loss(rc_tape *t, rc_var *emissions, rc_var *transitions, rc_var *start, rc_var *end,
+                    const int32_t *targets, const int32_t *lengths, const uint8_t *allowed,
+                    const rc_loss_options *opt);
 
 #ifdef __cplusplus
 }

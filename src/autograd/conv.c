@@ -3,11 +3,11 @@
  *
  *     y[t] = b + sum over k of W[:, :, k] x[t + k - pad_left]
  *
- * Nothing is unfolded: a row's valid steps are copied one after the other with K - 1 steps of zeros around them, so that the
- * K steps of a window lie side by side and step t's window begins I numbers after that of t - 1. One product over rows of
- * K I numbers, I apart, makes y from it; padding is never computed, and y is written where it belongs, B O apart.
- * Backward: dx is the same product of dy, with its own zeros and the taps in reverse; dW = dy^T windows, one product over
- * all rows, where the zeros around dy see to it that windows across two rows do not count.
+ * Nothing is unfolded: a row's valid steps are copied one after the other with K - 1 steps of zeros around them, so
+ * that the K steps of a window lie side by side and step t's window begins I numbers after that of t - 1. One product
+ * over rows of K I numbers, I apart, makes y from it; padding is never computed, and y is written where it belongs, B O
+ * apart. Backward: dx is the same product of dy, with its own zeros and the taps in reverse; dW = dy^T windows, one
+ * product over all rows, where the zeros around dy see to it that windows across two rows do not count.
  */
 #include <string.h>
 #include "autograd/bulk.h"
@@ -79,8 +79,8 @@ static void window_task(void *ctx, size_t task, int worker) {
     rc__gemm_packed_rows(count, j->rows + first, j->lda, j->w, j->bias, j->add, j->ldc, 0, j->w->N);
 }
 
-/* out (T, B, N) = or += windows of `in` (at[B], width) times w (K width, N) + bias at the valid steps; others are cleared
- * unless added to. False (tape marked) when memory is out. */
+/* out (T, B, N) = or += windows of `in` (at[B], width) times w (K width, N) + bias at the valid steps; others are
+ * cleared unless added to. False (tape marked) when memory is out. */
 static bool window_product(rc_tape *t, const conv_node *c, const rc_real *in, size_t width, const rc__packed *w,
                            const rc_real *bias, bool add, rc_real *out) {
     size_t N = w->N, segments = 0;
@@ -95,7 +95,8 @@ static bool window_product(rc_tape *t, const conv_node *c, const rc_real *in, si
                                          rc__min_size(PIECE_ROWS, c->len[b] - s)};
         for (size_t s = c->len[b]; !add && s < c->T; s++) memset(out + (s * c->B + b) * N, 0, N * sizeof *out);
     }
-    window_job j = {.rows = rows, .segments = segments, .lda = width, .ldc = c->B * N, .w = w, .bias = bias, .add = add};
+    window_job j = {
+        .rows = rows, .segments = segments, .lda = width, .ldc = c->B * N, .w = w, .bias = bias, .add = add};
     if (segments > 0) {
         size_t mean = c->steps / segments + 1;
         j.per_task = mean < PIECE_ROWS ? PIECE_ROWS / mean : 1;
@@ -106,8 +107,8 @@ static bool window_product(rc_tape *t, const conv_node *c, const rc_real *in, si
     return true;
 }
 
-/* W (O, I, K) in another order as a matrix to pack: (O, K I) for y, or (I, K O) with the taps in reverse for dx. Its memory
- * is not given back before rc_tape_begin, by which the tape knows its packed copy. */
+/* W (O, I, K) in another order as a matrix to pack: (O, K I) for y, or (I, K O) with the taps in reverse for dx. Its
+ * memory is not given back before rc_tape_begin, by which the tape knows its packed copy. */
 static const rc__packed *pack_taps(rc_tape *t, const conv_node *c, bool reverse) {
     size_t rows = reverse ? c->I : c->O, inner = reverse ? c->O : c->I, K = c->K;
     rc__node *m = rc__node_new(t, sizeof *m, "conv1d", 2, (size_t[]){rows, K * inner}, false, NULL);
@@ -146,19 +147,15 @@ static void conv_backward(rc_tape *t, rc__node *self) {
     if (dw) { /* row r of the windows with dy `before` rows further on: zero where the window lies across two rows */
         rc_real *taps = rc__tape_alloc(t, O * K * I * sizeof *taps);
         rc__outer_side side = {.N = K * I, .B = c->windows, .ldb = I, .C = taps, .ldc = K * I};
-        if (!taps || !rc__tape_outer(t, rc__var_precision(c->w), O, rows - (K - 1), dy + before * O, O, &side, 1, false))
+        if (!taps ||
+            !rc__tape_outer(t, rc__var_precision(c->w), O, rows - (K - 1), dy + before * O, O, &side, 1, false))
             return;
         rc__permute(3, (size_t[]){O, I, K}, (size_t[]){K * I, 1, I}, taps, dw, add_w);
     }
     if (db)
-        rc__sum_columns(t, &(rc__column_sums){.items = 1,
-                                              .rows = rows,
-                                              .cols = O,
-                                              .row_stride = O,
-                                              .x = dy,
-                                              .scale = 1,
-                                              .out = db,
-                                              .add = add_b});
+        rc__sum_columns(
+            t, &(rc__column_sums){
+                   .items = 1, .rows = rows, .cols = O, .row_stride = O, .x = dy, .scale = 1, .out = db, .add = add_b});
     rc__arena_rewind(rc__tape_arena(t), mark);
 }
 

@@ -43,6 +43,7 @@ typedef struct element_node {
     rc_real delta;
     const rc_real *q, *positive; /* (cols) quantiles; weights of the positive class */
     double *part;
+    size_t *counted; /* per tile, as part */
 } element_node;
 
 #define ELEMENT_TILE ((size_t)4096)
@@ -125,20 +126,32 @@ static double element_span(const element_node *s, size_t first, size_t n) {
     return 0;
 }
 
+/* The end of the run from element i on, within `stop`, whose targets are all there (*present) or all missing. */
+static size_t run_of_targets(const element_node *s, size_t i, size_t stop, bool *present) {
+    size_t share = s->kind == LOSS_QUANTILE ? s->cols : 1; /* elements that have one target */
+    *present = !isnan(s->target[i / share]);
+    while (++i < stop && !isnan(s->target[i / share]) == *present) continue;
+    return i;
+}
+
 static void element_task(void *ctx, size_t task, int worker) {
     (void)worker;
     element_node *s = ctx;
-    size_t i = task * ELEMENT_TILE, end = rc__min_size(i + ELEMENT_TILE, s->len);
+    size_t i = task * ELEMENT_TILE, end = rc__min_size(i + ELEMENT_TILE, s->len), counted = 0;
     double sum = 0;
-    while (i < end) { /* runs of one (t, b) row, which counts or does not */
+    while (i < end) { /* runs of one (t, b) row, which counts or does not, and of targets that are there */
         size_t stop = s->at.lengths ? rc__min_size((i / s->at.inner + 1) * s->at.inner, end) : end;
-        if (rc__counts(&s->at, i))
+        bool counts = rc__counts(&s->at, i);
+        if (counts) stop = run_of_targets(s, i, stop, &counts);
+        if (counts) {
             sum += element_span(s, i, stop - i);
-        else if (s->g)
+            counted += stop - i;
+        } else if (s->g)
             memset(s->g + i, 0, (stop - i) * sizeof *s->g);
         i = stop;
     }
     s->part[task] = sum;
+    s->counted[task] = counted;
 }
 
 static void element_backward(rc_tape *t, rc__node *self) {
@@ -182,16 +195,13 @@ static rc_var *element_loss(rc_tape *t, const char *op, loss_kind kind, rc_var *
     if (rc__tape_keeps(t, pred) && !(s->g = rc__tape_alloc(t, s->len * sizeof *s->g))) return rc__dead(t);
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
     if (!(s->part = rc__tape_alloc(t, tiles * sizeof *s->part))) return rc__dead(t);
+    if (!(s->counted = rc__tape_alloc(t, tiles * sizeof *s->counted))) return rc__dead(t);
     rc__parallel(tiles, 8.0 * (double)s->len, element_task, s);
-    double total = ordered_sum(tiles, s->part), count = 0;
+    double total = ordered_sum(tiles, s->part);
+    size_t count = 0;
+    for (size_t i = 0; i < tiles; i++) count += s->counted[i];
     rc__arena_rewind(rc__tape_arena(t), mark);
-    if (o.sum)
-        count = 1;
-    else if (!at.lengths)
-        count = (double)s->len;
-    else
-        for (size_t b = 0; b < at.B; b++) count += (double)at.lengths[b] * (double)at.inner;
-    double a = count > 0 ? 1 / count : 0;
+    double a = o.sum ? 1 : count > 0 ? 1 / (double)count : 0;
     s->n.out.x[0] = (rc_real)(total * a);
     if (s->g && a != 1) rc__bulk_scale(s->len, (rc_real)a, 0, s->g, s->g);
     return &s->n.out;

@@ -1,5 +1,5 @@
-/* pool.c - attention pooling over time: softmax over the steps of a row, sum of steps by weights. Letters: T steps, B rows,
- * N columns of scores, F features. (Mean, maximum and last step are in reduce.c.) */
+/* pool.c - attention pooling over time: softmax over the steps of a row, sum of steps by weights. Letters: T steps, B
+ * rows, N columns of scores, F features. (Mean, maximum and last step are in reduce.c.) */
 #include <string.h>
 #include "autograd/bulk.h"
 #include "autograd/positions.h"
@@ -142,8 +142,8 @@ rc_var *rc_weighted_sum_time(rc_tape *t, rc_var *x, rc_var *weights) {
     if (x->ndim != 3 || weights->ndim != 2 || weights->dim[0] != x->dim[0] || weights->dim[1] != x->dim[1])
         return rc__op_fail(t, RC_EINVAL, op, "x is %s, weights are %s; expected (T, B, F) and (T, B)",
                            rc__shape_text(x->ndim, x->dim), rc__shape_text(weights->ndim, weights->dim));
-    weighted_node *s = rc__node_new(t, sizeof *s, op, 2, x->dim + 1, x->needs_grad || weights->needs_grad,
-                                    weighted_backward);
+    weighted_node *s =
+        rc__node_new(t, sizeof *s, op, 2, x->dim + 1, x->needs_grad || weights->needs_grad, weighted_backward);
     if (!s) return rc__dead(t);
     s->x = x, s->w = weights;
     s->T = x->dim[0], s->B = x->dim[1], s->F = x->dim[2];

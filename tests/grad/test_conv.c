@@ -19,7 +19,8 @@ static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) {
 /* x through two layers of one weight, and the weight used beside them: gradients that are added to */
 static rc_var *twice(rc_tape *t, rc_var *const *in, void *ctx) {
     const setup *s = ctx;
-    rc_var *y = rc_conv1d(t, rc_tanh(t, rc_conv1d(t, in[0], s->lengths, in[1], in[2], s->pad)), s->lengths, in[1], in[2], 0);
+    rc_var *y =
+        rc_conv1d(t, rc_tanh(t, rc_conv1d(t, in[0], s->lengths, in[1], in[2], s->pad)), s->lengths, in[1], in[2], 0);
     return rc_add(t, y, in[0]);
 }
 
@@ -71,7 +72,8 @@ static void test_definition(void **state) {
             for (size_t i = 0; padded && i < LONG * ROWS * IN; i++)
                 if ((int32_t)(i / IN / ROWS) >= len[i / IN % ROWS]) x[i] = NAN;
             rc_tape *t = training_tape(1);
-            rc_var *in = rc_leaf(t, 3, (size_t[]){LONG, ROWS, IN}, x), *weight = rc_leaf(t, 3, (size_t[]){OUT, IN, K}, w);
+            rc_var *in = rc_leaf(t, 3, (size_t[]){LONG, ROWS, IN}, x),
+                   *weight = rc_leaf(t, 3, (size_t[]){OUT, IN, K}, w);
             rc_var *y = rc_conv1d(t, in, padded ? len : NULL, weight, rc_leaf(t, 1, (size_t[]){OUT}, b), pad);
             for (int s = 0; s < LONG; s++)
                 for (int r = 0; r < ROWS; r++)
@@ -119,7 +121,8 @@ static void test_refusals(void **state) {
     } while (0)
 #define Z(...) rc_zeros(t, DIMS(__VA_ARGS__))
     static const int32_t bad[2] = {3, 4};
-    REFUSE(rc_conv1d(t, Z(3, 2, 5), NULL, Z(4, 6, 3), NULL, 1), "conv1d: x is (3, 2, 5), weight (4, 6, 3) expects (T, B, 6)");
+    REFUSE(rc_conv1d(t, Z(3, 2, 5), NULL, Z(4, 6, 3), NULL, 1),
+           "conv1d: x is (3, 2, 5), weight (4, 6, 3) expects (T, B, 6)");
     REFUSE(rc_conv1d(t, Z(3, 5), NULL, Z(4, 5, 3), NULL, 1), "conv1d: x is (3, 5), weight (4, 5, 3) expects (T, B, 5)");
     REFUSE(rc_conv1d(t, Z(3, 2, 5), NULL, Z(4, 5), NULL, 1), "conv1d: weight is (4, 5), expected (O, I, K)");
     REFUSE(rc_conv1d(t, Z(3, 2, 5), NULL, Z(4, 5, 3), Z(5), 1), "conv1d: bias is (5), weight (4, 5, 3) expects (4)");

@@ -11,12 +11,14 @@ static const int32_t padded[T * B] = {1, -7, 0, -100, 99, 3,
                                       4, -1, 0, -5,   7,  2}; /* what lies beyond lengths is garbage */
 static const double weights[V] = {0.5, 2, 1, 0, 2.2}, positive[F] = {3, 0.5}, quantiles[3] = {0.1, 0.5, 0.9};
 static double values[T * B * F], zero_one[T * B * F];
+static double some_values[T * B * F], some_zero_one[T * B * F]; /* with NaN in some places */
 
 typedef enum kind { CE, FUSED, FUSED_NO_BIAS, BCE, MSE, MAE, HUBER, QUANTILE } kind;
 typedef struct setup {
     kind kind;
     rc_loss_options o;
     const int32_t *classes;
+    bool missing;
 } setup;
 
 static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) {
@@ -25,11 +27,11 @@ static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) {
     case CE: return rc_cross_entropy(t, in[0], s->classes, &s->o);
     case FUSED: return rc_linear_cross_entropy(t, in[0], in[1], in[2], s->classes, &s->o, NULL, NULL);
     case FUSED_NO_BIAS: return rc_linear_cross_entropy(t, in[0], in[1], NULL, s->classes, &s->o, NULL, NULL);
-    case BCE: return rc_bce_logits(t, in[0], zero_one, &s->o);
-    case MSE: return rc_mse(t, in[0], values, &s->o);
-    case MAE: return rc_mae(t, in[0], values, &s->o);
-    case HUBER: return rc_huber(t, in[0], values, &s->o);
-    case QUANTILE: return rc_quantile(t, in[0], values, &s->o);
+    case BCE: return rc_bce_logits(t, in[0], s->missing ? some_zero_one : zero_one, &s->o);
+    case MSE: return rc_mse(t, in[0], s->missing ? some_values : values, &s->o);
+    case MAE: return rc_mae(t, in[0], s->missing ? some_values : values, &s->o);
+    case HUBER: return rc_huber(t, in[0], s->missing ? some_values : values, &s->o);
+    case QUANTILE: return rc_quantile(t, in[0], s->missing ? some_values : values, &s->o);
     }
     return NULL;
 }
@@ -66,8 +68,8 @@ static void test_class_gradients(void **state) {
 static void test_element_gradients(void **state) {
     (void)state;
     for (int k = BCE; k <= QUANTILE; k++)
-        for (int variant = 0; variant < 8; variant++) {
-            setup s = {.kind = (kind)k, .o = rc_loss_options_default()};
+        for (int variant = 0; variant < 16; variant++) {
+            setup s = {.kind = (kind)k, .o = rc_loss_options_default(), .missing = variant & 8};
             s.o.lengths = variant & 1 ? lengths : NULL;
             s.o.sum = variant & 2;
             if (k == BCE && variant & 4) s.o.class_weights = positive;
@@ -179,6 +181,47 @@ static void test_padding(void **state) {
                 for (size_t j = 0; none && j < in[0][i]->len; j++) assert_true(in[0][i]->dx[j] == 0);
             }
             rc_tape_free(t[0]), rc_tape_free(t[1]);
+        }
+}
+
+/* Missing targets: the loss of those that are there, whatever is predicted for the others; all missing gives 0. */
+static void test_missing(void **state) {
+    (void)state;
+    for (int k = BCE; k <= QUANTILE; k++)
+        for (int variant = 0; variant < 4; variant++) {
+            setup s = {.kind = (kind)k, .o = rc_loss_options_default(), .missing = true};
+            s.o.quantiles = quantiles, s.o.n_quantiles = 3;
+            s.o.sum = variant & 1;
+            s.o.lengths = variant & 2 ? lengths : NULL;
+            size_t cols = k == QUANTILE ? 3 : 1, n = 0;
+            static double x[T * B * F * 3], there[T * B * F * 3], target[T * B * F];
+            const double *some = k == BCE ? some_zero_one : some_values;
+            fill(x, T * B * F * 3, 3);
+            for (size_t i = 0; i < T * B * F; i++) {
+                bool in = !s.o.lengths || (int32_t)(i / F / B) < lengths[i / F % B];
+                if (in && isfinite(some[i])) {
+                    target[n] = some[i];
+                    memcpy(there + cols * n++, x + cols * i, cols * sizeof *x);
+                } else
+                    for (size_t c = 0; c < cols; c++) x[cols * i + c] = NAN;
+            }
+            assert_true(n > 3 && n < T * B * F - 3);
+            rc_tape *t = training_tape(1);
+            rc_var *in = rc_leaf(t, k == QUANTILE ? 4 : 3, (size_t[]){T, B, F, cols}, x);
+            rc_var *rest = rc_input(t, 2, (size_t[]){n, cols}, there), *loss = build(t, &in, &s);
+            setup plain = s;
+            plain.o.lengths = NULL;
+            rc_var *want = k == BCE     ? rc_bce_logits(t, rest, target, &plain.o)
+                           : k == MSE   ? rc_mse(t, rest, target, &plain.o)
+                           : k == MAE   ? rc_mae(t, rest, target, &plain.o)
+                           : k == HUBER ? rc_huber(t, rest, target, &plain.o)
+                                        : rc_quantile(t, rest, target, &plain.o);
+            assert_true(fabs(value_of(t, loss) - value_of(t, want)) < 1e-14 * fabs(want->x[0]));
+            assert_int_equal(rc_backward(t, loss, 1, NULL), RC_OK);
+            for (size_t i = 0; i < in->len; i++) assert_true(isnan(x[i]) ? in->dx[i] == 0 : in->dx[i] != 0);
+            for (size_t i = 0; i < T * B * F; i++) target[i] = NAN;
+            assert_true(value_of(t, rc_mse(t, rc_input(t, 3, (size_t[]){T, B, F}, x), target, &plain.o)) == 0);
+            rc_tape_free(t);
         }
 }
 
@@ -300,14 +343,16 @@ static void test_refusals(void **state) {
 int main(void) {
     fill(values, T * B * F, 77);
     for (int i = 0; i < T * B * F; i++) zero_one[i] = i % 3 == 0 ? 1 : i % 3 == 1 ? 0 : 0.3;
+    for (int i = 0; i < T * B * F; i++) {
+        bool gone = i % 5 == 2 || i / F == 7; /* one element, and a whole position */
+        some_values[i] = gone ? NAN : values[i];
+        some_zero_one[i] = gone ? NAN : zero_one[i];
+    }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_class_gradients),
-        cmocka_unit_test(test_element_gradients),
-        cmocka_unit_test(test_class_values),
-        cmocka_unit_test(test_element_values),
-        cmocka_unit_test(test_padding),
-        cmocka_unit_test(test_fused),
-        cmocka_unit_test(test_tied),
+        cmocka_unit_test(test_class_gradients), cmocka_unit_test(test_element_gradients),
+        cmocka_unit_test(test_class_values),    cmocka_unit_test(test_element_values),
+        cmocka_unit_test(test_padding),         cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_fused),           cmocka_unit_test(test_tied),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,14 +18,16 @@ static void test_gradients(void **state) {
     (void)state;
     for (int cut = 0; cut < 2; cut++) {
         void *ctx = cut ? (void *)(uintptr_t)lengths : NULL;
-        rc__gradcheck c = {.build = build_softmax, .ctx = ctx, .n = 1, .in = {{.name = "scores", .ndim = 2, .dim = {T, B}}}};
+        rc__gradcheck c = {
+            .build = build_softmax, .ctx = ctx, .n = 1, .in = {{.name = "scores", .ndim = 2, .dim = {T, B}}}};
         check_gradient(&c);
         c.in[0] = (rc__gradcheck_input){.name = "scores", .ndim = 3, .dim = {T, B, N}};
         check_gradient(&c);
-        c = (rc__gradcheck){.build = build_both,
-                            .ctx = ctx,
-                            .n = 2,
-                            .in = {{.name = "x", .ndim = 3, .dim = {T, B, F}}, {.name = "scores", .ndim = 2, .dim = {T, B}}}};
+        c = (rc__gradcheck){
+            .build = build_both,
+            .ctx = ctx,
+            .n = 2,
+            .in = {{.name = "x", .ndim = 3, .dim = {T, B, F}}, {.name = "scores", .ndim = 2, .dim = {T, B}}}};
         check_gradient(&c);
         c.build = build_sum;
         check_gradient(&c);

@@ -11,11 +11,11 @@
 
 enum { T = 37, B = 9, F = 150, V = 301, N = T * B };
 static float data[N * F], table[V * F], vector[2][V], target[N * F];
-static int32_t ids[N], classes[N], lengths[B];
+static int32_t ids[N], classes[N], tags[N], lengths[B];
 
 typedef enum op {
     LAYER_NORM, BATCH_NORM, SOFTMAX, LOG_SOFTMAX, EMBEDDING, EMBEDDING_DROPOUT, CROSS_ENTROPY, FUSED, FUSED_ALL, BCE, MSE, CONV, CONV_ALL,
-    ATTENTION, OPS
+    ATTENTION, CRF, OPS
 } op;
 
 static rc_var *apply(rc_tape *t, op o, rc_var *x, rc_var *w, rc_var *g, rc_var *b) {
@@ -41,6 +41,8 @@ static rc_var *apply(rc_tape *t, op o, rc_var *x, rc_var *w, rc_var *g, rc_var *
         rc_var *score = rc_reshape(t, rc_linear(t, x, rc_slice(t, w, 0, 0, 1), NULL), 2, (size_t[]){T, B});
         return rc_weighted_sum_time(t, x, rc_softmax_time(t, score, lengths));
     }
+    case CRF:
+        return rc_crf_loss(t, x, rc_slice(t, w, 0, 0, F), rc_slice(t, g, 0, 0, F), rc_slice(t, b, 0, 0, F), tags, lengths, NULL, NULL);
     case OPS: break;
     }
     return NULL;
@@ -117,7 +119,7 @@ int main(void) {
     for (size_t i = 0; i < N * F; i++) data[i] = (float)rc_rng_normal(&r), target[i] = (float)rc_rng_uniform(&r);
     for (size_t i = 0; i < V * F; i++) table[i] = (float)(0.1 * rc_rng_normal(&r));
     for (size_t i = 0; i < V; i++) vector[0][i] = 1 + (float)rc_rng_uniform(&r), vector[1][i] = (float)rc_rng_normal(&r);
-    for (size_t i = 0; i < N; i++) ids[i] = (int32_t)rc_rng_below(&r, V), classes[i] = (int32_t)rc_rng_below(&r, V);
+    for (size_t i = 0; i < N; i++) ids[i] = (int32_t)rc_rng_below(&r, V), classes[i] = (int32_t)rc_rng_below(&r, V), tags[i] = classes[i] % F;
     for (size_t b = 0; b < B; b++) lengths[b] = (int32_t)rc_rng_below(&r, T + 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads),
