@@ -159,7 +159,7 @@ static void test_refused_options(void **state) {
     static const char *const missing[] = {"no such file.txt"};
     rc_train_options o = small_options("refused"), plain = o;
     o.n_files = 0;
-    refuse(&o, RC_EINVAL, "no text");
+    refuse(&o, RC_EINVAL, "no data");
     o = plain, o.files = missing;
     refuse(&o, RC_EIO, "no such file.txt");
     o = plain, o.hidden = 0;
