@@ -106,8 +106,8 @@ void rc_params_changed(rc_params *ps);
 /* The precision in which products read the parameters of ps; RC_FP32 unless set. It belongs to the product, not to the
  * tensor: values, gradients, states, all sums and everything that is no product stay fp32, and a model file holds fp32.
  * What follows it: recurrent layers (whole sequences and single steps), rc_linear, rc_conv1d, rc_linear_cross_entropy
- * and rc_lm_step, with a parameter as weight, or with a reshape or the rows (rc_embedding) of one. rc_matmul, vectors of
- * cells and all other ops are fp32. With RC_BF16 the products of the gradients are bf16 too; with RC_INT8 an op on a
+ * and rc_lm_step, with a parameter as weight, or with a reshape or the rows (rc_embedding) of one. rc_matmul, vectors
+ * of cells and all other ops are fp32. With RC_BF16 the products of the gradients are bf16 too; with RC_INT8 an op on a
  * tape that keeps gradients fails (RC_EINVAL). Counts as a change of the values: packed copies are made anew. Not
  * between a forward and its backward, nor while others use ps. RC_EINVAL: an unknown number. */
 rc_status rc_params_set_precision(rc_params *ps, rc_precision p, rc_error *e);
@@ -183,8 +183,8 @@ rc_var *rc_last_time(rc_tape *t, rc_var *x, const int32_t *lengths); /* step len
 /* Attention pooling (Yang et al. 2016, "Hierarchical attention networks", eq. 6 and 7). Softmax over the valid steps of
  * each row: scores (T, B) or (T, B, N), each column for itself; zero beyond lengths, and in a row of length 0. */
 rc_var *rc_softmax_time(rc_tape *t, rc_var *scores, const int32_t *lengths);
-/* (B, F): the sum over time of weights[t, b] x[t, b]; x (T, B, F), weights (T, B). A weight of exactly 0 leaves its step
- * out, whatever that holds. */
+/* (B, F): the sum over time of weights[t, b] x[t, b]; x (T, B, F), weights (T, B). A weight of exactly 0 leaves its
+ * step out, whatever that holds. */
 rc_var *rc_weighted_sum_time(rc_tape *t, rc_var *x, rc_var *weights);
 
 /* ---- ops: pointwise ---------------------------------------------------------------------------------------------- */
@@ -219,8 +219,8 @@ rc_var *rc_log_softmax(rc_tape *t, rc_var *x);
  * Scalars. A position counts when t < lengths[b] (lengths NULL = all) and, for classes, target != ignore_index. The
  * mean is over positions that count (by class weight for cross-entropy, as in PyTorch); none counting gives 0, not NaN.
  * Leading dims are (T, B) when lengths are given. A target that is NaN is missing: in rc_bce_logits, rc_mse, rc_mae,
- * rc_huber, rc_quantile and the likelihoods such a position does not count, neither in the sum nor in the mean, and takes
- * no gradient, whatever the prediction there is. */
+ * rc_huber, rc_quantile and the likelihoods such a position does not count, neither in the sum nor in the mean, and
+ * takes no gradient, whatever the prediction there is. */
 typedef struct rc_loss_options {
     const int32_t *lengths;         /* (B), NULL = all T steps                                               */
     bool sum;                       /* sum instead of mean                                                    */
@@ -246,8 +246,8 @@ rc_var *rc_mae(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_o
 rc_var *rc_huber(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_options *opt);
 rc_var *rc_quantile(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_options *opt);
 
-/* Negative log likelihoods, constants included, of a distribution whose parameters are the last axis of params (..., P);
- * one target per leading position. Of opt, lengths and sum are read. As in DeepAR (Salinas et al. 2020, arXiv
+/* Negative log likelihoods, constants included, of a distribution whose parameters are the last axis of params
+ * (..., P); one target per leading position. Of opt, lengths and sum are read. As in DeepAR (Salinas et al. 2020, arXiv
  * 1704.04110, section 3.1) and GluonTS, with softplus(r) = log(1 + exp(r)):
  *   Gaussian, P = 2: mean = params[0], standard deviation = softplus(params[1]) + 1e-4.
  *   Student's t, P = 3: location = params[0], scale = softplus(params[1]) + 1e-4,
@@ -263,8 +263,8 @@ rc_var *rc_negative_binomial_nll(rc_tape *t, rc_var *params, const rc_real *targ
 
 /* -log p(targets | emissions) of a linear-chain conditional random field (Lafferty, McCallum & Pereira 2001; Lample et
  * al. 2016, arXiv 1603.01360, section 2.2): emissions (T, B, K), transitions (K, K) [from][to], start and end (K),
- * targets (T, B) in 0..K-1. Of opt, `sum` alone is read; the mean is over rows with length > 0 (lengths NULL = all T), a
- * row of length 0 counts for nothing. allowed: (K+1, K+1) bytes [from][to], row K = from the start, column K = to the
+ * targets (T, B) in 0..K-1. Of opt, `sum` alone is read; the mean is over rows with length > 0 (lengths NULL = all T),
+ * a row of length 0 counts for nothing. allowed: (K+1, K+1) bytes [from][to], row K = from the start, column K = to the
  * end; a move whose byte is 0 has probability 0 and takes no gradient; NULL = all may be. O(T B K^2), forward and
  * gradients in one pass, in double. RC_EDATA names row and step of a target that is out of range or not allowed;
  * RC_EINVAL: shapes, lengths. */
