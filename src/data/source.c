@@ -235,8 +235,8 @@ static rc_status add_line(rc__source *s, rc_error *e) {
         if (status != RC_OK) return status;
         if (c == EOF) break;
         if (s->buf_len >= s->max_record)
-            return rc_fail(e, RC_EDATA, "%s: line %zu: expected a record of at most %zu bytes, found a longer one", s->name,
-                           s->line ? s->line : 1, s->max_record);
+            return rc_fail(e, RC_EDATA, "%s: line %zu: expected a record of at most %zu bytes, found a longer one",
+                           s->name, s->line ? s->line : 1, s->max_record);
         if (s->buf_len + 1 >= s->buf_cap) {
             status = rc__grow((void **)&s->buf, &s->buf_cap, s->buf_len + 256, 1, e);
             if (status != RC_OK) return status;

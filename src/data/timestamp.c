@@ -6,9 +6,9 @@
 
 #include "base/mem.h"
 
-#define DAY INT64_C(86400)
+#define DAY       INT64_C(86400)
 #define UNIX_FROM INT64_C(100000000)
-#define UNIX_TO INT64_C(100000000000)
+#define UNIX_TO   INT64_C(100000000000)
 enum { ORDER_MDY = 1, ORDER_DMY = 2 };
 
 /* ---- the calendar ------------------------------------------------------------------------------------------------ */
@@ -46,7 +46,7 @@ rc__calendar rc__time_calendar(int64_t seconds, int offset) {
     c.hour = (int)(rest / 3600);
     c.minute = (int)(rest / 60 % 60);
     c.second = (int)(rest % 60);
-    c.weekday = (int)((day + epoch) % 7); /* 0001-01-01 was a Monday */
+    c.weekday = (int)((day + epoch) % 7);                 /* 0001-01-01 was a Monday */
     int64_t n = day + epoch, year = n * 400 / 146097 + 1; /* at most one off */
     while (year_start(year) > n) year--;
     while (year_start(year + 1) <= n) year++;
@@ -176,7 +176,8 @@ static bool scan_stamp(rc__cell text, stamp *p) {
     if (text.len >= 8 && (text.len == 8 || text.text[8] == 'T') && rc__cell_integer((rc__cell){text.text, 8}, &basic) &&
         digit(text.text[0])) {
         p->style.form = RC_DATE_BASIC;
-        p->c = (rc__calendar){.year = (int)(basic / 10000), .month = (int)(basic / 100 % 100), .day = (int)(basic % 100)};
+        p->c =
+            (rc__calendar){.year = (int)(basic / 10000), .month = (int)(basic / 100 % 100), .day = (int)(basic % 100)};
         s.at += 8;
     } else if (!scan_date(&s, p)) {
         return false;
@@ -227,7 +228,8 @@ bool rc__time_parse(rc__cell c, const rc__time_style *style, int64_t *out) {
 static const char *form_text(rc__time_style *s) {
     switch (s->form) {
     case RC_DATE_YMD:
-        if (s->separator == '/') return s->between ? "a date and time such as 2016/07/01 12:30" : "a date such as 2016/07/01";
+        if (s->separator == '/')
+            return s->between ? "a date and time such as 2016/07/01 12:30" : "a date such as 2016/07/01";
         return s->between ? "a date and time such as 2016-07-01 12:30" : "a date such as 2016-07-01";
     case RC_DATE_YM: return "a month such as 2016-07";
     case RC_DATE_BASIC: return "a date such as 20160701";
@@ -319,10 +321,11 @@ rc_status rc__time_column(const rc__cell *cells, size_t stride, size_t n, const 
         if (order == RC_DATE_DMY) orders = ORDER_DMY;
         char shown[64];
         if (orders == (ORDER_MDY | ORDER_DMY))
-            return rc_fail(e, RC_EDATA,
-                           "%s: line %zu: %s may be month/day/year or day/month/year, and no other line tells which; say "
-                           "mdy or dmy",
-                           where, line_of(lines, 0), rc__cell_show(cells[0], shown));
+            return rc_fail(
+                e, RC_EDATA,
+                "%s: line %zu: %s may be month/day/year or day/month/year, and no other line tells which; say "
+                "mdy or dmy",
+                where, line_of(lines, 0), rc__cell_show(cells[0], shown));
     } else if ((order == RC_DATE_MDY && orders == ORDER_DMY) || (order == RC_DATE_DMY && orders == ORDER_MDY)) {
         return rc_fail(e, RC_EDATA, "%s: line %zu: expected %s, found a date that is not", where,
                        ruled[orders == ORDER_DMY ? 0 : 1], order == RC_DATE_MDY ? "month/day/year" : "day/month/year");
@@ -350,9 +353,10 @@ rc_status rc__time_check_order(const int64_t *t, size_t n, const size_t *lines, 
     rc__time_text(t[first], style, a);
     rc__time_text(t[first - 1], style, b);
     if (t[first] == t[first - 1])
-        return rc_fail(e, RC_EDATA,
-                       "%s: line %zu: expected a time after that of line %zu, found %s again (%zu twice, %zu steps back)",
-                       where, line_of(lines, first), line_of(lines, first - 1), a, twice, back);
+        return rc_fail(
+            e, RC_EDATA,
+            "%s: line %zu: expected a time after that of line %zu, found %s again (%zu twice, %zu steps back)", where,
+            line_of(lines, first), line_of(lines, first - 1), a, twice, back);
     return rc_fail(e, RC_EDATA,
                    "%s: line %zu: expected a time after %s of line %zu, found %s (%zu steps back, %zu twice); sort the "
                    "file",
@@ -372,7 +376,8 @@ static int64_t commonest(int64_t *v, size_t n, size_t *times) {
     int64_t best = v[0];
     *times = 0;
     for (size_t i = 0, j; i < n; i = j) {
-        for (j = i; j < n && v[j] == v[i]; j++) {}
+        for (j = i; j < n && v[j] == v[i]; j++) {
+        }
         if (j - i > *times) {
             *times = j - i;
             best = v[i];
@@ -425,8 +430,10 @@ static int64_t units_between(int64_t a, int64_t b, const rc__frequency *f, bool 
 
 rc_status rc__time_frequency(const int64_t *t, size_t n, const rc__time_style *style, const char *where,
                              rc__frequency *f, rc_error *e) {
-    *f = (rc__frequency){.unit = style->form == RC_DATE_INDEX ? RC_UNIT_INDEX : RC_UNIT_SECOND, .offset = style->offset};
-    if (n < 2) return rc_fail(e, RC_EDATA, "%s: expected two time stamps or more to see their frequency, found %zu", where, n);
+    *f =
+        (rc__frequency){.unit = style->form == RC_DATE_INDEX ? RC_UNIT_INDEX : RC_UNIT_SECOND, .offset = style->offset};
+    if (n < 2)
+        return rc_fail(e, RC_EDATA, "%s: expected two time stamps or more to see their frequency, found %zu", where, n);
     if (f->unit == RC_UNIT_SECOND && on_one_month_day(t, n, f->offset, &f->month_day)) {
         f->unit = RC_UNIT_MONTH;
     } else if (f->unit == RC_UNIT_SECOND) {
@@ -469,15 +476,12 @@ const char *rc__frequency_text(const rc__frequency *f, char buf[48]) {
         rc__time_unit unit;
         int64_t count;
         const char *one, *many;
-    } names[] = {{RC_UNIT_MONTH, 12, "yearly", "years"},
-                 {RC_UNIT_MONTH, 3, "quarterly", "quarters"},
-                 {RC_UNIT_MONTH, 1, "monthly", "months"},
-                 {RC_UNIT_BUSINESS_DAY, 1, "business-daily", "business days"},
-                 {RC_UNIT_SECOND, 7 * DAY, "weekly", "weeks"},
-                 {RC_UNIT_SECOND, DAY, "daily", "days"},
-                 {RC_UNIT_SECOND, 3600, "hourly", "hours"},
-                 {RC_UNIT_SECOND, 60, "every minute", "minutes"},
-                 {RC_UNIT_SECOND, 1, "every second", "seconds"}};
+    } names[] = {
+        {RC_UNIT_MONTH, 12, "yearly", "years"},        {RC_UNIT_MONTH, 3, "quarterly", "quarters"},
+        {RC_UNIT_MONTH, 1, "monthly", "months"},       {RC_UNIT_BUSINESS_DAY, 1, "business-daily", "business days"},
+        {RC_UNIT_SECOND, 7 * DAY, "weekly", "weeks"},  {RC_UNIT_SECOND, DAY, "daily", "days"},
+        {RC_UNIT_SECOND, 3600, "hourly", "hours"},     {RC_UNIT_SECOND, 60, "every minute", "minutes"},
+        {RC_UNIT_SECOND, 1, "every second", "seconds"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (f->unit != names[i].unit || f->count % names[i].count != 0) continue;
         if (f->count == names[i].count) return snprintf(buf, 48, "%s", names[i].one), buf;
