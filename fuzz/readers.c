@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "data/labelled.h"
 #include "data/synthetic.h"
 #include "data/table.h"
 #include "data/timestamp.h"
@@ -606,6 +607,38 @@ static rc_status read_table(const char *path, rc_error *e) {
     return s;
 }
 
+SEED(labelled_tabs, "ham\tOk, \"lar\nspam\tFree\nham\tU dun\r\n")
+SEED(labelled_json, "{\"text\": \"a\\n\", \"labels\": [\"x\", \"y\"]}\n{\"labels\": 3, \"text\": \"\"}\n")
+SEED(labelled_fasttext, "__label__a __label__b how to\n__label__c fry\n")
+SEED(labelled_first, "1 a , b\n0 c\n")
+
+/* Whole, and without labels as a stream, where more is taken. */
+static rc_status read_labelled(const char *path, rc_error *e) {
+    rc__labelled *l;
+    rc_status s = rc__labelled_read(&l, path, NULL, e);
+    if (s != RC_OK) {
+        if (l) return rc_fail(e, RC_ENO, "%s: failed, and left texts", path);
+    } else {
+        for (size_t i = 0; i < l->n_rows; i++)
+            if (l->rows[i].n_labels == 0 || l->labels[l->rows[i].first] >= l->names.count)
+                s = rc_fail(e, RC_ENO, "%s: a text without a label", path);
+        rc__labelled_free(l);
+    }
+    FILE *f = fopen(path, "rb");
+    rc__source *src = NULL;
+    rc__labelled_reader *r = NULL;
+    rc__record record;
+    rc_error why;
+    bool more = true;
+    rc_status t = f ? rc__source_stream(&src, f, path, 0, &why) : RC_EIO;
+    if (t == RC_OK) t = rc__labelled_open(&r, src, &(rc__labelled_options){.unlabelled = true}, &why);
+    while (t == RC_OK && more) t = rc__labelled_next(r, &record, &more, &why);
+    rc__labelled_close(r);
+    rc__source_free(src);
+    if (f) fclose(f);
+    return t == RC_OK || t == RC_EDATA ? s : rc_fail(e, RC_ENO, "%s", why.text);
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 #define ANY SIZE_MAX
@@ -628,6 +661,10 @@ const reader readers[] = {
     {"table", "csv", "a.csv", write_csv, read_table, ANY, 0, 1},
     {"table", "jsonl", "a.jsonl", write_jsonl, read_table, ANY, 0, 1},
     {"table", "slashes", "a.txt", write_slashes, read_table, ANY, 0, 1},
+    {"labelled", "tabs", "a.txt", write_labelled_tabs, read_labelled, ANY, 0, 1},
+    {"labelled", "jsonl", "a.txt", write_labelled_json, read_labelled, ANY, 0, 1},
+    {"labelled", "fasttext", "a.txt", write_labelled_fasttext, read_labelled, ANY, 0, 1},
+    {"labelled", "label-first", "a.txt", write_labelled_first, read_labelled, ANY, 0, 1},
     {"text", "lines", "text.txt", write_text, read_text, ANY, 0, 1},
     {"gzip", "member", "text.gz", write_one_member, read_text, 2, 0, 1032},
     {"gzip", "members", "text.gz", write_two_members, read_text, ANY, 0, 1032}, /* the first alone is a file too */
