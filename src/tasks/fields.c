@@ -2,6 +2,7 @@
 #include "tasks/fields.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "data/table.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -308,4 +309,25 @@ rc_data_options rc__data_merge(const rc_data_options *over, const rc_data_option
 #undef X
     m.numeric = over->numeric || under->numeric;
     return m;
+}
+
+static rc_status yes_or_no(const char *name, const char *value, rc__choice *out, rc_error *e) {
+    *out = RC_AUTO;
+    if (!value || !*value) return RC_OK;
+    if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+        return rc_fail(e, RC_EINVAL, "%s: expected yes or no, found \"%s\"", name, value);
+    *out = *value == 'y' ? RC_YES : RC_NO;
+    return RC_OK;
+}
+
+rc_status rc__data_table_options(const rc_data_options *d, rc__table_options *out, rc_error *e) {
+    *out = (rc__table_options){0};
+    if (d->delimiter && *d->delimiter) {
+        out->delimiter = strcmp(d->delimiter, "tab") == 0     ? '\t'
+                         : strcmp(d->delimiter, "space") == 0 ? ' '
+                                                              : d->delimiter[0];
+        if (out->delimiter == d->delimiter[0] && d->delimiter[1])
+            return rc_fail(e, RC_EINVAL, "delimiter: expected one character, tab or space, found \"%s\"", d->delimiter);
+    }
+    return yes_or_no("header", d->header, &out->header, e);
 }

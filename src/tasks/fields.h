@@ -61,6 +61,9 @@ json_t *rc__data_to_json(const rc_data_options *o);
 rc_status rc__data_from_json(rc_data_options *o, const json_t *obj, const char *where, rc_error *e);
 rc_status rc__data_copy(rc_data_options *to, const rc_data_options *from, rc_error *e);
 void rc__data_free(rc_data_options *o);
+/* delimiter and header as the readers of tables take them. RC_EINVAL. */
+struct rc__table_options;
+rc_status rc__data_table_options(const rc_data_options *d, struct rc__table_options *out, rc_error *e);
 /* What `over` says, and where it says nothing what `under` says; borrows from both. */
 rc_data_options rc__data_merge(const rc_data_options *over, const rc_data_options *under);
 #endif
