@@ -1,5 +1,5 @@
-/* anomaly.c - points, events and ranges; then NAB: what each row would add (place_rows), and a sweep of the threshold from
- * the highest score down, which sees the corpus' score at every threshold. */
+/* anomaly.c - points, events and ranges; then NAB: what each row would add (place_rows), and a sweep of the threshold
+ * from the highest score down, which sees the corpus' score at every threshold. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

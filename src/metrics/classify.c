@@ -136,7 +136,7 @@ rc_status rc__multilabel(size_t n, size_t L, const uint8_t *truth, const uint8_t
     return RC_OK;
 }
 
-/* ---- scores and probabilities: the mean over rows of a function of one row ---------------------------------------- */
+/* ---- scores and probabilities: the mean over rows of a function of one row --------------------------------------- */
 
 typedef double row_score(const double *p, size_t C, size_t truth, size_t k);
 

@@ -28,7 +28,7 @@ typedef struct rc__class_scores {
     double kappa;                   /* Cohen 1960: (p_o - p_e) / (1 - p_e); NaN when p_e = 1                         */
     double mcc;                     /* Gorodkin 2004, R_K of C classes = Matthews for 2; 0 when a factor below is 0  */
 } rc__class_scores;
-/* each (C), or NULL: the classes. macro's F1 is the mean of the classes' F1, as scikit-learn's, not that of the means. */
+/* each (C), or NULL: the classes. macro's F1 is the mean of the classes' F1, as in scikit-learn. */
 void rc__class_scores_of(size_t C, const uint64_t *confusion, rc__class_scores *out, rc__prf *each);
 
 /* Several labels a row: truth and guess (n, L) of 0 and not 0. macro averages over all L labels, micro over all n * L

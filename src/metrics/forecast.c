@@ -131,7 +131,7 @@ rc_status rc__naive2(size_t n, const double *x, size_t m, size_t horizon, double
 
 static double pinball(double y, double f, double tau) { return y >= f ? tau * (y - f) : (1 - tau) * (f - y); }
 
-/* The loss of column k of f (n, Q), summed over places that are there; their number and their |y|, summed, on request. */
+/* The loss of column k of f (n, Q), summed over places that are there; their number and their |y|, summed. */
 static double pinball_sum(size_t n, size_t Q, size_t k, const double *y, const double *f, double tau, size_t *used,
                           double *size) {
     double sum = 0;

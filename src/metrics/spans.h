@@ -2,7 +2,8 @@
  *
  * A tag name is PART-TYPE, cut at the first "-" ("B-PER", "I-geo-loc"), or a part alone ("O", "B"), whose type is "".
  * Parts are B I O E S, and L U, BILOU's names for E S. Tags are numbers into the list of names (int32_t, 0..K-1), one
- * list for truth and guess. A span is [start, end) with a type; the spans of a sequence come in order and do not overlap.
+ * list for truth and guess. A span is [start, end) with a type; the spans of a sequence come in order and do not
+ * overlap.
  *
  *   IOB1    I inside; B only where a span follows one of the same type at once (Ramshaw & Marcus 1995)
  *   IOB2    B first, I after: "BIO"

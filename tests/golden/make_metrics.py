@@ -80,6 +80,7 @@ put("fc_crps", [np.mean(np.abs(x - y[:, None])) - .5 * np.mean(np.abs(x[:, :, No
 f = y + rng.normal(0, 1, N)
 put("fc_point", f)
 put("fc_scores", [skm.mean_squared_error(y, f), skm.mean_absolute_error(y, f), skm.root_mean_squared_error(y, f),
-                  100 * skm.mean_absolute_percentage_error(y, f), np.mean(200 * np.abs(y - f) / (np.abs(y) + np.abs(f)))])
+                  100 * skm.mean_absolute_percentage_error(y, f),
+                  np.mean(200 * np.abs(y - f) / (np.abs(y) + np.abs(f)))])
 
 (pathlib.Path(__file__).parent / "metrics_data.h").write_text("\n".join(out) + "\n")

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes spans_data.h: random sequences of tags, most of them invalid, and what seqeval says of them, without mode and with
-mode="strict". Made with seqeval 1.2.2."""
+"""Writes spans_data.h: random sequences of tags, most of them invalid, and what seqeval says of them, without mode and
+with mode="strict". Made with seqeval 1.2.2."""
 import pathlib
 import random
 import warnings

@@ -1,4 +1,5 @@
-/* Measures of detection: by hand, NAB's also against a plain reading of its rules at every threshold, and on its labels. */
+/* Measures of detection: by hand, NAB's also against a plain reading of its rules at every threshold, and on its
+ * labels. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -73,7 +74,7 @@ static void ranges_by_hand(void **state) {
     assert_true(s.recall == 0 && s.precision == 0 && s.f1 == 0);
 }
 
-/* ---- NAB ----------------------------------------------------------------------------------------------------------- */
+/* ---- NAB --------------------------------------------------------------------------------------------------------- */
 
 static double sigma(double x) { return 2 / (1 + exp(5 * x)) - 1; }
 

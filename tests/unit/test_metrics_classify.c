@@ -97,8 +97,8 @@ static void certain_and_wrong_is_finite(void **state) {
     NEAR(x, 2);
 }
 
-/* Five rows, bins (0, .5], (.5, 1]. First: confidence .5 twice, one right: |1 - 1.0|. Second: .6 right, .8 wrong, 1 right:
- * |2 - 2.4|. Over 5. */
+/* Five rows, bins (0, .5], (.5, 1]. First: confidence .5 twice, one right: |1 - 1.0|. Second: .6 right, .8 wrong, 1
+ * right: |2 - 2.4|. Over 5. */
 static void calibration_by_hand(void **state) {
     (void)state;
     const double p[] = {.5, .5, .5, .5, .4, .6, .8, .2, 1, 0};

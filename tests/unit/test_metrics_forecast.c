@@ -61,7 +61,7 @@ static void mase_by_hand(void **state) {
     NEAR(rc__owa(10, 4, 10, 4), 1.);
 }
 
-/* Period 4 times a slow rise: seasonal; the indices of a multiplicative pattern come back. A pure period has trend 1. */
+/* A pure period has a flat trend, so the indices are the pattern. */
 static void naive2_finds_seasons(void **state) {
     (void)state;
     const double pattern[] = {.5, 1.5, 1.25, .75};
@@ -152,7 +152,7 @@ static void intervals_by_hand(void **state) {
     assert_true(isnan(s.coverage) && isnan(s.width));
 }
 
-/* ---- M4's hourly series -------------------------------------------------------------------------------------------- */
+/* ---- M4's hourly series ------------------------------------------------------------------------------------------ */
 
 /* The next row of numbers after a quoted id; false at the end. */
 static bool row(gzFile f, double *x, size_t *n, size_t room) {

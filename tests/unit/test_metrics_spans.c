@@ -97,7 +97,7 @@ static void spans_as_seqeval(void **state) {
     same_spans(CORPUS(iobes), iobes_loose_spans, COUNT(iobes_loose_spans) / 4);
 }
 
-/* ---- conlleval, statement by statement on strings ------------------------------------------------------------------ */
+/* ---- conlleval, statement by statement on strings ---------------------------------------------------------------- */
 
 typedef struct word {
     char tag[8], type[16];
@@ -200,7 +200,7 @@ static void scores_as_conlleval(void **state) {
     as_conlleval(CORPUS(bilou));
 }
 
-/* ---- by hand ------------------------------------------------------------------------------------------------------- */
+/* ---- by hand ----------------------------------------------------------------------------------------------------- */
 
 /* One letter a tag: o = O, b i e s of type X, B I E S of type Y. Reads, and returns "start-end:type ..." */
 static const char *const both_types[] = {"O", "B-X", "I-X", "E-X", "S-X", "B-Y", "I-Y", "E-Y", "S-Y"};
