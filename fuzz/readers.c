@@ -20,6 +20,8 @@
 #include "data/synthetic.h"
 #include "data/table.h"
 #include "data/timestamp.h"
+#include "data/ts_file.h"
+#include "data/vectors.h"
 #include "formats/params_file.h"
 #include "recur/recur.h"
 #include "train/loop.h"
@@ -675,6 +677,45 @@ static rc_status read_conll(const char *path, rc_error *e) {
     return t == RC_OK || t == RC_EDATA ? s : rc_fail(e, RC_ENO, "%s", why.text);
 }
 
+SEED(ts, "#c\n@univariate false\n@missing true\n@classLabel true a b\n@data\n1,?:-2,.5:a\n3:4e1:b\n")
+SEED(ucr, "2\t1.5\t-2\n1\tNaN\t3\n")
+
+static rc_status read_ts(const char *path, rc_error *e) {
+    rc__ts_set *set;
+    rc_status s = rc__ts_read(&set, path, false, e);
+    if (s != RC_OK) return set ? rc_fail(e, RC_ENO, "%s: failed, and left series", path) : s;
+    size_t total = 0;
+    for (size_t i = 0; i < set->n; i++) {
+        const rc__ts_series *one = &set->at[i];
+        if (set->kind == RC_TS_CLASSES && one->label >= set->classes.count)
+            s = rc_fail(e, RC_ENO, "%s: a series without a class", path);
+        for (size_t k = 0; k < one->len * set->n_channels; k++)
+            if (isinf(one->values[k])) s = rc_fail(e, RC_ENO, "%s: an infinite value", path);
+        total += one->len * set->n_channels;
+    }
+    if (total != set->block_len) s = rc_fail(e, RC_ENO, "%s: values are lost", path);
+    rc__ts_free(set);
+    return s;
+}
+
+SEED(word2vec, "2 3\nthe 1 2 3.5\ncat -1 0 1e-2\n")
+SEED(glove, "the 1 2 3.5\n. . -1 0 1e-2\n")
+
+static int64_t find_the(void *ctx, const char *word, size_t len) {
+    (void)ctx;
+    return len == 3 && memcmp(word, "the", 3) == 0 ? 1 : -1;
+}
+
+static rc_status read_vectors(const char *path, rc_error *e) {
+    rc_real rows[6] = {0};
+    bool found[2] = {0};
+    rc__vectors_report report;
+    rc_status s = rc__vectors_fill(path, find_the, NULL, 2, 3, rows, found, &report, e);
+    for (size_t i = 0; i < 6; i++)
+        if (!isfinite(rows[i]) || (i < 3 && rows[i] != 0)) return rc_fail(e, RC_ENO, "%s: a row that is none", path);
+    return s;
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 #define ANY SIZE_MAX
@@ -705,6 +746,10 @@ const reader readers[] = {
     {"conll", "columns", "a.conllu", write_conll_columns, read_conll, ANY, 0, 1},
     {"conll", "jsonl", "a.conllu", write_conll_json, read_conll, 0, 1, 1},
     {"conll", "snips", "a.conllu", write_conll_snips, read_conll, 0, 0, 1},
+    {"series", "ts", "a.ts", write_ts, read_ts, ANY, 0, 1},
+    {"series", "ucr", "a.ts", write_ucr, read_ts, ANY, 0, 1},
+    {"vectors", "word2vec", "a.vec", write_word2vec, read_vectors, ANY, 0, 1},
+    {"vectors", "glove", "a.vec", write_glove, read_vectors, ANY, 0, 1},
     {"text", "lines", "text.txt", write_text, read_text, ANY, 0, 1},
     {"gzip", "member", "text.gz", write_one_member, read_text, 2, 0, 1032},
     {"gzip", "members", "text.gz", write_two_members, read_text, ANY, 0, 1032}, /* the first alone is a file too */
