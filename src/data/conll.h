@@ -37,8 +37,8 @@ typedef struct rc__conll_reader rc__conll_reader;
 /* src stays the caller's and must outlive the reader. */
 rc_status rc__conll_open(rc__conll_reader **out, rc__source *src, const rc__conll_options *o, rc_error *e);
 /* *more = false after the last. The arrays last until the next call, texts as long as the source says (a whole file:
- * until both are freed; else as the arrays). An empty line of `words`, and of JSON lines without words, is a sentence of
- * 0 words. RC_EDATA: file, line, expected, found. */
+ * until both are freed; else as the arrays). An empty line of `words`, and of JSON lines without words, is a sentence
+ * of 0 words. RC_EDATA: file, line, expected, found. */
 rc_status rc__conll_next(rc__conll_reader *r, rc__sentence *s, bool *more, rc_error *e);
 void rc__conll_close(rc__conll_reader *r);
 const char *rc__conll_how(const rc__conll_reader *r); /* "CoNLL-U, tags are upos" */

@@ -3,8 +3,8 @@
  *
  *   .ts   lines of '@' settings, @data, then a series in each line: values with ',' between, channels with ':' between,
  *         the class or the target last. '?' and NaN are missing values. What the settings say is checked: @univariate,
- *         @dimensions, @equalLength, @seriesLength, @missing, @classLabel true and the classes, @targetLabel. Refused by
- *         name: @timeStamps true. (The format: timeseriesclassification.com.)
+ *         @dimensions, @equalLength, @seriesLength, @missing, @classLabel true and the classes, @targetLabel. Refused
+ *         by name: @timeStamps true. (The format: timeseriesclassification.com.)
  *   UCR   a class, then the values, with tabs, commas or white space between; NaN at the end is padding, elsewhere a
  *         missing value (UCR archive of 2018) */
 #ifndef RC_TS_FILE_H
@@ -30,7 +30,7 @@ typedef struct rc__ts_set {
     char how[96];
 } rc__ts_set;
 
-/* unlabelled: of the UCR form, lines have no class; a .ts file says so itself. RC_EDATA: file, line, expected, found. */
+/* unlabelled: of the UCR form, lines have no class; a .ts file says so itself. RC_EDATA: line, expected, found. */
 rc_status rc__ts_read(rc__ts_set **out, const char *path, bool unlabelled, rc_error *e);
 void rc__ts_free(rc__ts_set *s);
 #endif

@@ -14,11 +14,11 @@ typedef struct rc__vectors_report {
     size_t not_utf8; /* words that are no UTF-8, as some files have: no vocabulary has them either */
 } rc__vectors_report;
 
-/* Fills rows (n_rows, dim) of the words that `lookup` knows; others stay as they are. found (n_rows, may be NULL) is set
- * to whether a row got its vector. Reads line by line in constant memory; gzip and "-" too. Every line must have dim
- * numbers behind its word (which may have spaces, as in GloVe 840B); numbers themselves are read of the words that are
- * wanted. RC_EDATA with file and line: another dimension, binary word2vec, fewer or more vectors than the first line
- * says, a number that is none or not finite in a float. Rows that were filled before an error stay filled. */
+/* Fills rows (n_rows, dim) of the words that `lookup` knows; others stay as they are. found (n_rows, may be NULL) is
+ * set to whether a row got its vector. Reads line by line in constant memory; gzip and "-" too. Every line must have
+ * dim numbers behind its word (which may have spaces, as in GloVe 840B); numbers themselves are read of the words that
+ * are wanted. RC_EDATA with file and line: another dimension, binary word2vec, fewer or more vectors than the first
+ * line says, a number that is none or not finite in a float. Rows that were filled before an error stay filled. */
 rc_status rc__vectors_fill(const char *path, rc__vectors_lookup lookup, void *ctx, size_t n_rows, size_t dim,
                            rc_real *rows, bool *found, rc__vectors_report *report, rc_error *e);
 /* The dimension of a file's vectors, from its first line or two: to make an embedding of that size. */
