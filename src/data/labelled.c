@@ -111,8 +111,8 @@ static rc_status sample_table(const rc__labelled_reader *r, const rc__labelled_o
     return s == RC_ENOMEM ? rc_fail(e, s, "%s: out of memory", rc__source_name(r->src)) : RC_OK;
 }
 
-/* How many columns the head of a file has when it is read as a table (0: it is none, or words of a text), and whether one
- * has a name of texts. */
+/* How many columns the head of a file has when it is read as a table (0: it is none, or words of a text), and whether
+ * one has a name of texts. */
 static rc_status look_at_rows(const rc__labelled_reader *r, const rc__labelled_options *o, rc__cell text, size_t *cols,
                               bool *known, rc_error *e) {
     rc__source *src = NULL;
@@ -246,7 +246,7 @@ static rc_status look_at_column(const rc__table *t, size_t col, column_look *l, 
     return s;
 }
 
-/* Of two or three columns, the one with the fewest different short values, the shorter one of several; NONE: no such. */
+/* Of two or three columns, the one with the fewest different short values, of several the shorter one; NONE: none. */
 static rc_status guess_label(rc__labelled_reader *r, const rc__labelled_options *o, int *label, rc_error *e) {
     const char *text;
     size_t len, n = rc__rows_columns(r->rows);

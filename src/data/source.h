@@ -17,7 +17,8 @@ typedef enum rc__choice { RC_AUTO, RC_NO, RC_YES } rc__choice;
 typedef struct rc__source rc__source;
 /* Reads the file into one block ("-" = standard input; gzip is unpacked). Its lines may be changed in place and stay
  * where they are until it is freed. The first open checks: RC_EDATA for UTF-16, bytes that are no UTF-8 or 0 (line and
- * byte), and lines that end with CR alone. A byte order mark of UTF-8 is left out. */
+ * byte), and lines that end with CR alone. A byte order mark of UTF-8 is left out; characters beyond U+FFFF written as
+ * two surrogates of three bytes (CESU-8) become UTF-8. */
 rc_status rc__source_open(rc__source **out, const char *path, rc_error *e);
 /* Reads from f as it goes; f stays the caller's and must outlive the source. A line is read only when it is asked for,
  * so a pipe answers line by line. gzip is unpacked too. The text of a record is there until the next one; checks are

@@ -71,6 +71,7 @@ static void finds_out_what_it_is(void **state) {
     gives("card,what?\ncard,how\n", "card|what?;card|how;");
     gives("question,How are you\nanswer,Well\nquestion,Why so\n", "question|How are you;answer|Well;question|Why so;");
     gives(",x\n1,2\n", "[column 1|x]1|2;");
+    gives("a,b\n1,x\xED\xA0\xBC\xED\xBE\xB5y\n", "[a|b]1|x\xF0\x9F\x8E\xB5y;"); /* CESU-8 */
     gives("# a comment\n#\n#tag,1\nb,2\n", "#tag|1;b|2;");
     gives("a,b\n1,2\n# c,3\n", "[a|b]1|2;# c|3;");
     gives_with("a,b\n#x\n1,2\n#c,3\n", "", &(rc__table_options){.comments = RC_YES}, "[a|b]1|2;");
@@ -109,6 +110,7 @@ static void refuses_by_name(void **state) {
     refused_with("a,b\n1,2\n3\n", ".csv", NULL, "line 3: expected 2 cells as in line 1, found 1");
     refused_with("a,b,a\n1,2,3\n", ".csv", NULL, "found \"a\" in columns 1 and 3");
     refused_with("a,b\n1,\xE4\n", ".csv", NULL, "line 2, byte 3");
+    refused_with("a,b\n1,\xED\xA0\xBC\n", ".csv", NULL, "line 2, byte 3"); /* half a pair */
     refused_with("a,b\r1,2\r", ".csv", NULL, "CR alone");
     refused_with("\xFF\xFE"
                  "a\n",
