@@ -95,7 +95,10 @@ static void quotes_are_those_of_rfc_4180(void **state) {
     gives_with("\"a\",b\n", "", &(rc__table_options){.quotes = RC_NO}, "\"a\"|b;");
     gives_with("x\t\"a\tb\"\n", "", &(rc__table_options){.quotes = RC_YES}, "x|a\tb;");
     gives_with("a,b\n1,2\n3\n4,5,6\n7,8", "", &(rc__table_options){.skip_ragged = true}, "[a|b]1|2;7|8;");
-    rc__table *t = read_with("n,t\n1,\"a\n\n\nb\"\n2,c\n", ".csv", NULL);
+    rc__table *t = read_with("a,b\n1,2\n3\n4,5,6\n7,8", "", &(rc__table_options){.skip_ragged = true});
+    assert_int_equal(rc__rows_skipped(rc__table_rows(t)), 2);
+    rc__table_free(t);
+    t = read_with("n,t\n1,\"a\n\n\nb\"\n2,c\n", ".csv", NULL);
     assert_int_equal(rc__table_line(t, 0), 2);
     assert_int_equal(rc__table_line(t, 1), 6);
     rc__table_free(t);
