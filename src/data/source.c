@@ -162,6 +162,10 @@ size_t rc__source_line(const rc__source *s) { return s->line; }
 const char *rc__source_name(const rc__source *s) { return s->name; }
 bool rc__source_is_whole(const rc__source *s) { return !s->f; }
 
+rc_status rc__source_blame(const rc__source *s, rc_status status, rc_error *e) {
+    return status != RC_OK && e ? rc_fail(e, status, "%s: line %zu: %s", s->name, s->line, e->text) : status;
+}
+
 /* ---- bytes of a stream ------------------------------------------------------------------------------------------- */
 
 static void *z_alloc(void *ctx, uInt items, uInt size) { /* zlib frees without the size: it is kept in front */

@@ -133,6 +133,13 @@ static void padded_rows(void **state) {
     const rc__table_options padded = {.padded = true};
     gives_with("id,a,b\nx,1\ny,1,2,, \nz,1,\n", "", &padded, "[id|a|b]x|1|;y|1|2;z|1|;");
     refused_with("id,a,b\nx,1,2,3\n", "", &padded, "line 2: expected 3 cells");
+    size_t many = (size_t)3 << 20;
+    char *commas = malloc(many + 1);
+    assert_non_null(commas);
+    memset(commas, ',', many);
+    commas[many] = 0;
+    refused_with(commas, ".csv", NULL, "line 1: expected at most 1048576 cells");
+    free(commas);
     /* 20,000 cells in the first line, then rows that have one: refused before they fill the memory */
     size_t n = 20000;
     char *text = malloc(4 * n + 1);
