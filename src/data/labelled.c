@@ -111,8 +111,8 @@ static rc_status sample_table(const rc__labelled_reader *r, const rc__labelled_o
     return s == RC_ENOMEM ? rc_fail(e, s, "%s: out of memory", rc__source_name(r->src)) : RC_OK;
 }
 
-/* How many columns the head of a file has when it is read as a table (0: it is none, or words of a text), and whether one
- * has a name of texts. */
+/* How many columns the head of a file has when it is read as a table (0: it is none, or words of a text), and whether
+ * one has a name of texts. */
 static rc_status look_at_rows(const rc__labelled_reader *r, const rc__labelled_options *o, rc__cell text, size_t *cols,
                               bool *known, rc_error *e) {
     rc__source *src = NULL;
@@ -246,7 +246,7 @@ static rc_status look_at_column(const rc__table *t, size_t col, column_look *l, 
     return s;
 }
 
-/* Of two or three columns, the one with the fewest different short values, the shorter one of several; NONE: no such. */
+/* Of two or three columns, the one with the fewest different short values, of several the shorter one; NONE: none. */
 static rc_status guess_label(rc__labelled_reader *r, const rc__labelled_options *o, int *label, rc_error *e) {
     const char *text;
     size_t len, n = rc__rows_columns(r->rows);
@@ -646,7 +646,7 @@ static rc_status keep(rc__labelled *l, const rc__record *record, rc_error *e) {
         uint32_t id;
         s = rc__strtab_add(&l->names, record->labels[i].text, record->labels[i].len, &id, NULL, e);
         if (s == RC_OK) s = rc__grow((void **)&l->labels, &l->labels_cap, l->n_labels + 1, sizeof *l->labels, e);
-        if (s != RC_OK) return s;
+        if (s != RC_OK) return l->src ? rc__source_blame(l->src, s, e) : s;
         size_t k = row.first;
         while (k < l->n_labels && l->labels[k] != id) k++;
         if (k == l->n_labels) l->labels[l->n_labels++] = id;

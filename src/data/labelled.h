@@ -12,10 +12,10 @@ typedef struct rc__labelled_options {
      * label; "folder" (rc__labelled_read alone). */
     const char *format;
     /* Columns or JSON keys, by name or number; text may be several, "title+description", which are joined by a space.
-     * NULL: those whose names say it (text, sentence, message, review ...; label, class, category, sentiment ...); else,
-     * of two or three columns of a whole file, the one with the fewest different values is the label. */
+     * NULL: those whose names say it (text, sentence, message, review ...; label, class, category, sentiment ...);
+     * else, of two or three columns of a whole file, the one with the fewest different values is the label. */
     const char *text, *label;
-    const char *separator; /* of several labels in one cell, as ",": then no label is fine too; NULL: a cell is a label */
+    const char *separator; /* of several labels in one cell, as "," (none is fine then); NULL: a cell is a label */
     bool unlabelled;       /* only texts are wanted, as for predictions: labels may be absent and are not given */
     rc__table_options table;
 } rc__labelled_options;
