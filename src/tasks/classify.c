@@ -65,13 +65,9 @@ rc_var *rc__classifier_forward(rc_tape *t, const rc__classifier *m, const rc__ex
 void rc__examples_free(rc__examples *x) {
     rc__text_set_free(&x->text);
     rc__sequences_free(&x->series);
-    rc__free(x->from, x->cap * sizeof *x->from);
-    rc__free(x->series_of, x->cap * sizeof *x->series_of);
-    rc__free(x->lengths, x->cap * sizeof *x->lengths);
-    rc__free(x->label, x->cap * sizeof *x->label);
-    rc__free(x->target, x->cap * sizeof *x->target);
+    rc__free(x->each, x->cap * sizeof *x->each);
     rc__free(x->several, x->cap_several * sizeof *x->several);
-    rc__word_counts_free(&x->hashes);
+    rc__strtab_free(&x->inputs);
     *x = (rc__examples){0};
 }
 
@@ -87,6 +83,16 @@ void rc__example_batch_free(rc__example_batch *b) {
     *b = (rc__example_batch){0};
 }
 
+rc_status rc__examples_add(rc__examples *x, size_t outputs, rc__example one, rc_error *e) {
+    rc_status s = rc__grow((void **)&x->each, &x->cap, x->n + 1, sizeof *x->each, e);
+    if (s == RC_OK && outputs > 0)
+        s = rc__grow((void **)&x->several, &x->cap_several, (x->n + 1) * outputs, sizeof *x->several, e);
+    if (s != RC_OK) return s;
+    if (outputs > 0) memset(x->several + x->n * outputs, 0, outputs * sizeof *x->several);
+    x->each[x->n++] = one;
+    return RC_OK;
+}
+
 static rc_status make_numbers(rc__example_batch *b, const rc__classifier *m, const rc__examples *x,
                               const uint32_t *index, size_t n, rc_error *e) {
     size_t width = m->scaler.channels * (m->mask ? 3 : 1), items;
@@ -95,10 +101,11 @@ static rc_status make_numbers(rc__example_batch *b, const rc__classifier *m, con
     if (s != RC_OK) return s;
     b->T = 1;
     for (size_t r = 0; r < n; r++) {
-        b->index[r] = x->series_of[index[r]];
-        b->from[r] = x->from[index[r]];
-        b->lengths[r] = (int32_t)x->lengths[index[r]];
-        b->T = x->lengths[index[r]] > b->T ? x->lengths[index[r]] : b->T;
+        const rc__example *one = &x->each[index[r]];
+        b->index[r] = one->series;
+        b->from[r] = one->from;
+        b->lengths[r] = (int32_t)one->length;
+        b->T = one->length > b->T ? one->length : b->T;
     }
     if (!rc__size_mul(b->T * n, width, &items))
         return rc_fail(e, RC_ENOMEM, "a batch of %zu sequences of %zu steps is too large", n, b->T);
@@ -124,9 +131,8 @@ rc_status rc__example_batch_make(rc__example_batch *b, const rc__classifier *m, 
     for (size_t r = 0; r < n; r++) {
         size_t i = index[r];
         if (m->text) b->lengths[r] = b->text.lengths[r];
-        b->label[r] = x->label ? x->label[i] : RC_NO_TARGET;
-        if (x->target)
-            b->target[r] = (rc_real)(((double)x->target[i] - m->target_mean) / m->target_scale);
+        b->label[r] = x->each[i].label;
+        b->target[r] = (rc_real)((x->each[i].target - m->target_mean) / m->target_scale);
         if (x->several)
             memcpy(b->several + r * m->outputs, x->several + i * m->outputs, m->outputs * sizeof *b->several);
     }

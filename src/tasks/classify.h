@@ -42,20 +42,26 @@ typedef struct rc__classifier {
     rc_param *head_w, *head_b;
 } rc__classifier;
 
+typedef struct rc__example {
+    size_t from;     /* numbers: the step of its series at which it begins */
+    uint32_t series; /* numbers: which */
+    uint32_t length;
+    int32_t label;   /* RC_NO_TARGET: none, or one that the model does not know */
+    double target;   /* NUMBER, in its own units; NaN: none */
+    bool held;       /* kept for validation */
+} rc__example;
+
 /* Sequences with their answers. */
 typedef struct rc__examples {
-    size_t n;
+    rc__example *each;
+    size_t n, cap;
     rc__text_set text;
     rc__sequences series;
-    size_t *from;       /* numbers: where in its series example i begins; series_of[i] which one */
-    uint32_t *series_of;
-    uint32_t *lengths;
-    int32_t *label;     /* (n) class; RC_NO_TARGET: a label that the model does not know, or none */
-    rc_real *several;   /* (n, outputs), CLASSES */
-    rc_real *target;    /* (n), NUMBER, in its own units */
-    size_t cap, cap_several;
+    rc_real *several; /* (n, outputs), CLASSES: 0 or 1 */
+    size_t cap_several;
+    size_t unlabelled; /* without an answer, or with one that the model does not know */
     size_t unknown_labels;
-    rc__word_counts hashes; /* different inputs, to count those that come twice */
+    rc__strtab inputs; /* text: different ones, to tell how many come twice */
     size_t repeated;
 } rc__examples;
 void rc__examples_free(rc__examples *x);
@@ -81,10 +87,21 @@ void rc__classifier_free(rc_model *m);
 /* Logits (n, outputs) of a batch. */
 rc_var *rc__classifier_forward(rc_tape *t, const rc__classifier *m, const rc__example_batch *b);
 
-/* classify_data.c. train: the labels that come are learnt, and the way the file is read is settled (m->data).
- * unlabelled: answers are not wanted. say: what was read, in words; may be NULL. */
+/* classify_data.c */
+typedef struct rc__classify_reading {
+    bool learn;      /* training data: labels, words and scaling are taken from it */
+    bool unlabelled; /* answers are not wanted */
+    const char *vocab; /* learn, text: "word", "word:N", "char", "byte", "bpe:N"; NULL: the lexicon is there */
+    size_t min_count;
+    rc__scaling scaling; /* learn, numbers */
+    double hold_out;     /* learn: share of each class (of the series, for numbers without) that is kept for validation */
+    uint64_t seed;       /* of that draw */
+    char how[320];   /* what was read, in words */
+} rc__classify_reading;
 rc_status rc__classify_read(rc__classifier *m, rc__examples *out, const char *path, const rc_data_options *data,
-                            bool train, bool unlabelled, char *how, size_t cap, rc_error *e);
+                            rc__classify_reading *r, rc_error *e);
+/* Example i of x, without its input. */
+rc_status rc__examples_add(rc__examples *x, size_t outputs, rc__example one, rc_error *e);
 /* classify_file.c */
 rc_status rc__classify_document(const rc_model *m, json_t *doc, rc_error *e);
 rc_status rc__classify_open(rc_model **out, const rc__st_file *file, const json_t *doc, const char *where, rc_error *e);
@@ -95,9 +112,16 @@ rc_status rc__classify_predict(rc_model *m, const char *path, const rc_predict_o
 rc_status rc__classify_reasons(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink,
                                rc_error *e);
 size_t rc__classify_explain(const rc_model *m, size_t batch, size_t seq_len, char *out, size_t cap);
-/* Runs the model over all of x, `batch` at once: probabilities (n, outputs), or the number in its units (n, 1). */
-rc_status rc__classify_run(rc__classifier *m, rc_tape *t, const rc__examples *x, size_t batch, double *out, double *loss,
-                           rc_error *e);
+/* Runs the model over the examples index[0..n) of x, `batch` at once: probabilities (n, outputs), or the number in its
+ * units (n, 1), and the mean loss of those that have an answer. */
+rc_status rc__classify_run(const rc__classifier *m, rc_tape *t, const rc__examples *x, const uint32_t *index, size_t n,
+                           size_t batch, double *out, double *loss, rc_error *e);
+rc_var *rc__classifier_loss(rc_tape *t, const rc__classifier *m, rc_var *logits, const rc__example_batch *b,
+                            double smoothing, const rc_real *class_weights);
+/* The measure by which models are compared: accuracy, micro F1, RMSE; of what rc__classify_run gave. */
+double rc__classify_measure(const rc__classifier *m, const rc__examples *x, const uint32_t *index, size_t n,
+                            const double *out);
+const char *rc__classify_measure_name(const rc__classifier *m);
 
 extern const rc__task_kind rc__task_classify, rc__task_regress;
 #endif

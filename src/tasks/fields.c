@@ -3,6 +3,7 @@
 #include "tasks/task.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "data/table.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -305,11 +306,12 @@ rc_status rc__check_encoder(const rc__st_file *file, const rc__encoder_options *
 
 /* ---- from the training options ----------------------------------------------------------------------------------- */
 
-rc_status rc__train_encoder_options(const rc_train_options *o, rc__encoder_options *x, rc_error *e) {
+rc_status rc__train_encoder_options(const rc_train_options *o, const char *rnn_pool, rc__encoder_options *x, rc_error *e) {
     *x = (rc__encoder_options){.kind = RC__ENCODER_RNN, .rnn = rc_rnn_options_default()};
     if (!strcmp(o->encoder, "cnn")) x->kind = RC__ENCODER_CNN;
     if (!strcmp(o->encoder, "bow")) x->kind = RC__ENCODER_BOW;
-    rc_status s = rc__pool_from_text(o->pool, &x->pool, e);
+    const char *pool = *o->pool ? o->pool : x->kind == RC__ENCODER_RNN ? rnn_pool : x->kind == RC__ENCODER_CNN ? "max" : "mean";
+    rc_status s = rc__pool_from_text(pool, &x->pool, e);
     if (s == RC_OK && x->kind == RC__ENCODER_CNN) {
         x->filters = (size_t)o->filters;
         s = rc__kernels_from_text(o->kernels, x, e);
@@ -399,4 +401,25 @@ rc_data_options rc__data_merge(const rc_data_options *over, const rc_data_option
 #undef X
     m.numeric = over->numeric || under->numeric;
     return m;
+}
+
+static rc_status yes_or_no(const char *name, const char *value, rc__choice *out, rc_error *e) {
+    *out = RC_AUTO;
+    if (!value || !*value) return RC_OK;
+    if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+        return rc_fail(e, RC_EINVAL, "%s: expected yes or no, found \"%s\"", name, value);
+    *out = *value == 'y' ? RC_YES : RC_NO;
+    return RC_OK;
+}
+
+rc_status rc__data_table_options(const rc_data_options *d, rc__table_options *out, rc_error *e) {
+    *out = (rc__table_options){0};
+    if (d->delimiter && *d->delimiter) {
+        out->delimiter = strcmp(d->delimiter, "tab") == 0     ? '\t'
+                         : strcmp(d->delimiter, "space") == 0 ? ' '
+                                                              : d->delimiter[0];
+        if (out->delimiter == d->delimiter[0] && d->delimiter[1])
+            return rc_fail(e, RC_EINVAL, "delimiter: expected one character, tab or space, found \"%s\"", d->delimiter);
+    }
+    return yes_or_no("header", d->header, &out->header, e);
 }

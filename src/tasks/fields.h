@@ -71,8 +71,9 @@ rc_status rc__check_widths(const rc__st_file *file, size_t layers, const size_t 
 rc_status rc__check_encoder(const rc__st_file *file, const rc__encoder_options *eo, const rc__words_options *wo,
                             const char *where, rc_error *e);
 
-/* From the training options: --encoder, with its layers or kernels and --pool; --embedding, --chars, --affixes. */
-rc_status rc__train_encoder_options(const rc_train_options *o, rc__encoder_options *x, rc_error *e);
+/* From the training options: --encoder, with its layers or kernels and --pool ("" = max for cnn, mean for bow, rnn_pool);
+ * --embedding, --chars, --affixes. */
+rc_status rc__train_encoder_options(const rc_train_options *o, const char *rnn_pool, rc__encoder_options *x, rc_error *e);
 void rc__train_words_options(const rc_train_options *o, rc__words_options *w);
 
 /* How a data file is read, stored with a model. Texts of *o that came from JSON are allocated: rc__data_free. */
@@ -80,6 +81,9 @@ json_t *rc__data_to_json(const rc_data_options *o);
 rc_status rc__data_from_json(rc_data_options *o, const json_t *obj, const char *where, rc_error *e);
 rc_status rc__data_copy(rc_data_options *to, const rc_data_options *from, rc_error *e);
 void rc__data_free(rc_data_options *o);
+/* delimiter and header as the readers of tables take them. RC_EINVAL. */
+struct rc__table_options;
+rc_status rc__data_table_options(const rc_data_options *d, struct rc__table_options *out, rc_error *e);
 /* What `over` says, and where it says nothing what `under` says; borrows from both. */
 rc_data_options rc__data_merge(const rc_data_options *over, const rc_data_options *under);
 #endif

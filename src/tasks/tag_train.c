@@ -203,7 +203,7 @@ static rc_status new_model(rc__tagger **out, const rc_train_options *o, const co
     rc__tagger *m = rc__calloc(1, sizeof *m);
     if (!m) return rc_fail(e, RC_ENOMEM, "train: out of memory");
     m->base.kind = &rc__task_tag;
-    rc_status s = rc__train_encoder_options(o, &m->eo, e);
+    rc_status s = rc__train_encoder_options(o, "max", &m->eo, e);
     if (!o->joint_intent) m->eo.pool = 0;
     rc__train_words_options(o, &m->wo);
     m->dropout_input = o->dropout_input;
@@ -377,8 +377,8 @@ static rc_status tag_validate(rc__task *base, rc_tape *tape, rc__task_score *sco
     rc_status s = judge(t, tape, &sc, &score->loss, e);
     if (s != RC_OK) return s;
     score->accuracy = measure(t->m, &sc);
-    score->criterion = -score->accuracy;
-    if (t->m->intents.count && isfinite(sc.intent_accuracy)) score->criterion = -(score->accuracy + sc.intent_accuracy) / 2;
+    double both = t->m->intents.count && isfinite(sc.intent_accuracy) ? (score->accuracy + sc.intent_accuracy) / 2 : score->accuracy;
+    score->criterion = 1e-4 * score->loss - both; /* a tie is decided by the loss */
     rc__tag_scores_free(&sc);
     return RC_OK;
 }
@@ -541,7 +541,7 @@ static rc_status tag_make(rc__task **out, const rc_train_options *o, const char 
 static void tag_defaults(rc_train_options *o) {
     o->encoder = "lstm";
     o->bidirectional = true;
-    o->pool = "max";
+    o->pool = "";
     o->layers = 1;
     o->hidden = 200;
     o->embedding = 100;
