@@ -69,6 +69,14 @@ static rc_status add_field(rc__tagger *m, rc_error *e) {
     return RC_OK;
 }
 
+static rc_status add_outside(rc__tagger *m, rc_error *e) {
+    size_t one[1] = {1};
+    m->outside = rc_params_add(m->base.params, "outside", 1, one, (rc_init){.kind = RC_INIT_ZEROS}, e);
+    if (!m->outside) return e->code != RC_OK ? e->code : RC_ENOMEM;
+    m->outside->frozen = true;
+    return RC_OK;
+}
+
 rc_status rc__tagger_declare(rc__tagger *m, rc_error *e) {
     rc_error local = {.code = RC_OK};
     if (!e) e = &local; /* rc_params_add tells which error it was through e alone */
@@ -85,6 +93,7 @@ rc_status rc__tagger_declare(rc__tagger *m, rc_error *e) {
     e->code = RC_OK;
     s = add_head(m, "head", rc__tagger_size(m), rc__encoder_width(m->encoder), &m->head_w, &m->head_b, e);
     if (s == RC_OK && m->crf) s = add_field(m, e);
+    if (s == RC_OK && m->spans) s = add_outside(m, e);
     if (s == RC_OK && m->intents.count && rc__encoder_pooled(m->encoder) == 0)
         s = rc_fail(e, RC_EINVAL, "intents: no pooling");
     if (s == RC_OK && m->intents.count)
@@ -182,9 +191,10 @@ rc_status rc__tag_batch_make(rc__tag_batch *b, const rc__tagger *m, const rc__ta
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
 
-rc_status rc__tag_answers_new(rc__tag_answers *a, size_t words, size_t n, bool probabilities, rc_error *e) {
-    *a = (rc__tag_answers){.words = words, .n = n};
-    a->tag = rc__calloc(words + 1, sizeof *a->tag);
+rc_status rc__tag_answers_new(rc__tag_answers *a, size_t words, size_t n, bool probabilities, const double *outside,
+                              size_t tries, rc_error *e) {
+    *a = (rc__tag_answers){.words = words, .n = n, .outside = outside, .tries = outside ? tries : 1};
+    a->tag = rc__calloc((words + 1) * a->tries, sizeof *a->tag);
     a->intent = rc__calloc(n + 1, sizeof *a->intent);
     a->intent_probability = rc__calloc(n + 1, sizeof *a->intent_probability);
     if (probabilities) a->probability = rc__calloc(n + 1, sizeof *a->probability);
@@ -194,7 +204,7 @@ rc_status rc__tag_answers_new(rc__tag_answers *a, size_t words, size_t n, bool p
 }
 
 void rc__tag_answers_free(rc__tag_answers *a) {
-    rc__free(a->tag, (a->words + 1) * sizeof *a->tag);
+    rc__free(a->tag, (a->words + 1) * a->tries * sizeof *a->tag);
     rc__free(a->intent, (a->n + 1) * sizeof *a->intent);
     rc__free(a->intent_probability, (a->n + 1) * sizeof *a->intent_probability);
     rc__free(a->probability, (a->n + 1) * sizeof *a->probability);
@@ -263,6 +273,18 @@ static rc_status best_paths(const rc__tagger *m, const rc__tag_batch *b, const r
     return s;
 }
 
+static void lower_outside(const rc__tag_batch *b, size_t K, double by, rc_real *scores) {
+    for (size_t i = 0; i < b->T * b->n; i++) scores[i * K] -= (rc_real)by; /* O is the first (rc__tagset_convert) */
+}
+
+static void put_paths(const rc__tag_batch *b, const rc__tag_set *x, const uint32_t *index, const int32_t *path,
+                      int32_t *tag) {
+    for (size_t r = 0; r < b->n; r++) {
+        size_t start = x->text.start[index[r]];
+        for (size_t k = 0; k < rc__text_set_len(&x->text, index[r]); k++) tag[start + k] = path[k * b->n + r];
+    }
+}
+
 static rc_status answer_batch(const rc__tagger *m, rc_tape *t, const rc__tag_batch *b, const rc__tag_set *x,
                               const uint32_t *index, rc__tag_answers *a, room *w, rc_error *e) {
     rc_var *intent;
@@ -270,12 +292,18 @@ static rc_status answer_batch(const rc__tagger *m, rc_tape *t, const rc__tag_bat
     rc_var *scores = rc__tagger_forward(t, m, b, &intent);
     rc_var *loss = rc__tagger_loss(t, m, b, 0, scores, intent);
     rc_status s = rc_tape_status(t, e);
-    if (s == RC_OK) s = best_paths(m, b, scores->x, a->probability != NULL, w, e);
+    double lowered = 0;
+    for (size_t k = 0; s == RC_OK && k < a->tries; k++) {
+        double outside = a->outside ? a->outside[k] : m->outside ? (double)m->outside->w[0] : 0;
+        if (m->spans) lower_outside(b, rc__tagger_size(m), outside - lowered, scores->x);
+        lowered = outside;
+        s = best_paths(m, b, scores->x, a->probability != NULL, w, e);
+        if (s == RC_OK) put_paths(b, x, index, w->path, a->tag + k * a->words);
+    }
     if (s != RC_OK) return s;
     a->loss += (double)loss->x[0] * (double)b->words;
     for (size_t r = 0; r < b->n; r++) {
-        size_t i = index[r], start = x->text.start[i];
-        for (size_t k = 0; k < rc__text_set_len(&x->text, i); k++) a->tag[start + k] = w->path[k * b->n + r];
+        size_t i = index[r];
         if (a->probability) a->probability[i] = exp(w->score[r] - w->log_z[r]);
         if (intent)
             a->intent[i] = (int32_t)best_of(intent->x + r * m->intents.count, m->intents.count, &a->intent_probability[i]);

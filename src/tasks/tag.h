@@ -7,6 +7,9 @@
  * Two sets of tags. `written` is how the data have them; `tags` is what the network chooses from: for spans those of the
  * scheme inside (IOBES says more than BIO of where a span ends), else the same. Predictions are written as the data are.
  *
+ * The most likely tags are not those of the highest F1: where spans are rare too few are found. So the score of O is
+ * lowered by a number, `outside`, which is chosen on the validation data (it is 0 without).
+ *
  * The loss is the mean over the words of -log p(tags of its sentence), plus the mean over the sentences of -log p(intent). */
 #ifndef RC_TAG_H
 #define RC_TAG_H
@@ -37,6 +40,7 @@ typedef struct rc__tagger {
     bool cut_spaces;   /* plain text is cut at white space, as the words of the training data were, else by rc__next_word */
     rc__strtab intents; /* none: tags alone */
     rc_param *head_w, *head_b, *transitions, *start, *end, *intent_w, *intent_b;
+    rc_param *outside; /* (1) spans; not trained, but a parameter, so that it goes where the weights of its time go */
 } rc__tagger;
 
 static inline size_t rc__tagger_size(const rc__tagger *m) { return rc__tagset_size(m->tags); }
@@ -82,14 +86,18 @@ rc_var *rc__tagger_loss(rc_tape *t, const rc__tagger *m, const rc__tag_batch *b,
 
 /* Answers for all sentences of a set, in its order. */
 typedef struct rc__tag_answers {
-    int32_t *tag;       /* (words) by the model's tags */
+    int32_t *tag;       /* (words) by the model's tags; with tries (tries, words) */
     double *probability; /* (sentences) of all its tags together; NULL: not wanted */
     int32_t *intent;    /* (sentences) */
     double *intent_probability;
     double loss;        /* as rc__tagger_loss */
     size_t words, n;
+    const double *outside; /* tags for each of these in place of the model's; NULL: the model's, one try */
+    size_t tries;
 } rc__tag_answers;
-rc_status rc__tag_answers_new(rc__tag_answers *a, size_t words, size_t n, bool probabilities, rc_error *e);
+/* outside (tries) is borrowed. */
+rc_status rc__tag_answers_new(rc__tag_answers *a, size_t words, size_t n, bool probabilities, const double *outside,
+                              size_t tries, rc_error *e);
 void rc__tag_answers_free(rc__tag_answers *a);
 rc_status rc__tagger_run(rc__tagger *m, rc_tape *t, const rc__tag_set *x, size_t batch, rc__tag_answers *a, rc_error *e);
 /* n tags of the model as they are written (by m->written). */
@@ -112,9 +120,9 @@ typedef struct rc__tag_scores {
     rc__prf *each, *strict_each; /* of spans by type; plain: each by tag of names, strict_each unused */
     size_t n_each;
 } rc__tag_scores;
-/* tag: what the model gave, by its tags; NULL intent: none given. */
-rc_status rc__tag_score(const rc__tagger *m, const rc__tag_set *x, const rc__tag_answers *a, rc__tag_scores *out,
-                        rc_error *e);
+/* tag: those of a, or of one of its tries. */
+rc_status rc__tag_score(const rc__tagger *m, const rc__tag_set *x, const rc__tag_answers *a, const int32_t *tag,
+                        rc__tag_scores *out, rc_error *e);
 void rc__tag_scores_free(rc__tag_scores *s);
 /* The most frequent tag of each word of `train` given to the words of x; unknown words get that of words seen once. */
 rc_status rc__tag_baseline(const rc__tagger *m, const rc__tag_set *train, const rc__tag_set *x, int32_t *tag, rc_error *e);

@@ -165,15 +165,15 @@ static rc_status score_plain(const rc__tag_set *x, const int32_t *guess, rc__tag
     return RC_OK;
 }
 
-rc_status rc__tag_score(const rc__tagger *m, const rc__tag_set *x, const rc__tag_answers *a, rc__tag_scores *out,
-                        rc_error *e) {
+rc_status rc__tag_score(const rc__tagger *m, const rc__tag_set *x, const rc__tag_answers *a, const int32_t *tag,
+                        rc__tag_scores *out, rc_error *e) {
     size_t words = x->text.n_tokens, right = 0, unknown_right = 0, whole = 0, intents = 0, intents_right = 0;
     int32_t *guess = rc__alloc((words + 1) * sizeof *guess), unk = x->text.lexicon->tokens->unk;
     *out = (rc__tag_scores){.sentences = x->text.n, .words = words};
     rc_status s = guess ? RC_OK : rc_fail(e, RC_ENOMEM, "out of memory for the tags of %zu words", words);
     for (size_t i = 0; s == RC_OK && i < x->text.n; i++) {
         size_t from = x->text.start[i], n = rc__text_set_len(&x->text, i), good = 0;
-        s = rc__tagger_write(m, a->tag + from, guess + from, n, e);
+        s = rc__tagger_write(m, tag + from, guess + from, n, e);
         for (size_t k = from; s == RC_OK && k < from + n; k++) {
             bool unknown = x->text.id[k] == unk, ok = guess[k] == x->truth[k];
             good += ok;

@@ -306,9 +306,9 @@ static rc_status say_baseline(const tag_task *t, const rc_train_hooks *hooks, rc
     rc__tag_scores sc = {0};
     const rc__tag_set *x = t->base.validates ? &t->valid : &t->train;
     if (rc_vocab_size(t->m->lexicon.tokens) > BASELINE_CELLS / rc__tagger_size(t->m)) return RC_OK;
-    rc_status s = rc__tag_answers_new(&a, x->text.n_tokens, x->text.n, false, e);
+    rc_status s = rc__tag_answers_new(&a, x->text.n_tokens, x->text.n, false, NULL, 1, e);
     if (s == RC_OK) s = rc__tag_baseline(t->m, &t->train, x, a.tag, e);
-    if (s == RC_OK) s = rc__tag_score(t->m, x, &a, &sc, e);
+    if (s == RC_OK) s = rc__tag_score(t->m, x, &a, a.tag, &sc, e);
     if (s == RC_OK && t->m->spans)
         rc__say(hooks, "baseline, the most frequent tag of each word: accuracy %.4f, span F1 %.4f", sc.accuracy,
                 sc.conlleval.all.f1);
@@ -356,25 +356,44 @@ static rc_var *tag_next_loss(rc__task *base, rc_tape *tape, rc__task_step *info)
     return rc__tagger_loss(tape, t->m, &t->batch, t->label_smoothing, scores, intent);
 }
 
-static rc_status judge(tag_task *t, rc_tape *tape, rc__tag_scores *sc, double *loss, rc_error *e) {
+static double measure(const rc__tagger *m, const rc__tag_scores *sc) {
+    return m->spans ? sc->conlleval.all.f1 : sc->accuracy;
+}
+
+/* Scores the validation data. choose: by each of some numbers for m->outside, of which the best is kept; what was best
+ * before is not among them, so that a run that goes on needs to know nothing. */
+static rc_status judge(tag_task *t, rc_tape *tape, bool choose, rc__tag_scores *sc, double *loss, rc_error *e) {
+    static const double outside[] = {0, 0.5, 1, 1.5, 2, 2.5};
+    size_t tries = !choose || !t->m->spans ? 1 : rc__tagger_size(t->m) <= 64 ? 6 : 3; /* many tags are slow to choose from */
     rc__tag_answers a = {0};
-    rc_status s = rc__tag_answers_new(&a, t->valid.text.n_tokens, t->valid.text.n, false, e);
+    rc__tag_scores other;
+    rc_status s = rc__tag_answers_new(&a, t->valid.text.n_tokens, t->valid.text.n, false, tries > 1 ? outside : NULL,
+                                      tries, e);
     if (s == RC_OK) s = rc__tagger_run(t->m, tape, &t->valid, t->valid_batch, &a, e);
-    if (s == RC_OK) s = rc__tag_score(t->m, &t->valid, &a, sc, e);
+    if (s == RC_OK) s = rc__tag_score(t->m, &t->valid, &a, a.tag, sc, e);
+    if (s == RC_OK && tries > 1) t->m->outside->w[0] = 0;
+    for (size_t k = 1; s == RC_OK && k < tries; k++) {
+        s = rc__tag_score(t->m, &t->valid, &a, a.tag + k * a.words, &other, e);
+        if (s != RC_OK) break;
+        if (measure(t->m, &other) > measure(t->m, sc)) {
+            rc__tag_scores swap = *sc;
+            *sc = other;
+            other = swap;
+            t->m->outside->w[0] = (rc_real)outside[k];
+        }
+        rc__tag_scores_free(&other);
+    }
+    if (tries > 1) rc_params_changed(t->m->base.params);
     *loss = a.loss;
     rc__tag_answers_free(&a);
     return s;
-}
-
-static double measure(const rc__tagger *m, const rc__tag_scores *sc) {
-    return m->spans ? sc->conlleval.all.f1 : sc->accuracy;
 }
 
 /* The best is that of the measure; of tags and intents together that of their mean. */
 static rc_status tag_validate(rc__task *base, rc_tape *tape, rc__task_score *score, rc_error *e) {
     tag_task *t = (tag_task *)base;
     rc__tag_scores sc = {0};
-    rc_status s = judge(t, tape, &sc, &score->loss, e);
+    rc_status s = judge(t, tape, true, &sc, &score->loss, e);
     if (s != RC_OK) return s;
     score->accuracy = measure(t->m, &sc);
     double both = t->m->intents.count && isfinite(sc.intent_accuracy) ? (score->accuracy + sc.intent_accuracy) / 2 : score->accuracy;
@@ -431,11 +450,13 @@ static rc_status tag_finish(rc__task *base, const rc_train_options *o, const rc_
     snprintf(r->measure, sizeof r->measure, "%s", t->m->spans ? "span F1" : "accuracy");
     if (!t->base.validates) return RC_OK;
     rc_status s = rc_tape_new(&tape, e);
-    if (s == RC_OK) s = judge(t, tape, &sc, &r->valid_loss, e);
+    if (s == RC_OK) s = judge(t, tape, false, &sc, &r->valid_loss, e);
     if (s == RC_OK) {
-        char intent[64] = "", spans[64] = "";
+        char intent[64] = "", spans[96] = "";
         r->accuracy = measure(t->m, &sc);
-        if (t->m->spans) snprintf(spans, sizeof spans, ", span F1 %.4f", sc.conlleval.all.f1);
+        if (t->m->spans)
+            snprintf(spans, sizeof spans, ", span F1 %.4f (precision %.4f, recall %.4f)", sc.conlleval.all.f1,
+                     sc.conlleval.all.precision, sc.conlleval.all.recall);
         if (t->m->intents.count) snprintf(intent, sizeof intent, ", intent accuracy %.4f", sc.intent_accuracy);
         rc__say(hooks, "validation: accuracy %.4f (unknown words %.4f)%s%s", sc.accuracy, sc.accuracy_unknown, spans,
                 intent);

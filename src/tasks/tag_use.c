@@ -66,9 +66,9 @@ rc_status rc__tag_eval(rc_model *base, const char *path, const rc_eval_options *
     if (s == RC_OK) s = rc__tag_set_names(&x, m, e);
     for (size_t i = 0; s == RC_OK && i < l->n; i++) s = rc__tag_set_add(&x, m, &l->at[i], 0, e);
     if (s == RC_OK) s = rc_tape_new(&t, e);
-    if (s == RC_OK) s = rc__tag_answers_new(&a, x.text.n_tokens, x.text.n, false, e);
+    if (s == RC_OK) s = rc__tag_answers_new(&a, x.text.n_tokens, x.text.n, false, NULL, 1, e);
     if (s == RC_OK) s = rc__tagger_run(m, t, &x, (size_t)o->batch, &a, e);
-    if (s == RC_OK) s = rc__tag_score(m, &x, &a, &scores, e);
+    if (s == RC_OK) s = rc__tag_score(m, &x, &a, a.tag, &scores, e);
     if (s == RC_OK) s = report(out, m, &x, &scores, a.loss, o->details, e);
     rc__tag_scores_free(&scores);
     rc__tag_answers_free(&a);
@@ -187,7 +187,7 @@ static rc_status put_json(waiting *w, size_t i, const rc__tag_answers *a, rc_err
 static rc_status answer(waiting *w, rc_error *e) {
     rc__tag_answers a = {0};
     if (w->x.text.n == 0) return RC_OK;
-    rc_status s = rc__tag_answers_new(&a, w->x.text.n_tokens, w->x.text.n, w->o->json, e);
+    rc_status s = rc__tag_answers_new(&a, w->x.text.n_tokens, w->x.text.n, w->o->json, NULL, 1, e);
     if (s == RC_OK) s = rc__tagger_run(w->m, w->tape, &w->x, (size_t)w->o->batch, &a, e);
     for (size_t i = 0; s == RC_OK && i < w->x.text.n; i++) {
         size_t from = w->x.text.start[i], n = rc__text_set_len(&w->x.text, i);
