@@ -452,14 +452,14 @@ static rc_status tag_finish(rc__task *base, const rc_train_options *o, const rc_
     rc_status s = rc_tape_new(&tape, e);
     if (s == RC_OK) s = judge(t, tape, false, &sc, &r->valid_loss, e);
     if (s == RC_OK) {
-        char intent[64] = "", spans[96] = "";
+        char intent[64] = "", spans[96] = "", unknown[64] = "";
         r->accuracy = measure(t->m, &sc);
         if (t->m->spans)
             snprintf(spans, sizeof spans, ", span F1 %.4f (precision %.4f, recall %.4f)", sc.conlleval.all.f1,
                      sc.conlleval.all.precision, sc.conlleval.all.recall);
         if (t->m->intents.count) snprintf(intent, sizeof intent, ", intent accuracy %.4f", sc.intent_accuracy);
-        rc__say(hooks, "validation: accuracy %.4f (unknown words %.4f)%s%s", sc.accuracy, sc.accuracy_unknown, spans,
-                intent);
+        if (isfinite(sc.accuracy_unknown)) snprintf(unknown, sizeof unknown, " (unknown words %.4f)", sc.accuracy_unknown);
+        rc__say(hooks, "validation: accuracy %.4f%s%s%s", sc.accuracy, unknown, spans, intent);
     }
     rc__tag_scores_free(&sc);
     rc_tape_free(tape);
