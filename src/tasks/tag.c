@@ -32,14 +32,14 @@ static rc_status set_allowed(rc__tagger *m, rc_error *e) {
 }
 
 rc_status rc__tagger_set_tags(rc__tagger *m, const rc__tagset *from, rc_error *e) {
-    rc_status s = m->spans ? rc__tagset_convert(from, m->written_scheme, &m->written, e) : copy_tags(from, &m->written, e);
-    if (s == RC_OK) s = m->spans ? rc__tagset_convert(from, m->inside_scheme, &m->tags, e) : copy_tags(from, &m->tags, e);
-    if (s != RC_OK) return s;
-    size_t K = rc__tagger_size(m), most = m->spans || m->crf ? RC__MAX_CRF_TAGS : RC__MAX_TAGS;
+    size_t K = m->spans ? 1 + rc__tagset_types(from) * (m->inside_scheme == RC_TAGS_IOB2 ? 2 : 4) : rc__tagset_size(from);
+    size_t most = m->spans || m->crf ? RC__MAX_CRF_TAGS : RC__MAX_TAGS;
     if (K > most)
         return rc_fail(e, RC_EINVAL, "%zu different tags, the limit is %zu%s", K, most,
                        most == RC__MAX_CRF_TAGS ? " where they are chosen together" : "");
-    return m->spans ? set_allowed(m, e) : RC_OK;
+    rc_status s = m->spans ? rc__tagset_convert(from, m->written_scheme, &m->written, e) : copy_tags(from, &m->written, e);
+    if (s == RC_OK) s = m->spans ? rc__tagset_convert(from, m->inside_scheme, &m->tags, e) : copy_tags(from, &m->tags, e);
+    return s == RC_OK && m->spans ? set_allowed(m, e) : s;
 }
 
 /* ---- the network ------------------------------------------------------------------------------------------------- */

@@ -20,8 +20,8 @@
 #include "tasks/fields.h"
 #include "tasks/task.h"
 
-#define RC__MAX_TAGS 65536 /* of the plain kind; a field's transitions are a square of them */
-#define RC__MAX_CRF_TAGS 2048
+#define RC__MAX_TAGS     16384 /* plain ones: looking for equal names takes their square */
+#define RC__MAX_CRF_TAGS 2048  /* chosen together */
 
 typedef struct rc__tagger {
     rc_model base;
