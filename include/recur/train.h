@@ -46,6 +46,7 @@ typedef struct rc_train_options {
     int64_t filters;          /* cnn: outputs of each width */
     const char *chars;        /* none | cnn | a cell: a second view of each word, by its characters */
     int64_t char_hidden, char_embedding;
+    int64_t affixes;          /* width of each of a word's beginnings, endings and shapes as inputs; 0 = none */
     const char *vectors;      /* word vectors in text form */
     bool freeze_vectors;
     const char *class_weights; /* none | balanced */

@@ -110,6 +110,8 @@ static const rc_option table[] = {
      "a second view of each word, read by its characters"},
     {"char-hidden", 0, RC_OPT_INT, AT(char_hidden), 1, 4096, NULL, "N", "Model", "its width (lstm, gru: of each direction)"},
     {"char-embedding", 0, RC_OPT_INT, AT(char_embedding), 1, 4096, NULL, "N", "Model", "width of a character"},
+    {"affixes", 0, RC_OPT_INT, AT(affixes), 0, 1024, NULL, "N", "Model",
+     "beginnings, endings and shape of each word as inputs, N wide each; 0 = none"},
     {"vectors", 0, RC_OPT_PATH_IN, AT(vectors), 0, 0, NULL, "FILE", "Model",
      "word vectors to begin with: text of word2vec, GloVe or fastText"},
     {"freeze-vectors", 0, RC_OPT_BOOL, AT(freeze_vectors), 0, 0, NULL, NULL, "Model", "they are not trained further"},
