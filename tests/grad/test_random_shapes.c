@@ -190,6 +190,30 @@ static void reductions(rc_rng *r) {
     right(&c);
 }
 
+/* ---- convolution, attention pooling ---------------------------------------------------------------------------------- */
+
+static rc_var *build_sequence(rc_tape *t, rc_var *const *in, void *ctx) {
+    const pick *p = ctx;
+    if (p->op) return rc_weighted_sum_time(t, in[0], rc_softmax_time(t, in[1], p->lengths));
+    return rc_conv1d(t, in[0], p->lengths, in[1], p->n == 3 ? in[2] : NULL, (int)p->start);
+}
+
+static void sequences(rc_rng *r) {
+    pick p = {.op = chance(r, 0.3)};
+    int32_t len[8];
+    size_t dim[3];
+    draw_shape(r, 3, 3, dim);
+    size_t w[3] = {between(r, 1, 5), dim[2], between(r, 1, 6)};
+    p.lengths = draw_lengths(r, dim[0], dim[1], len);
+    p.n = p.op ? 2 : (int)between(r, 2, 3);
+    p.start = between(r, 0, w[2] - 1);
+    describe(p.op ? "attention pooling" : "convolution", 3, dim);
+    rc__gradcheck c = {.build = build_sequence, .ctx = &p, .n = p.n, .seed = rc_rng_u32(r),
+                       .in = {input("x", 3, dim), p.op ? input("scores", 2, dim) : input("w", 3, w), input("b", 1, w)}};
+    c.in[1].zero_ok = true; /* one step has one weight; taps may all lie outside */
+    right(&c);
+}
+
 /* ---- norms, dropout, embedding --------------------------------------------------------------------------------------- */
 
 static rc_var *build_norm(rc_tape *t, rc_var *const *in, void *ctx) {
@@ -385,6 +409,7 @@ PROPERTY(pointwise, 600)
 PROPERTY(products, 600)
 PROPERTY(shapes, 600)
 PROPERTY(reductions, 800)
+PROPERTY(sequences, 600)
 PROPERTY(norms, 400)
 PROPERTY(masks_and_tables, 400)
 PROPERTY(losses, 800)
@@ -392,9 +417,10 @@ PROPERTY(layers, 240)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_broadcasting), cmocka_unit_test(all_pointwise), cmocka_unit_test(all_products),
-        cmocka_unit_test(all_shapes),       cmocka_unit_test(all_reductions), cmocka_unit_test(all_norms),
-        cmocka_unit_test(all_masks_and_tables), cmocka_unit_test(all_losses), cmocka_unit_test(all_layers),
+        cmocka_unit_test(all_broadcasting),     cmocka_unit_test(all_pointwise),  cmocka_unit_test(all_products),
+        cmocka_unit_test(all_shapes),           cmocka_unit_test(all_reductions), cmocka_unit_test(all_sequences),
+        cmocka_unit_test(all_norms),            cmocka_unit_test(all_losses),     cmocka_unit_test(all_layers),
+        cmocka_unit_test(all_masks_and_tables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

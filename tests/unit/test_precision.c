@@ -301,8 +301,63 @@ static void threads(void **state) {
     rc_set_threads(before, NULL);
 }
 
+/* A convolution reads its weight in the weight's precision: with one tap it is the linear layer, to the bit, gradients too;
+ * with more, bf16 and int8 move it, by little. */
+static void convolution(void **state) {
+    (void)state;
+    enum { O = 33, K = 3 };
+    for (int p = RC_FP32; p <= RC_INT8; p++) {
+        bool learns = p != RC_INT8;
+        rc_error e = {0};
+        rc_params *ps;
+        rc_tape *t;
+        float *x = numbers(T * B * I, 3), exact[T * B * O];
+        assert_int_equal(rc_params_new(&ps, NULL), RC_OK);
+        assert_int_equal(rc_tape_new(&t, NULL), RC_OK);
+        rc_init normal = {.kind = RC_INIT_NORMAL, .value = 0.5};
+        rc_param *one = rc_params_add(ps, "one", 2, (size_t[]){O, I}, normal, NULL);
+        rc_param *taps = rc_params_add(ps, "taps", 3, (size_t[]){O, I, K}, normal, NULL);
+        rc_param *bias = rc_params_add(ps, "bias", 1, (size_t[]){O}, normal, NULL);
+        assert_int_equal(rc_params_build(ps, 3, NULL), RC_OK);
+        for (int q = 0; q < 2; q++) { /* in fp32 first */
+            assert_int_equal(rc_params_set_precision(ps, q ? (rc_precision)p : RC_FP32, NULL), RC_OK);
+            rc_tape_begin(t, (rc_tape_mode){0});
+            rc_var *in = rc_input(t, 3, (size_t[]){T, B, I}, x);
+            rc_var *y = rc_conv1d(t, in, NULL, rc_param_var(t, taps), rc_param_var(t, bias), 1);
+            assert_int_equal(rc_tape_status(t, NULL), RC_OK);
+            if (!q) memcpy(exact, y->x, sizeof exact);
+            double off = 0, norm = 0;
+            for (size_t i = 0; i < y->len; i++) off += pow((double)(y->x[i] - exact[i]), 2), norm += pow((double)exact[i], 2);
+            assert_true(p == RC_FP32 || !q ? off == 0 : off > 0 && sqrt(off / norm) < 0.01);
+        }
+        rc_var *in[2], *y[2];
+        rc_tape_begin(t, (rc_tape_mode){.grad = learns});
+        for (int q = 0; q < 2; q++) {
+            rc_var *w = rc_param_var(t, one);
+            in[q] = rc_leaf(t, 3, (size_t[]){T, B, I}, x);
+            y[q] = q ? rc_conv1d(t, in[q], NULL, rc_reshape(t, w, 3, (size_t[]){O, I, 1}), rc_param_var(t, bias), 0)
+                     : rc_linear(t, in[q], w, rc_param_var(t, bias));
+            if (rc_tape_status(t, &e)) fail_msg("%s", e.text);
+        }
+        assert_memory_equal(y[0]->x, y[1]->x, T * B * O * sizeof(float));
+        if (learns) {
+            if (rc_backward(t, rc_sum_all(t, rc_mul(t, y[0], y[1])), 1, &e)) fail_msg("%s", e.text);
+            assert_memory_equal(in[0]->dx, in[1]->dx, T * B * I * sizeof(float));
+        } else {
+            rc_tape_begin(t, (rc_tape_mode){.grad = true});
+            rc_conv1d(t, rc_leaf(t, 3, (size_t[]){T, B, I}, x), NULL, rc_param_var(t, taps), NULL, 1);
+            assert_int_equal(rc_tape_status(t, &e), RC_EINVAL);
+            assert_string_equal(e.text, "product: int8 weights are for inference; this tape keeps gradients");
+        }
+        free(x);
+        rc_tape_free(t);
+        rc_params_free(ps);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(convolution),
         cmocka_unit_test(names),
         cmocka_unit_test(int8_of_every_cell),
         cmocka_unit_test(int8_takes_no_gradient),
