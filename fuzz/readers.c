@@ -15,9 +15,13 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "data/conll.h"
+#include "data/labelled.h"
 #include "data/synthetic.h"
 #include "data/table.h"
 #include "data/timestamp.h"
+#include "data/ts_file.h"
+#include "data/vectors.h"
 #include "formats/params_file.h"
 #include "recur/recur.h"
 #include "train/loop.h"
@@ -606,6 +610,112 @@ static rc_status read_table(const char *path, rc_error *e) {
     return s;
 }
 
+SEED(labelled_tabs, "ham\tOk, \"lar\nspam\tFree\nham\tU dun\r\n")
+SEED(labelled_json, "{\"text\": \"a\\n\", \"labels\": [\"x\", \"y\"]}\n{\"labels\": 3, \"text\": \"\"}\n")
+SEED(labelled_fasttext, "__label__a __label__b how to\n__label__c fry\n")
+SEED(labelled_first, "1 a , b\n0 c\n")
+
+/* Whole, and without labels as a stream, where more is taken. */
+static rc_status read_labelled(const char *path, rc_error *e) {
+    rc__labelled *l;
+    rc_status s = rc__labelled_read(&l, path, NULL, e);
+    if (s != RC_OK) {
+        if (l) return rc_fail(e, RC_ENO, "%s: failed, and left texts", path);
+    } else {
+        for (size_t i = 0; i < l->n_rows; i++)
+            if (l->rows[i].n_labels == 0 || l->labels[l->rows[i].first] >= l->names.count)
+                s = rc_fail(e, RC_ENO, "%s: a text without a label", path);
+        rc__labelled_free(l);
+    }
+    FILE *f = fopen(path, "rb");
+    rc__source *src = NULL;
+    rc__labelled_reader *r = NULL;
+    rc__record record;
+    rc_error why;
+    bool more = true;
+    rc_status t = f ? rc__source_stream(&src, f, path, 0, &why) : RC_EIO;
+    if (t == RC_OK) t = rc__labelled_open(&r, src, &(rc__labelled_options){.unlabelled = true}, &why);
+    while (t == RC_OK && more) t = rc__labelled_next(r, &record, &more, &why);
+    rc__labelled_close(r);
+    rc__source_free(src);
+    if (f) fclose(f);
+    return t == RC_OK || t == RC_EDATA ? s : rc_fail(e, RC_ENO, "%s", why.text);
+}
+
+SEED(conllu, "# x\n1-2\tab\t_\t_\t_\t_\t_\t_\t_\t_\n1\ta\ta\tX\t_\t_\t0\tr\t_\t_\n2\tb\tb\tY\t_\t_\t1\to\t_\t_\n\n")
+SEED(conll_columns, "-DOCSTART- O\n\nEU B-x\n# I-x\n\nb O\n")
+SEED(conll_json, "{\"tokens\": [\"a\", \"b\"], \"tags\": [\"X\", 3], \"intent\": \"I\"}\n")
+SEED(conll_snips,
+     "{\"A\": [{\"data\": [{\"text\": \"(\"}, {\"text\": \"x y\", \"entity\": \"e\"}, {\"text\": \".\"}]}]}")
+
+static rc_status read_conll(const char *path, rc_error *e) {
+    rc__sentences *l;
+    rc_status s = rc__conll_read(&l, path, NULL, e);
+    if (s != RC_OK) {
+        if (l) return rc_fail(e, RC_ENO, "%s: failed, and left sentences", path);
+    } else {
+        size_t words = 0;
+        for (size_t i = 0; i < l->n; words += l->at[i++].n)
+            for (size_t k = 0; k < l->at[i].n; k++)
+                if (l->at[i].words[k].len == 0 || (l->at[i].tags && l->at[i].tags[k].len == 0))
+                    s = rc_fail(e, RC_ENO, "%s: a word or a tag of nothing", path);
+        if (words != l->n_words) s = rc_fail(e, RC_ENO, "%s: words are lost", path);
+        rc__conll_free(l);
+    }
+    FILE *f = fopen(path, "rb");
+    rc__source *src = NULL;
+    rc__conll_reader *r = NULL;
+    rc__sentence sentence;
+    rc_error why;
+    bool more = true;
+    rc_status t = f ? rc__source_stream(&src, f, path, 0, &why) : RC_EIO;
+    if (t == RC_OK) t = rc__conll_open(&r, src, &(rc__conll_options){.untagged = true}, &why);
+    while (t == RC_OK && more) t = rc__conll_next(r, &sentence, &more, &why);
+    rc__conll_close(r);
+    rc__source_free(src);
+    if (f) fclose(f);
+    return t == RC_OK || t == RC_EDATA ? s : rc_fail(e, RC_ENO, "%s", why.text);
+}
+
+SEED(ts, "#c\n@univariate false\n@missing true\n@classLabel true a b\n@data\n1,?:-2,.5:a\n3:4e1:b\n")
+SEED(ucr, "2\t1.5\t-2\n1\tNaN\t3\n")
+
+static rc_status read_ts(const char *path, rc_error *e) {
+    rc__ts_set *set;
+    rc_status s = rc__ts_read(&set, path, false, e);
+    if (s != RC_OK) return set ? rc_fail(e, RC_ENO, "%s: failed, and left series", path) : s;
+    size_t total = 0;
+    for (size_t i = 0; i < set->n; i++) {
+        const rc__ts_series *one = &set->at[i];
+        if (set->kind == RC_TS_CLASSES && one->label >= set->classes.count)
+            s = rc_fail(e, RC_ENO, "%s: a series without a class", path);
+        for (size_t k = 0; k < one->len * set->n_channels; k++)
+            if (isinf(one->values[k])) s = rc_fail(e, RC_ENO, "%s: an infinite value", path);
+        total += one->len * set->n_channels;
+    }
+    if (total != set->block_len) s = rc_fail(e, RC_ENO, "%s: values are lost", path);
+    rc__ts_free(set);
+    return s;
+}
+
+SEED(word2vec, "2 3\nthe 1 2 3.5\ncat -1 0 1e-2\n")
+SEED(glove, "the 1 2 3.5\n. . -1 0 1e-2\n")
+
+static int64_t find_the(void *ctx, const char *word, size_t len) {
+    (void)ctx;
+    return len == 3 && memcmp(word, "the", 3) == 0 ? 1 : -1;
+}
+
+static rc_status read_vectors(const char *path, rc_error *e) {
+    rc_real rows[6] = {0};
+    bool found[2] = {0};
+    rc__vectors_report report;
+    rc_status s = rc__vectors_fill(path, find_the, NULL, 2, 3, rows, found, &report, e);
+    for (size_t i = 0; i < 6; i++)
+        if (!isfinite(rows[i]) || (i < 3 && rows[i] != 0)) return rc_fail(e, RC_ENO, "%s: a row that is none", path);
+    return s;
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 #define ANY SIZE_MAX
@@ -628,6 +738,18 @@ const reader readers[] = {
     {"table", "csv", "a.csv", write_csv, read_table, ANY, 0, 1},
     {"table", "jsonl", "a.jsonl", write_jsonl, read_table, ANY, 0, 1},
     {"table", "slashes", "a.txt", write_slashes, read_table, ANY, 0, 1},
+    {"labelled", "tabs", "a.txt", write_labelled_tabs, read_labelled, ANY, 0, 1},
+    {"labelled", "jsonl", "a.txt", write_labelled_json, read_labelled, ANY, 0, 1},
+    {"labelled", "fasttext", "a.txt", write_labelled_fasttext, read_labelled, ANY, 0, 1},
+    {"labelled", "label-first", "a.txt", write_labelled_first, read_labelled, ANY, 0, 1},
+    {"conll", "conllu", "a.conllu", write_conllu, read_conll, ANY, 0, 1},
+    {"conll", "columns", "a.conllu", write_conll_columns, read_conll, ANY, 0, 1},
+    {"conll", "jsonl", "a.conllu", write_conll_json, read_conll, 0, 1, 1},
+    {"conll", "snips", "a.conllu", write_conll_snips, read_conll, 0, 0, 1},
+    {"series", "ts", "a.ts", write_ts, read_ts, ANY, 0, 1},
+    {"series", "ucr", "a.ts", write_ucr, read_ts, ANY, 0, 1},
+    {"vectors", "word2vec", "a.vec", write_word2vec, read_vectors, ANY, 0, 1},
+    {"vectors", "glove", "a.vec", write_glove, read_vectors, ANY, 0, 1},
     {"text", "lines", "text.txt", write_text, read_text, ANY, 0, 1},
     {"gzip", "member", "text.gz", write_one_member, read_text, 2, 0, 1032},
     {"gzip", "members", "text.gz", write_two_members, read_text, ANY, 0, 1032}, /* the first alone is a file too */

@@ -28,7 +28,7 @@ static bool too_deep(const char *s, size_t len) {
     return false;
 }
 
-/* *v, or NULL: jansson often reports no memory as some syntax error, or as nothing at all; malloc leaves ENOMEM behind. */
+/* *v, or NULL: jansson reports no memory as some syntax error, or as nothing; malloc leaves ENOMEM behind. */
 static rc_status load(const char *text, size_t len, const char *where, json_t **v, json_error_t *err, rc_error *e) {
     errno = 0;
     *v = json_loadb(text, len, JSON_REJECT_DUPLICATES, err);

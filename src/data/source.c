@@ -27,8 +27,7 @@ struct rc__source {
     char *name;
     /* whole */
     char *data;
-    size_t len, at;
-    bool owned;
+    size_t len, at, block; /* block: bytes to free, 0 = not ours */
     /* stream */
     FILE *f;
     char *buf;
@@ -59,7 +58,7 @@ static rc_status source_new(rc__source **out, const char *name, rc_error *e) {
 
 void rc__source_free(rc__source *s) {
     if (!s) return;
-    if (s->owned) rc__free(s->data, s->len + 1);
+    if (s->block) rc__free(s->data, s->block);
     if (s->gzip) inflateEnd(&s->gzip->z);
     rc__free(s->gzip, sizeof *s->gzip);
     rc__free(s->buf, s->buf_cap);
@@ -82,7 +81,31 @@ static rc_status refuse_cr(const char *name, rc_error *e) {
     return rc_fail(e, RC_EDATA, "%s: line 1: lines end with CR alone, expected LF or CR LF; convert the file", name);
 }
 
-static rc_status check_whole(const rc__source *s, rc_error *e) {
+/* CESU-8 (Unicode Technical Report 26), as some programs write characters beyond U+FFFF: both surrogates in three bytes
+ * each. They become the four bytes of UTF-8, in place; returns the new length. */
+static size_t mend_surrogates(char *text, size_t len) {
+    size_t to = 0;
+    for (size_t i = 0; i < len;) {
+        const unsigned char *p = (const unsigned char *)text + i;
+        bool pair = len - i >= 6 && p[0] == 0xED && p[1] >= 0xA0 && p[1] <= 0xAF && p[2] >= 0x80 && p[2] <= 0xBF &&
+                    p[3] == 0xED && p[4] >= 0xB0 && p[4] <= 0xBF && p[5] >= 0x80 && p[5] <= 0xBF;
+        if (!pair) {
+            text[to++] = text[i++];
+            continue;
+        }
+        uint32_t high = (uint32_t)(p[1] & 0x0F) << 6 | (p[2] & 0x3F),
+                 low = (uint32_t)(p[4] & 0x0F) << 6 | (p[5] & 0x3F);
+        to += rc__utf8_encode(0x10000 + (high << 10) + low, text + to);
+        i += 6;
+    }
+    return to;
+}
+
+static rc_status check_whole(rc__source *s, rc_error *e) {
+    if (rc__utf8_valid_prefix(s->data, s->len) < s->len) {
+        s->len = mend_surrogates(s->data, s->len);
+        s->data[s->len] = 0;
+    }
     if (is_utf16(s->data, s->len)) return refuse_utf16(s->name, e);
     rc_error why;
     rc_status status = rc__utf8_check(s->data, s->len, &why);
@@ -105,7 +128,7 @@ rc_status rc__source_open(rc__source **out, const char *path, rc_error *e) {
     rc__source *s = *out;
     status = rc__file_read(path, true, 0, &s->data, &s->len, e);
     if (status == RC_OK) {
-        s->owned = true;
+        s->block = s->len + 1;
         status = check_whole(s, e);
     }
     if (status != RC_OK) {
@@ -139,6 +162,10 @@ size_t rc__source_line(const rc__source *s) { return s->line; }
 const char *rc__source_name(const rc__source *s) { return s->name; }
 bool rc__source_is_whole(const rc__source *s) { return !s->f; }
 
+rc_status rc__source_blame(const rc__source *s, rc_status status, rc_error *e) {
+    return status != RC_OK && e ? rc_fail(e, status, "%s: line %zu: %s", s->name, s->line, e->text) : status;
+}
+
 /* ---- bytes of a stream ------------------------------------------------------------------------------------------- */
 
 static void *z_alloc(void *ctx, uInt items, uInt size) { /* zlib frees without the size: it is kept in front */
@@ -160,7 +187,7 @@ static void z_free(void *ctx, void *at) {
 /* The first byte tells: 1F begins no text. */
 static rc_status begin_stream(rc__source *s, rc_error *e) {
     s->begun = true;
-    s->held = getc(s->f);
+    s->held = getc_unlocked(s->f);
     if (s->held != 0x1f) return RC_OK;
     s->gzip = rc__calloc(1, sizeof *s->gzip);
     if (!s->gzip) return rc_fail(e, RC_ENOMEM, "%s: out of memory", s->name);
@@ -218,7 +245,7 @@ static rc_status next_byte(rc__source *s, int *c, rc_error *e) {
     }
     *c = s->held;
     s->held = -1;
-    if (*c < 0) *c = getc(s->f);
+    if (*c < 0) *c = getc_unlocked(s->f); /* nobody else reads it meanwhile */
     return RC_OK;
 }
 
@@ -245,7 +272,7 @@ static rc_status add_line(rc__source *s, rc_error *e) {
     }
     if (!s->gzip && ferror(s->f)) return rc_fail(e, RC_EIO, "%s: cannot be read: %s", s->name, strerror(errno));
     if (s->buf_len == start) return RC_OK;
-    const char *text = s->buf + start;
+    char *text = s->buf + start;
     size_t len = s->buf_len - start, line = s->lines + 1;
     if (line == 1 && is_utf16(text, len)) return refuse_utf16(s->name, e);
     if (line == 1 && has_mark(text, len)) {
@@ -256,6 +283,11 @@ static rc_status add_line(rc__source *s, rc_error *e) {
     }
     if (s->bytes) return RC_OK;
     size_t bad = rc__utf8_valid_prefix(text, len);
+    if (bad < len) {
+        len = mend_surrogates(text, len);
+        s->buf_len = start + len;
+        bad = rc__utf8_valid_prefix(text, len);
+    }
     if (bad < len)
         return rc_fail(e, RC_EDATA, "%s: line %zu, byte %zu: not UTF-8: %02X; convert the text", s->name, line, bad + 1,
                        (unsigned)(unsigned char)text[bad]);

@@ -17,7 +17,8 @@ typedef enum rc__choice { RC_AUTO, RC_NO, RC_YES } rc__choice;
 typedef struct rc__source rc__source;
 /* Reads the file into one block ("-" = standard input; gzip is unpacked). Its lines may be changed in place and stay
  * where they are until it is freed. The first open checks: RC_EDATA for UTF-16, bytes that are no UTF-8 or 0 (line and
- * byte), and lines that end with CR alone. A byte order mark of UTF-8 is left out. */
+ * byte), and lines that end with CR alone. A byte order mark of UTF-8 is left out; characters beyond U+FFFF written as
+ * two surrogates of three bytes (CESU-8) become UTF-8. */
 rc_status rc__source_open(rc__source **out, const char *path, rc_error *e);
 /* Reads from f as it goes; f stays the caller's and must outlive the source. A line is read only when it is asked for,
  * so a pipe answers line by line. gzip is unpacked too. The text of a record is there until the next one; checks are
@@ -39,6 +40,8 @@ void rc__source_again(rc__source *s); /* the next call of rc__source_next gives 
 rc_status rc__source_peek(rc__source *s, const char **text, size_t *len, rc_error *e);
 size_t rc__source_line(const rc__source *s); /* on which line, from 1, the last record began */
 const char *rc__source_name(const rc__source *s);
+/* status, with the file's name before the message when it is not RC_OK: for messages of those who know no file. */
+rc_status rc__source_blame(const rc__source *s, rc_status status, rc_error *e);
 bool rc__source_is_whole(const rc__source *s); /* texts stay until it is freed */
 
 /* ---- pieces of text ---------------------------------------------------------------------------------------------- */

@@ -2,9 +2,9 @@
  *
  * Delimited text: cells between commas, semicolons, tabs, any other character, or white space. Quotes are those of RFC
  * 4180: a cell that begins with '"' ends with '"', '""' is one quote, line ends inside are text; a quote inside other
- * cells is text. With tabs a quote is text too, unless all cells of the first line are quoted. Lines without a character
- * are skipped; '#' alone or before a blank begins a comment at the head of the file. JSON lines: flat objects; the keys
- * of the first are the columns, later ones may lack some and add none; null is an empty cell.
+ * cells is text. With tabs a quote is text too, unless all cells of the first line are quoted. Lines without a
+ * character are skipped; '#' alone or before a blank begins a comment at the head of the file. JSON lines: flat
+ * objects; the keys of the first are the columns, later ones may lack some and add none; null is an empty cell.
  *
  * Every row must have as many cells as the first: RC_EDATA names the line, what was expected and found. */
 #ifndef RC_TABLE_H
@@ -32,14 +32,14 @@ typedef struct rc__rows rc__rows;
  * src stays the caller's and must outlive the rows. RC_EDATA: an empty file. RC_EINVAL: options that contradict. */
 rc_status rc__rows_open(rc__rows **out, rc__source *src, const rc__table_options *o, rc_error *e);
 void rc__rows_free(rc__rows *r);
-/* The next row, rc__rows_columns() cells; NULL after the last. The array lasts until the next call, the texts as long as
- * the source says (a whole file: until both are freed). */
+/* The next row, rc__rows_columns() cells; NULL after the last. The array lasts until the next call, the texts as long
+ * as the source says (a whole file: until both are freed). */
 rc_status rc__rows_next(rc__rows *r, const rc__cell **cells, rc_error *e);
 size_t rc__rows_line(const rc__rows *r); /* of the row that was given last */
 size_t rc__rows_skipped(const rc__rows *r); /* by skip_ragged, so far */
 size_t rc__rows_columns(const rc__rows *r);
 rc__cell rc__rows_name(const rc__rows *r, size_t col); /* text NULL: the table has no header */
-/* A column by its name, or by its number from 1; a name that is a number goes before. RC_EINVAL with the nearest name. */
+/* A column by its name, or by its number from 1; a name that is a number goes first. RC_EINVAL: the nearest name. */
 rc_status rc__rows_find(const rc__rows *r, const char *name, size_t *col, rc_error *e);
 /* "comma separated, header in line 1, 13 columns". */
 #define RC_ROWS_HOW 128
@@ -67,7 +67,7 @@ bool rc__table_missing(const rc__table *t, rc__cell c);
 rc_status rc__table_real(const rc__table *t, size_t row, size_t col, double *out, rc_error *e);
 
 typedef enum rc__column_kind { RC_COLUMN_NUMBER, RC_COLUMN_TIME, RC_COLUMN_TEXT } rc__column_kind;
-/* What all values that are not missing are; a column without a value is of numbers. *missing (may be NULL): how many. */
+/* What all values that are not missing are; a column without a value is of numbers. *missing may be NULL. */
 rc__column_kind rc__table_column_kind(const rc__table *t, size_t col, size_t *missing);
 /* Column for messages: `column 3 ("temp")`, or `column 3`; buf has room for 96. */
 const char *rc__table_column_text(const rc__table *t, size_t col, char buf[96]);

@@ -71,8 +71,8 @@ typedef struct rc__frequency {
     size_t first_irregular; /* which stamp has the first of them before it */
 } rc__frequency;
 
-/* The frequency of stamps in order: the commonest difference. Days on which no Saturday and no Sunday comes are business
- * days. RC_EDATA: fewer than two stamps, or no difference makes up half of them. */
+/* The frequency of stamps in order: the commonest difference. Days on which no Saturday and no Sunday comes are
+ * business days. RC_EDATA: fewer than two stamps, or no difference makes up half of them. */
 rc_status rc__time_frequency(const int64_t *t, size_t n, const rc__time_style *style, const char *where,
                              rc__frequency *f, rc_error *e);
 /* "hourly", "every 5 minutes", "daily", "business-daily", "weekly", "monthly", "quarterly", "yearly", "every 3 weeks",

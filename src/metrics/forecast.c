@@ -92,7 +92,7 @@ static double trend_at(const double *x, size_t t, size_t m) {
     return sum / (double)m;
 }
 
-/* index (m): place t of the series belongs to season t % m. */
+/* index (m): place t of the series belongs to season t % m. R divides them by their mean, which cancels in Naive2. */
 static void seasonal_indices(size_t n, const double *x, size_t m, double *index) {
     size_t half = m / 2;
     for (size_t s = 0; s < m; s++) {
@@ -105,8 +105,6 @@ static void seasonal_indices(size_t n, const double *x, size_t m, double *index)
         }
         index[s] = sum / (double)count; /* n >= 3 m: never 0 */
     }
-    double mean = average(m, index);
-    for (size_t s = 0; s < m; s++) index[s] /= mean;
 }
 
 rc_status rc__naive2(size_t n, const double *x, size_t m, size_t horizon, double *f, rc_error *e) {

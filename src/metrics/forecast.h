@@ -33,7 +33,7 @@ double rc__owa(double smape, double mase, double naive2_smape, double naive2_mas
 bool rc__m4_seasonal(size_t n, const double *x, size_t m);
 /* Naive2, M4's benchmark: where rc__m4_seasonal, x is divided by its seasonal indices, the last value goes on, times
  * the index of its season; else the last value goes on. Indices as R's decompose(multiplicative): x over a centred
- * moving average (half weights at both ends for even m), mean of each season, divided by their mean. f (horizon) is
+ * moving average (half weights at both ends for even m), mean of each season. f (horizon) is
  * written. x has no NaN (RC_EINVAL), n >= 1. An index of 0 gives what the division gives. */
 rc_status rc__naive2(size_t n, const double *x, size_t m, size_t horizon, double *f, rc_error *e);
 

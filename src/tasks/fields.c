@@ -1,7 +1,10 @@
 /* fields.c - see fields.h. */
 #include "tasks/fields.h"
 #include "base/json.h"
+#include "base/mem.h"
+#include "data/table.h"
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 static json_t *field_to_json(const rc__field *f, const void *p) {
@@ -106,4 +109,225 @@ rc_status rc__rnn_get(rc_rnn_options *o, const json_t *obj, const char *where, r
     if (!info) return rc_fail(e, RC_EMODEL, "%s: \"cell\": \"%s\" is unknown", where, cell);
     o->cell = info->name;
     return rc__fields_get(rc__rnn_fields, rc__rnn_n_fields, obj, o, where, e);
+}
+
+/* ---- encoders and words ------------------------------------------------------------------------------------------ */
+
+static const char *const encoder_names[] = {"rnn", "cnn", "bow"};
+static const char *const pool_names[] = {"last", "mean", "max", "attention"};
+
+rc_status rc__pool_from_text(const char *text, unsigned *pool, rc_error *e) {
+    *pool = 0;
+    for (const char *p = text; *p;) {
+        size_t n = strcspn(p, "+"), i = 0;
+        while (i < 4 && (strlen(pool_names[i]) != n || strncmp(pool_names[i], p, n) != 0)) i++;
+        if (i == 4)
+            return rc_fail(e, RC_EINVAL, "pool: expected last, mean, max, attention or several with + between, found \"%s\"",
+                           text);
+        *pool |= 1u << i;
+        p += n + (p[n] == '+' && p[n + 1]);
+        if (*p == '+') return rc_fail(e, RC_EINVAL, "pool: \"%s\" ends in +", text);
+    }
+    return *pool ? RC_OK : rc_fail(e, RC_EINVAL, "pool: expected last, mean, max or attention, found nothing");
+}
+
+static void pool_to_text(unsigned pool, char out[64]) {
+    out[0] = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        if (!(pool & 1u << i)) continue;
+        if (out[0]) strcat(out, "+");
+        strcat(out, pool_names[i]);
+    }
+}
+
+rc_status rc__kernels_from_text(const char *text, rc__encoder_options *o, rc_error *e) {
+    o->n_kernels = 0;
+    for (const char *p = text;;) {
+        char *end;
+        long v = strtol(p, &end, 10);
+        if (end == p || v < 1 || v > 1000 || (*end && *end != ',') || o->n_kernels == RC__ENCODER_MAX_KERNELS)
+            return rc_fail(e, RC_EINVAL, "kernels: expected up to %d widths of 1 to 1000 with commas between, found \"%s\"",
+                           RC__ENCODER_MAX_KERNELS, text);
+        o->kernels[o->n_kernels++] = (size_t)v;
+        if (!*end) return RC_OK;
+        p = end + 1;
+    }
+}
+
+json_t *rc__encoder_to_json(const rc__encoder_options *o) {
+    char pool[64];
+    json_t *obj = json_object(), *kernels = json_array();
+    pool_to_text(o->pool, pool);
+    bool ok = obj && kernels && json_object_set_new(obj, "kind", json_string(encoder_names[o->kind])) == 0 &&
+              json_object_set_new(obj, "pool", json_string(pool)) == 0;
+    if (ok && o->kind == RC__ENCODER_RNN) ok = rc__rnn_put(&o->rnn, obj);
+    if (ok && o->kind == RC__ENCODER_CNN) {
+        for (int i = 0; ok && i < o->n_kernels; i++)
+            ok = json_array_append_new(kernels, json_integer((json_int_t)o->kernels[i])) == 0;
+        ok = ok && json_object_set(obj, "kernels", kernels) == 0 &&
+             json_object_set_new(obj, "filters", json_integer((json_int_t)o->filters)) == 0;
+    }
+    json_decref(kernels);
+    if (ok) return obj;
+    json_decref(obj);
+    return NULL;
+}
+
+rc_status rc__encoder_from_json(rc__encoder_options *o, const json_t *obj, const char *where, rc_error *e) {
+    const char *kind = NULL, *pool = "";
+    const char *keys[48] = {"kind", "pool", "kernels", "filters", "cell"};
+    size_t n = 5, k = 0;
+    for (size_t i = 0; i < rc__rnn_n_fields; i++) keys[n++] = rc__rnn_fields[i].key;
+    *o = (rc__encoder_options){.rnn = rc_rnn_options_default()};
+    rc_status s = rc__json_only(obj, keys, n, where, e);
+    if (s == RC_OK) s = rc__json_get_string(obj, "kind", RC_JSON_REQUIRED, &kind, where, e);
+    if (s == RC_OK) s = rc__json_get_string(obj, "pool", RC_JSON_OPTIONAL, &pool, where, e);
+    if (s != RC_OK) return s;
+    while (k < 3 && strcmp(kind, encoder_names[k]) != 0) k++;
+    if (k == 3) return rc_fail(e, RC_EMODEL, "%s: \"kind\": \"%s\" is unknown", where, kind);
+    o->kind = (rc__encoder_kind)k;
+    rc_error inner;
+    if (*pool && rc__pool_from_text(pool, &o->pool, &inner) != RC_OK)
+        return rc_fail(e, RC_EMODEL, "%s: %s", where, inner.text);
+    if (o->kind == RC__ENCODER_RNN) return rc__rnn_get(&o->rnn, obj, where, e);
+    if (o->kind == RC__ENCODER_BOW) return RC_OK;
+    json_t *kernels = NULL;
+    s = rc__json_get_array(obj, "kernels", RC_JSON_REQUIRED, &kernels, where, e);
+    if (s == RC_OK) s = rc__json_get_size(obj, "filters", RC_JSON_REQUIRED, 1, RC__MAX_WIDTH, &o->filters, where, e);
+    if (s != RC_OK) return s;
+    if (json_array_size(kernels) < 1 || json_array_size(kernels) > RC__ENCODER_MAX_KERNELS)
+        return rc_fail(e, RC_EMODEL, "%s: \"kernels\": expected 1 to %d of them", where, RC__ENCODER_MAX_KERNELS);
+    for (size_t i = 0; i < json_array_size(kernels); i++) {
+        json_int_t v = json_integer_value(json_array_get(kernels, i));
+        if (v < 1 || v > 1000) return rc_fail(e, RC_EMODEL, "%s: \"kernels\": expected widths of 1 to 1000", where);
+        o->kernels[o->n_kernels++] = (size_t)v;
+    }
+    return RC_OK;
+}
+
+json_t *rc__words_to_json(const rc__words_options *o) {
+    return json_pack("{sI ss sI sI sf}", "embedding_size", (json_int_t)o->embedding_size, "chars",
+                     o->chars ? o->chars : "none", "char_embedding", (json_int_t)o->char_embedding, "char_hidden",
+                     (json_int_t)o->char_hidden, "char_dropout", o->char_dropout);
+}
+
+rc_status rc__words_from_json(rc__words_options *o, const json_t *obj, const char *where, rc_error *e) {
+    static const char *const keys[] = {"embedding_size", "chars", "char_embedding", "char_hidden", "char_dropout"};
+    const rc__json_need must = RC_JSON_REQUIRED;
+    const char *chars = "none";
+    *o = (rc__words_options){0};
+    rc_status s = rc__json_only(obj, keys, 5, where, e);
+    if (s == RC_OK) s = rc__json_get_size(obj, "embedding_size", must, 1, RC__MAX_WIDTH, &o->embedding_size, where, e);
+    if (s == RC_OK) s = rc__json_get_string(obj, "chars", RC_JSON_OPTIONAL, &chars, where, e);
+    if (s == RC_OK) s = rc__json_get_size(obj, "char_embedding", must, 1, RC__MAX_WIDTH, &o->char_embedding, where, e);
+    if (s == RC_OK) s = rc__json_get_size(obj, "char_hidden", must, 1, RC__MAX_WIDTH, &o->char_hidden, where, e);
+    if (s == RC_OK)
+        s = rc__json_get_real(obj, "char_dropout", RC_JSON_OPTIONAL, 0, 1 - 1e-9, &o->char_dropout, where, e);
+    if (s != RC_OK) return s;
+    const rc_cell_info *cell = rc_cell_find(chars);
+    o->chars = strcmp(chars, "none") == 0 ? "none" : strcmp(chars, "cnn") == 0 ? "cnn" : cell ? cell->name : NULL;
+    return o->chars ? RC_OK : rc_fail(e, RC_EMODEL, "%s: \"chars\": \"%s\" is unknown", where, chars);
+}
+
+rc_status rc__check_widths(const rc__st_file *file, size_t layers, const size_t *widths, size_t n, const char *where,
+                           rc_error *e) {
+    size_t tensors = rc__st_count(file), numbers = 0;
+    for (size_t i = 0; i < tensors; i++) numbers += rc__st_at(file, i)->len; /* <= the bytes of the file */
+    if (layers > tensors)
+        return rc_fail(e, RC_EMODEL, "%s: describes %zu layers, the file has %zu tensors", where, layers, tensors);
+    for (size_t i = 0; i < n; i++)
+        if (widths[i] > numbers / (layers ? layers : 1))
+            return rc_fail(e, RC_EMODEL, "%s: describes %zu layers of width %zu, the file has %zu numbers in all", where,
+                           layers, widths[i], numbers);
+    return RC_OK;
+}
+
+/* ---- how data are read ------------------------------------------------------------------------------------------- */
+
+#define TEXTS(X)                                                                                                     \
+    X(format) X(delimiter) X(header) X(missing) X(text) X(label) X(label_separator) X(column) X(id) X(time) X(target) \
+    X(inputs) X(known_ahead) X(fixed) X(categorical)
+
+json_t *rc__data_to_json(const rc_data_options *o) {
+    json_t *obj = json_object();
+    bool ok = obj && json_object_set_new(obj, "numeric", json_boolean(o->numeric)) == 0;
+#define X(f)                                                                                                         \
+    if (ok && o->f && *o->f) ok = json_object_set_new(obj, #f, json_string(o->f)) == 0;
+    TEXTS(X)
+#undef X
+    if (ok) return obj;
+    json_decref(obj);
+    return NULL;
+}
+
+static rc_status own(const char **to, const char *from, rc_error *e) {
+    if (!from || !*from) return RC_OK;
+    *to = rc__strdup(from);
+    return *to ? RC_OK : rc_fail(e, RC_ENOMEM, "out of memory for options");
+}
+
+rc_status rc__data_from_json(rc_data_options *o, const json_t *obj, const char *where, rc_error *e) {
+    static const char *const keys[] = {
+#define X(f) #f,
+        TEXTS(X)
+#undef X
+            "numeric"};
+    rc_data_options read = {0};
+    *o = (rc_data_options){0};
+    rc_status s = rc__json_only(obj, keys, sizeof keys / sizeof *keys, where, e);
+#define X(f)                                                                                                         \
+    if (s == RC_OK) s = rc__json_get_string(obj, #f, RC_JSON_OPTIONAL, &read.f, where, e);
+    TEXTS(X)
+#undef X
+    if (s == RC_OK) s = rc__json_get_bool(obj, "numeric", RC_JSON_OPTIONAL, &read.numeric, where, e);
+    return s == RC_OK ? rc__data_copy(o, &read, e) : s;
+}
+
+rc_status rc__data_copy(rc_data_options *to, const rc_data_options *from, rc_error *e) {
+    rc_status s = RC_OK;
+    *to = (rc_data_options){.numeric = from->numeric};
+#define X(f)                                                                                                         \
+    if (s == RC_OK) s = own(&to->f, from->f, e);
+    TEXTS(X)
+#undef X
+    if (s != RC_OK) rc__data_free(to);
+    return s;
+}
+
+void rc__data_free(rc_data_options *o) {
+#define X(f) rc__strfree((char *)(uintptr_t)o->f);
+    TEXTS(X)
+#undef X
+    *o = (rc_data_options){0};
+}
+
+rc_data_options rc__data_merge(const rc_data_options *over, const rc_data_options *under) {
+    rc_data_options m = *under;
+#define X(f)                                                                                                         \
+    if (over->f && *over->f) m.f = over->f;
+    TEXTS(X)
+#undef X
+    m.numeric = over->numeric || under->numeric;
+    return m;
+}
+
+static rc_status yes_or_no(const char *name, const char *value, rc__choice *out, rc_error *e) {
+    *out = RC_AUTO;
+    if (!value || !*value) return RC_OK;
+    if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+        return rc_fail(e, RC_EINVAL, "%s: expected yes or no, found \"%s\"", name, value);
+    *out = *value == 'y' ? RC_YES : RC_NO;
+    return RC_OK;
+}
+
+rc_status rc__data_table_options(const rc_data_options *d, rc__table_options *out, rc_error *e) {
+    *out = (rc__table_options){0};
+    if (d->delimiter && *d->delimiter) {
+        out->delimiter = strcmp(d->delimiter, "tab") == 0     ? '\t'
+                         : strcmp(d->delimiter, "space") == 0 ? ' '
+                                                              : d->delimiter[0];
+        if (out->delimiter == d->delimiter[0] && d->delimiter[1])
+            return rc_fail(e, RC_EINVAL, "delimiter: expected one character, tab or space, found \"%s\"", d->delimiter);
+    }
+    return yes_or_no("header", d->header, &out->header, e);
 }

@@ -1,7 +1,10 @@
 /* fields.h - structs of options as JSON objects, both ways through one table of their fields. */
 #ifndef RC_FIELDS_H
 #define RC_FIELDS_H
-#include "recur/rnn.h"
+#include "formats/safetensors.h"
+#include "nn/encoder.h"
+#include "nn/words.h"
+#include "recur/model.h"
 #include <jansson.h>
 
 #define RC__MAX_WIDTH  ((size_t)1 << 24)
@@ -37,4 +40,30 @@ bool rc__rnn_put(const rc_rnn_options *o, json_t *obj);
 /* *o: rc_rnn_options_default() or what absent keys are to mean. hidden_size is required. The cell's name is the static
  * one of the table of cells. */
 rc_status rc__rnn_get(rc_rnn_options *o, const json_t *obj, const char *where, rc_error *e);
+
+/* Encoders and words (nn/encoder.h, nn/words.h) as objects of their own; input_size and the numbers of entries are not in
+ * them: they follow from what comes before. False, NULL: out of memory. */
+json_t *rc__encoder_to_json(const rc__encoder_options *o);
+rc_status rc__encoder_from_json(rc__encoder_options *o, const json_t *obj, const char *where, rc_error *e);
+json_t *rc__words_to_json(const rc__words_options *o);
+rc_status rc__words_from_json(rc__words_options *o, const json_t *obj, const char *where, rc_error *e);
+/* "max+mean" and "3,4,5" as the options have them. RC_EINVAL. */
+rc_status rc__pool_from_text(const char *text, unsigned *pool, rc_error *e);
+rc_status rc__kernels_from_text(const char *text, rc__encoder_options *o, rc_error *e);
+
+/* Refuses a description of layers that the file cannot hold, before anything is declared: a network takes memory for its
+ * names and biases at once. Widths are single numbers that some tensor of the file has at least as many numbers as. */
+rc_status rc__check_widths(const rc__st_file *file, size_t layers, const size_t *widths, size_t n, const char *where,
+                           rc_error *e);
+
+/* How a data file is read, stored with a model. Texts of *o that came from JSON are allocated: rc__data_free. */
+json_t *rc__data_to_json(const rc_data_options *o);
+rc_status rc__data_from_json(rc_data_options *o, const json_t *obj, const char *where, rc_error *e);
+rc_status rc__data_copy(rc_data_options *to, const rc_data_options *from, rc_error *e);
+void rc__data_free(rc_data_options *o);
+/* delimiter and header as the readers of tables take them. RC_EINVAL. */
+struct rc__table_options;
+rc_status rc__data_table_options(const rc_data_options *d, struct rc__table_options *out, rc_error *e);
+/* What `over` says, and where it says nothing what `under` says; borrows from both. */
+rc_data_options rc__data_merge(const rc_data_options *over, const rc_data_options *under);
 #endif

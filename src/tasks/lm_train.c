@@ -598,5 +598,6 @@ const rc__task_kind rc__task_lm = {
     .name = "lm",
     .title = "a language model",
     .options = "cell embedding tied dropout-input dropout-output dropout-embedding dropout-sequence seq-len "
-               "softmax-samples full-bptt no-carry sample-every sample-length sample-prompt grow-vocab preset",
+               "softmax-samples full-bptt no-carry sample-every sample-length sample-prompt grow-vocab preset "
+               "label-smoothing",
     .make = lm_make};

@@ -97,17 +97,17 @@ static void certain_and_wrong_is_finite(void **state) {
     NEAR(x, 2);
 }
 
-/* Five rows, bins (0, .5], (.5, 1]. First: confidence .5 twice, one right: |1 - 1.0|. Second: .6 right, .8 wrong, 1
+/* Five rows, bins (0, .5], (.5, 1]. First: confidence .5 twice, both right: |2 - 1|. Second: .6 right, .8 wrong, 1
  * right: |2 - 2.4|. Over 5. */
 static void calibration_by_hand(void **state) {
     (void)state;
     const double p[] = {.5, .5, .5, .5, .4, .6, .8, .2, 1, 0};
-    const int32_t truth[] = {0, 1, 1, 1, 0};
+    const int32_t truth[] = {0, 0, 1, 1, 0};
     double x;
     assert_int_equal(rc__calibration_error(5, 2, p, truth, 2, &x, NULL), RC_OK);
-    NEAR(x, .4 / 5);
+    NEAR(x, 1.4 / 5);
     assert_int_equal(rc__calibration_error(5, 2, p, truth, 1, &x, NULL), RC_OK);
-    NEAR(x, fabs(3 - 3.4) / 5);
+    NEAR(x, fabs(4 - 3.4) / 5);
     assert_int_equal(rc__calibration_error(5, 2, p, truth, 0, &x, NULL), RC_EINVAL);
 }
 

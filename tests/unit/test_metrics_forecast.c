@@ -79,15 +79,39 @@ static void naive2_finds_seasons(void **state) {
     for (size_t h = 0; h < 4; h++) NEAR(f[h], three[h % 3]);
 }
 
-/* x of period 24, 72 values: R's acf stops at lag floor(10 log10 72) = 18, so M4's test finds no season of 24. */
+/* A peak every 24, 72 values: R's acf stops at lag floor(10 log10 72) = 18, so M4's test finds no season of 24. */
 static void season_beyond_the_lags_of_acf_is_none(void **state) {
     (void)state;
     double x[300], f[1];
-    for (size_t t = 0; t < 300; t++) x[t] = 2 + sin((double)t * 2 * acos(-1) / 24);
+    for (size_t t = 0; t < 300; t++) x[t] = t % 24 ? 1 : 9;
     assert_false(rc__m4_seasonal(72, x, 24));
-    assert_true(rc__m4_seasonal(300, x, 24)); /* 24.77 */
+    assert_true(rc__m4_seasonal(300, x, 24)); /* lags to 24 */
     assert_int_equal(rc__naive2(72, x, 24, 1, f, NULL), RC_OK);
-    assert_true(f[0] == x[71]);
+    assert_true(f[0] == 1);
+}
+
+/* The test of R's lines, anew for each series: seasons so weak that it goes either way. */
+static void seasonality_at_ninety_percent(void **state) {
+    (void)state;
+    enum { LEN = 60, M = 4 };
+    rc_rng rng = rc_rng_make(2, 0);
+    size_t seasonal = 0, near = 0;
+    for (int round = 0; round < 4000; round++) {
+        double x[LEN], mean = 0, c[M + 1] = {0}, sum = 1;
+        for (size_t t = 0; t < LEN; t++) {
+            x[t] = rc_rng_normal(&rng) + (t % M ? 0 : .7);
+            mean += x[t] / LEN;
+        }
+        for (size_t k = 0; k <= M; k++) {
+            for (size_t t = 0; t + k < LEN; t++) c[k] += (x[t] - mean) * (x[t + k] - mean) / LEN;
+        }
+        for (size_t k = 1; k < M; k++) sum += 2 * pow(c[k] / c[0], 2);
+        double ratio = fabs(c[M] / c[0]) / (sqrt(sum) / sqrt(LEN));
+        assert_int_equal(rc__m4_seasonal(LEN, x, M), ratio > 1.645);
+        seasonal += ratio > 1.645;
+        near += ratio > 1.6 && ratio < 1.7;
+    }
+    assert_true(seasonal > 400 && seasonal < 3600 && near > 20);
 }
 
 static void naive2_of_flat_short_and_missing(void **state) {
@@ -221,6 +245,7 @@ int main(void) {
         cmocka_unit_test(mase_by_hand),
         cmocka_unit_test(naive2_finds_seasons),
         cmocka_unit_test(season_beyond_the_lags_of_acf_is_none),
+        cmocka_unit_test(seasonality_at_ninety_percent),
         cmocka_unit_test(naive2_of_flat_short_and_missing),
         cmocka_unit_test(quantiles_as_scikit_learn),
         cmocka_unit_test(crps_of_samples),

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "data/table.h"
 #include "data/timestamp.h"
+#include "data_file.h"
 
 enum { MOST = 64 };
 
@@ -226,6 +228,8 @@ static void frequencies_and_steps(void **state) {
     steps("0|2|4|8", "step 2", 1, "10|12");
     steps("1467331200|1467331210|1467331220", "every 10 seconds", 0, "1467331230");
     steps("7/1/2016|7/2/2016|7/13/2016|7/14/2016", "daily", 10, "7/15/2016");
+    steps("2016/12/30|2016/12/31|2017/01/01", "daily", 0, "2017/01/02"); /* one has told the zeros */
+    steps("30/12/2016|31/12/2016|01/01/2017", "daily", 0, "02/01/2017");
     steps("01.07.2016|02.07.2016", "daily", 0, "03.07.2016");
     /* midnight on the wall, in an offset, is day's begin there; months count by that clock too */
     steps("2016-01-01T00:00:00+02:00|2016-02-01T00:00:00+02:00", "monthly", 0, "2016-03-01T00:00:00+02:00");
@@ -242,6 +246,56 @@ static void frequencies_and_steps(void **state) {
     assert_int_equal(rc__time_step(INT64_MAX - 5, &f, 3), INT64_MAX - 5); /* no way round the end */
 }
 
+static void real_files(void **state) {
+    (void)state;
+    static const struct {
+        const char *file, *frequency, *next;
+        size_t missing;
+        bool ordered;
+    } files[] = {{"etth1/ETTh1.csv.gz", "hourly", "2018-06-26 20:00:00", 0, true},
+                 {"small-series/monthly-sunspots.csv", "monthly", "1984-01", 0, true},
+                 {"small-series/airline-passengers.csv", "monthly", "1961-01", 0, true},
+                 {"small-series/daily-min-temperatures.csv", "daily", "1991-01-01", 2, true},
+                 {"weather-co2/seattle-weather.csv", "daily", "2016-01-01", 0, true},
+                 {"sp500-daily/sp500-2000.csv", "business-daily", NULL, 0, true},
+                 {"nab/realAWSCloudwatch/ec2_cpu_utilization_5f5533.csv", "every 5 minutes", NULL, 0, true},
+                 {"nab/realKnownCause/nyc_taxi.csv", "every 30 minutes", "2015-02-01 00:00:00", 0, true},
+                 {"nab/realAdExchange/exchange-2_cpc_results.csv", "hourly", NULL, 0, false}}; /* has an hour twice */
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        const char *path = data_real(files[i].file);
+        if (!path) return;
+        rc__table *t;
+        rc__time_style style;
+        rc__frequency f;
+        rc_error e = {0};
+        if (rc__table_read(&t, path, NULL, &e) != RC_OK) fail_msg("%s", e.text);
+        size_t n = rc__table_n_rows(t), cols = rc__rows_columns(rc__table_rows(t));
+        int64_t *at = calloc(n, sizeof *at);
+        assert_non_null(at);
+        rc_status s =
+            rc__time_column(rc__table_row(t, 0), cols, n, rc__table_lines(t), path, RC_DATE_INDEX, &style, at, &e);
+        if (s != RC_OK) fail_msg("%s", e.text);
+        s = rc__time_check_order(at, n, rc__table_lines(t), &style, path, &e);
+        assert_int_equal(s, files[i].ordered ? RC_OK : RC_EDATA);
+        if (s != RC_OK) print_message("%s\n", e.text);
+        if (rc__time_frequency(at, n, &style, path, &f, &e) != RC_OK) fail_msg("%s", e.text);
+        char name[48], next[64];
+        rc__time_text(rc__time_step(at[n - 1], &f, 1), &style, next);
+        rc__frequency_text(&f, name);
+        print_message("%s: %s, then %s; %zu gaps of %zu steps, %zu irregular\n", files[i].file, name, next, f.gaps,
+                      f.missing, f.irregular);
+        assert_string_equal(name, files[i].frequency);
+        if (files[i].next) assert_string_equal(next, files[i].next);
+        if (files[i].next) assert_int_equal(f.missing, files[i].missing);
+        for (size_t k = 0; k < n; k++) { /* printed as it was written */
+            rc__cell c = rc__table_cell(t, k, 0);
+            if (!rc__cell_is(c, rc__time_text(at[k], &style, next))) fail_msg("%.*s: %s", (int)c.len, c.text, next);
+        }
+        free(at);
+        rc__table_free(t);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calendar_is_that_of_the_c_library),
@@ -249,6 +303,7 @@ int main(void) {
         cmocka_unit_test(columns_have_one_style),
         cmocka_unit_test(order_is_checked),
         cmocka_unit_test(frequencies_and_steps),
+        cmocka_unit_test(real_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
