@@ -7,7 +7,7 @@
 #define RC_DETECT_H
 #include "data/table.h"
 #include "data/timestamp.h"
-#include "tasks/task.h"
+#include "tasks/detect_task.h"
 
 enum { RC__DETECT_FORECAST, RC__DETECT_AUTOENCODER };
 enum { RC__DETECT_POINT, RC__DETECT_GAUSSIAN, RC__DETECT_STUDENT_T };
@@ -99,7 +99,7 @@ void rc__detect_clock(int64_t time, int offset, rc_real clock[RC__DETECT_CLOCK])
 /* z (C) of values x (C). */
 void rc__detect_normalise(const rc__detect_model *m, const double *x, rc_real *z);
 
-extern const rc__task_kind rc__task_detect;
+
 rc_status rc__detect_document(const rc_model *m, json_t *doc, rc_error *e);
 rc_status rc__detect_open(rc_model **out, const rc__st_file *file, const json_t *doc, const char *where, rc_error *e);
 rc_status rc__detect_make(rc__task **out, const rc_train_options *o, const char *initial, const rc_train_hooks *hooks,

@@ -124,13 +124,10 @@ static bool write_svg(FILE *f, const rc__detect_drawing *d, const rc__detect_mod
 
 rc_status rc__detect_draw(const rc__detect_drawing *d, const char *path, const rc__detect_model *m, double threshold,
                           rc_error *e) {
-    char *text = NULL;
-    size_t len = 0;
-    FILE *f = open_memstream(&text, &len);
-    if (!f) return rc_fail(e, RC_ENOMEM, "svg: out of memory");
-    bool ok = write_svg(f, d, m, threshold);
-    ok = fclose(f) == 0 && ok;
-    rc_status s = ok ? rc__file_write(path, text, len, e) : rc_fail(e, RC_ENOMEM, "svg: out of memory");
-    free(text);
-    return s;
+    rc__writer w;
+    rc_status s = rc__writer_open(&w, path, e);
+    if (s != RC_OK) return s;
+    if (write_svg(w.f, d, m, threshold)) return rc__writer_commit(&w, e);
+    rc__writer_abort(&w);
+    return rc_fail(e, RC_EIO, "%s: cannot be written", path);
 }

@@ -256,7 +256,7 @@ static void defaults(rc_train_options *o) {
 const rc__task_kind rc__task_detect = {.name = "detect",
                                        .title = "a detector of anomalies",
                                        .options = "cell seq-len model likelihood window lookback threshold history recent "
-                                                  "quiet settle range clock embedding time-column label inputs format "
+                                                  "repeat settle range clock embedding time-column label inputs format "
                                                   "delimiter header missing",
                                        .defaults = defaults,
                                        .make = rc__detect_make,

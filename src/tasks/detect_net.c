@@ -89,11 +89,11 @@ void rc__detect_net_input(const rc__detect_net *n, const rc__detect_row *row, co
     size_t C = n->o.channels, at = 0;
     if (n->o.kind == RC__DETECT_AUTOENCODER) {
         for (size_t c = 0; c < C; c++) x[at++] = squash(row->z[c]);
-        for (size_t c = 0; c < C; c++) x[at++] = isnan(row->z[c]) ? 0 : 1;
+        for (size_t c = 0; c < C; c++) x[at++] = (rc_real)!isnan(row->z[c]);
     } else {
         for (size_t k = 0; k < n->o.lags; k++)
             for (size_t c = 0; c < C; c++) x[at++] = before[k] ? squash(before[k][c]) : 0;
-        for (size_t c = 0; c < C; c++) x[at++] = before[0] && !isnan(before[0][c]) ? 1 : 0;
+        for (size_t c = 0; c < C; c++) x[at++] = (rc_real)(before[0] && !isnan(before[0][c]));
     }
     if (!n->o.clock) return;
     if (row->clock)

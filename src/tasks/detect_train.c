@@ -1,4 +1,5 @@
 /* detect_train.c - a detector as a task of the training loop: windows of the series of all files, in a random order. */
+#include "autograd/tape_internal.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "data/epochs.h"
@@ -99,7 +100,7 @@ static rc_status validate(rc__task *base, rc_tape *tape, rc__task_score *score, 
         rc_var *loss = loss_of(t, tape, t->valid + at, NULL, B, true);
         rc_status s = rc_tape_status(tape, e);
         if (s != RC_OK) return s;
-        for (size_t i = 0; i < t->T * B * t->m->net->o.channels; i++) there += !isnan(t->targets[i]);
+        for (size_t i = 0; i < t->T * B * t->m->net->o.channels; i++) there += isnan(t->targets[i]) ? 0 : 1;
         sum += (double)loss->x[0] * (double)there;
         count += (double)there;
     }
@@ -239,7 +240,7 @@ static rc_status options_of(const rc_train_options *o, size_t channels, bool tim
     out->clock = timed && o->clock;
     out->history = (size_t)o->history;
     out->recent = (size_t)o->recent;
-    out->quiet = (size_t)o->quiet;
+    out->quiet = (size_t)o->repeat;
     out->settle = (size_t)o->settle;
     out->range = o->range;
     return RC_OK;
