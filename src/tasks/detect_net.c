@@ -16,7 +16,7 @@ rc__detect_options rc__detect_options_default(void) {
         .history = 8000, /* W, W' and the threshold 1e-5 of Ahmad 2017 (Neurocomputing 262), section 3.3 */
         .recent = 10,
         .threshold = 5,
-        .quiet = 200,
+        .quiet = 50,
         .range = .05, /* SPATIAL_TOLERANCE of numenta/NAB's numenta_detector.py */
         .online_every = 8,
         .online_rows = 32,

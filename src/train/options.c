@@ -35,7 +35,7 @@ rc_train_options rc_train_options_default(void) {
         .threshold = 0.01,
         .history = 8000,
         .recent = 10,
-        .repeat = 200,
+        .repeat = 50,
         .settle = 100,
         .range = 0.05,
         .clock = true,
