@@ -80,6 +80,8 @@ struct rc__detector {
     size_t wx_len, wtargets_len;
     history past;
     double *recent, *scores;    /* errors of the last rows, their scores before the quiet rule */
+    double *parts;              /* (recent, C) what each channel had of those errors */
+    double *usual;              /* (BLOCKS, C) sums of the same in the blocks of the past */
     double *low, *high;         /* (C) of all values so far */
     double *expected, *share;
     uint64_t errors;            /* rows that had an error */
@@ -96,9 +98,13 @@ static void history_add(history *h, size_t block, double v) {
     h->n++;
 }
 
-static void history_moments(const history *h, size_t block, double *mean, double *deviation) {
+static uint64_t history_rows(const history *h, size_t block) {
     uint64_t full = (uint64_t)BLOCKS * block, part = h->n % block;
-    uint64_t n = h->n <= full ? h->n : full - (part ? block - part : 0);
+    return h->n <= full ? h->n : full - (part ? block - part : 0);
+}
+
+static void history_moments(const history *h, size_t block, double *mean, double *deviation) {
+    uint64_t n = history_rows(h, block);
     double sum = 0, squares = 0;
     for (size_t i = 0; i < BLOCKS; i++) {
         sum += h->sum[i];
@@ -159,12 +165,14 @@ rc_status rc__detector_new(rc__detector **out, const rc__detect_model *m, bool o
     d->wx = T ? rc__calloc(d->wx_len, sizeof *d->wx) : NULL;
     d->wtargets = T ? rc__calloc(d->wtargets_len, sizeof *d->wtargets) : NULL;
     d->recent = reals(o->recent);
+    d->parts = reals(o->recent * C);
+    d->usual = reals(BLOCKS * C);
     d->scores = reals(o->quiet);
     d->low = reals(C);
     d->high = reals(C);
     d->expected = reals(C);
     d->share = reals(C);
-    if (s == RC_OK && !(d->x && d->h && d->p && (!T || (d->wx && d->wtargets)) && d->recent && d->scores && d->low &&
+    if (s == RC_OK && !(d->x && d->h && d->p && (!T || (d->wx && d->wtargets)) && d->recent && d->parts && d->usual && d->scores && d->low &&
                         d->high && d->expected && d->share))
         s = rc_fail(e, RC_ENOMEM, "detect: out of memory");
     if (s != RC_OK) return rc__detector_free(d), s;
@@ -185,6 +193,8 @@ void rc__detector_free(rc__detector *d) {
     rc__free(d->wx, d->wx_len * sizeof *d->wx);
     rc__free(d->wtargets, d->wtargets_len * sizeof *d->wtargets);
     free_reals(d->recent, o->recent);
+    free_reals(d->parts, o->recent * o->channels);
+    free_reals(d->usual, BLOCKS * o->channels);
     free_reals(d->scores, o->quiet);
     free_reals(d->low, o->channels);
     free_reals(d->high, o->channels);
@@ -217,11 +227,11 @@ static rc_status forecast(rc__detector *d, bool *known, rc_error *e) {
     return rc__detect_net_newest(d->tape, d->net, d->wx, d->p, e);
 }
 
-/* Sets error, expected and shares; false: no channel has both a value and a forecast. */
+/* Sets error and expected, and notes the error's parts; false: no channel has both a value and a forecast. */
 static bool judge(rc__detector *d, const rc_real *z, bool known, rc__detected *out) {
     const rc__detect_model *m = d->m;
     size_t C = d->net->o.channels, there = 0;
-    double sum = 0;
+    double sum = 0, *parts = d->parts + (size_t)(d->errors % d->net->o.recent) * C;
     for (size_t c = 0; c < C; c++) {
         const rc_real *p = d->p + c * d->net->P;
         d->expected[c] = known ? m->mean[c] + m->scale[c] * (double)p[0] : NAN;
@@ -233,9 +243,30 @@ static bool judge(rc__detector *d, const rc_real *z, bool known, rc__detected *o
         there++;
     }
     out->error = there ? sum / (double)there : NAN;
-    for (size_t c = 0; c < C && there; c++)
-        if (!isnan(d->share[c])) d->share[c] = sum > 0 ? d->share[c] / sum : 1 / (double)there;
+    for (size_t c = 0; c < C && there; c++) parts[c] = isnan(d->share[c]) ? 0 : d->share[c] / (double)there;
     return there > 0;
+}
+
+/* What a channel has more of in the errors of the last rows than in those of the past. */
+static double excess(const rc__detector *d, size_t c) {
+    const rc__detect_options *o = &d->net->o;
+    size_t n = d->errors < o->recent ? (size_t)d->errors : o->recent, C = o->channels;
+    uint64_t rows = history_rows(&d->past, block_rows(o));
+    double now = 0, usual = 0;
+    for (size_t i = 0; i < n; i++) now += d->parts[i * C + c];
+    for (size_t i = 0; i < BLOCKS; i++) usual += d->usual[i * C + c];
+    return n && rows ? fmax(0, now / (double)n - usual / (double)rows) : 0;
+}
+
+/* To which channels the score is due: those that left their range, or those whose error is more than usual. */
+static void set_shares(rc__detector *d, const bool *left, bool by_range) {
+    size_t C = d->net->o.channels;
+    double sum = 0;
+    for (size_t c = 0; c < C; c++) {
+        d->share[c] = by_range ? (left[c] ? 1 : 0) : excess(d, c);
+        sum += d->share[c];
+    }
+    for (size_t c = 0; c < C; c++) d->share[c] = sum > 0 ? d->share[c] / sum : 1 / (double)C;
 }
 
 /* The smallest deviation of errors: the square root of the .0003 that nupic's estimateNormal allows. */
@@ -250,21 +281,30 @@ static double tail_of(rc__detector *d, double error) {
     size_t n = d->errors < o->recent ? (size_t)d->errors : o->recent;
     for (size_t i = 0; i < n; i++) sum += d->recent[i];
     history_moments(&d->past, block, &mean, &deviation);
-    history_add(&d->past, block, error);
     return log_tail((sum / (double)n - mean) / fmax(deviation, LEAST_DEVIATION));
 }
 
-/* Whether a value leaves the range of those before; then the range grows. */
-static bool beyond(rc__detector *d, const double *x) {
+/* Which values leave the range of those before, and whether one does; then the range grows. */
+static bool beyond(rc__detector *d, const double *x, bool *left) {
     bool any = false;
     for (size_t c = 0; c < d->net->o.channels; c++) {
+        left[c] = false;
         if (isnan(x[c])) continue;
         double margin = d->net->o.range * (d->high[c] - d->low[c]);
-        any = any || (margin > 0 && (x[c] > d->high[c] + margin || x[c] < d->low[c] - margin));
+        left[c] = margin > 0 && (x[c] > d->high[c] + margin || x[c] < d->low[c] - margin);
+        any = any || left[c];
         d->low[c] = fmin(d->low[c], x[c]);
         d->high[c] = fmax(d->high[c], x[c]);
     }
     return any;
+}
+
+/* The newest row joins the past: from the next row on it is usual. */
+static void remember(rc__detector *d, double error) {
+    size_t C = d->net->o.channels, block = block_rows(&d->net->o), at = (size_t)(d->past.n / block % BLOCKS);
+    const double *parts = d->parts + (size_t)((d->errors - 1) % d->net->o.recent) * C;
+    for (size_t c = 0; c < C; c++) d->usual[at * C + c] = (d->past.n % block ? d->usual[at * C + c] : 0) + parts[c];
+    history_add(&d->past, block, error);
 }
 
 /* One of the last rows was as bad: the same event. */
@@ -298,7 +338,7 @@ static rc_status learn(rc__detector *d, rc_error *e) {
 rc_status rc__detector_row(rc__detector *d, int64_t time, const double *x, rc__detected *out, rc_error *e) {
     const rc__detect_options *o = &d->net->o;
     rc_real *z, *clock;
-    bool known = false;
+    bool known = false, left[RC__DETECT_MAX_CHANNELS];
     *out = (rc__detected){.expected = d->expected, .share = d->share, .settling = d->rows.n < o->settle};
     rc__detect_rows_next(&d->rows, &z, &clock);
     rc__detect_normalise(d->m, x, z);
@@ -308,12 +348,14 @@ rc_status rc__detector_row(rc__detector *d, int64_t time, const double *x, rc__d
     bool judged = judge(d, z, known, out);
     out->missing = true;
     for (size_t c = 0; c < o->channels; c++) out->missing = out->missing && isnan(x[c]);
-    out->beyond = beyond(d, x) && o->range >= 0 && !out->settling;
+    out->beyond = beyond(d, x, left) && o->range >= 0 && !out->settling;
     double score = 0;
     if (judged) {
         double tail = tail_of(d, out->error);
         out->tail = out->settling ? 0 : tail;
         score = fmax(out->tail, out->beyond ? RC__DETECT_BEYOND : 0);
+        set_shares(d, left, out->beyond && out->tail < RC__DETECT_BEYOND);
+        remember(d, out->error);
     }
     out->score = told(d, score) ? 0 : score;
     if (o->quiet) d->scores[(d->rows.n - 1) % o->quiet] = score;
@@ -362,6 +404,8 @@ static size_t parts_of(rc__detector *d, part out[MAX_PARTS]) {
     out[n++] = (part){"history.sum", d->past.sum, BLOCKS, RC_ST_F64, false};
     out[n++] = (part){"history.squares", d->past.squares, BLOCKS, RC_ST_F64, false};
     out[n++] = (part){"recent", d->recent, o->recent, RC_ST_F64, false};
+    out[n++] = (part){"parts", d->parts, o->recent * C, RC_ST_F64, false};
+    out[n++] = (part){"usual", d->usual, BLOCKS * C, RC_ST_F64, false};
     if (o->quiet) out[n++] = (part){"scores", d->scores, o->quiet, RC_ST_F64, false};
     out[n++] = (part){"low", d->low, C, RC_ST_F64, true};
     out[n++] = (part){"high", d->high, C, RC_ST_F64, true};

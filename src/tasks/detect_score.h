@@ -35,7 +35,8 @@ typedef struct rc__detected {
     bool alarm, settling, missing; /* missing: no channel had a value */
     bool beyond;                   /* the range rule spoke */
     double *expected;              /* (C), in the units of the data; NaN: not known yet */
-    double *share;                 /* (C) of the error; NaN for missing ones. Both belong to the engine */
+    double *share;    /* (C) of the score: of what the last rows' mean error is above the usual one, or of the values out of
+                       * range; NaN: the row has no score. Both belong to the engine */
 } rc__detected;
 
 typedef struct rc__detector rc__detector;
