@@ -223,8 +223,9 @@ rc_status rc__detect_open(rc_model **out, const rc__st_file *file, const json_t 
     if (s != RC_OK) return s;
     o.channels = json_array_size(channels);
     s = check_options(&o, where, e);
-    if (s == RC_OK) s = rc__detect_model_new(&m, &o, e);
-    if (s == RC_EINVAL && e) s = e->code = RC_EMODEL;
+    rc_error why;
+    rc_status made = s == RC_OK ? rc__detect_model_new(&m, &o, &why) : RC_OK;
+    if (made != RC_OK) s = rc_fail(e, made == RC_ENOMEM ? made : RC_EMODEL, "%s: %s", where, why.text);
     if (s == RC_OK) s = read_channels(m, channels, where, e);
     if (s == RC_OK) s = read_columns(m, doc, where, e);
     if (s == RC_OK) s = rc__model_read_params(m->net->ps, file, e);
