@@ -86,7 +86,7 @@ static rc_status dir_params(rc_rnn *r, rc__dir *d, rc_params *ps, namer *n, rc_e
     d->G = (size_t)c->gates + (c->sees_x && !d->sees_x ? 1 : 0);
     d->max_k = P;
     for (size_t s = 0; s < r->stages; s++) {
-        const rc__stage *st = &c->stage[s < 2 ? s : 1]; /* rhn: the second describes all that follow */
+        const rc__stage *st = &c->stage[c->id == RC_CELL_rhn && s > 1 ? 1 : s]; /* the second describes all that follow */
         d->kind[s] = st->kind;
         d->col[s] = (size_t)st->first;
         if (st->kind == RC_STAGE_NONE) continue;
@@ -233,7 +233,7 @@ size_t rc_rnn_state_size(const rc_rnn *r) { return r->P; }
 
 size_t rc__dir_drop_len(const rc__dir *d) {
     if (d->w_hh) return d->w_hh->len;
-    return d->kind[0] == RC_STAGE_NONE ? d->vecs_len : 0;
+    return d->kind[0] == RC_STAGE_NONE ? d->vecs_len : 0; /* a scan cell: there is no weight_hh */
 }
 
 typedef struct pack_job {
@@ -527,10 +527,10 @@ size_t rc_rnn_explain(const rc_rnn *r, size_t batch, size_t seq_len, char *out, 
                 snprintf(rows, sizeof rows, "%zu row%s together", batch, batch == 1 ? "" : "s");
                 why = "each thread has its columns of the recurrent weights, two waits a product";
             } else if (threads > 1) {
-                why = d->kind[0] == RC_STAGE_NONE ? "an element-wise scan, no wait between steps"
+                why = rc__cell_scans(r->cell) ? "an element-wise scan, no wait between steps"
                                                   : "each thread has rows of its own, no wait between steps";
             } else if (most > 1) {
-                why = d->kind[0] == RC_STAGE_NONE ? "an element-wise scan of few rows"
+                why = rc__cell_scans(r->cell) ? "an element-wise scan of few rows"
                                                   : "few rows, and a step too short to share";
             }
             int n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0,
@@ -538,7 +538,7 @@ size_t rc_rnn_explain(const rc_rnn *r, size_t batch, size_t seq_len, char *out, 
                              "kernels %s, %s, %zu thread%s: %s\n",
                              l, i ? " reverse" : "", r->cell->name, d->I, r->P,
                              rc__precision_text(rc_params_get_precision(r->ps)),
-                             d->kind[0] == RC_STAGE_NONE ? "scan" : "fused sequence", rc__gemm_backend(), rc__k->isa,
+                             rc__cell_scans(r->cell) ? "scan" : "fused sequence", rc__gemm_backend(), rc__k->isa,
                              rows, threads, threads == 1 ? "" : "s", why);
             if (n > 0) at += (size_t)n;
         }
