@@ -69,6 +69,7 @@ typedef struct rc__cell {
     rc__vec vec[RC_MAX_VECS];
     int candidate;       /* scan cells: block of g that recurrent dropout masks */
     int forget_gate;     /* block of the forget gate, -1 if none: its bias starts at forget_bias */
+    int decay;           /* block of g that decays h, 0 if none: rc_rnn_options.decay_every is about it */
     bool own_bias;       /* the biases are among vec, not added by the driver */
     bool keep_g;         /* backward reads g after it wrote dg: they may not share memory */
 } rc__cell;

@@ -40,6 +40,11 @@ static rc_status check_options(const rc_rnn_options *o, const rc__cell **cell, r
                        o->hidden_size);
     if ((*cell)->id == RC_CELL_rhn && (o->depth < 1 || o->depth > RC_MAX_STAGES))
         return rc_fail(e, RC_EINVAL, "rnn: depth is %d, expected 1 to %d", o->depth, RC_MAX_STAGES);
+    if (o->decay_every && !(*cell)->decay)
+        return rc_fail(e, RC_EINVAL, "rnn: decay_every is %zu, but cell %s has no decay", o->decay_every, o->cell);
+    if (o->decay_every && o->input_size % o->decay_every)
+        return rc_fail(e, RC_EINVAL, "rnn: decay_every is %zu, which does not divide input_size %zu", o->decay_every,
+                       o->input_size);
     if (o->zoneout_c > 0 && !(*cell)->has_c)
         return rc_fail(e, RC_EINVAL, "rnn: zoneout_c is %g, but cell %s has no cell state", o->zoneout_c, o->cell);
     if (o->bidirectional && o->reverse)
@@ -106,6 +111,7 @@ static rc_status dir_params(rc_rnn *r, rc__dir *d, rc_params *ps, namer *n, rc_e
     rc_init hh = {.kind = o->init_hh, .value = 1.0 / sqrt((double)H), .blocks = rows / H};
     rc_init bias = {.kind = RC_INIT_ZEROS};
     if (o->init_torch) ih = hh = bias = torch_init(H);
+    if (d->every) ih.blocks = d->G, ih.thin_block = 1 + (size_t)c->decay, ih.thin_every = d->every;
     if (!(d->w_ih = add_param(ps, n, "weight_ih", d->GH, d->I, ih, e))) return e ? e->code : RC_ENOMEM;
     if (rows && !(d->w_hh = add_param(ps, n, "weight_hh", rows, P, hh, e))) return e ? e->code : RC_ENOMEM;
     if (!o->no_bias && !c->own_bias) {
@@ -176,6 +182,7 @@ rc_status rc_rnn_new(rc_rnn **out, rc_params *ps, const char *prefix, const rc_r
             rc__dir *dir = rc__rnn_dir(r, l, d);
             n.dir = d;
             dir->I = l ? r->D * r->P : opt->input_size;
+            dir->every = l ? 0 : opt->decay_every;
             s = dir_params(r, dir, ps, &n, &why);
         }
         if (!s) s = gate_params(r, l, ps, &n, &why);
