@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define WORD_STREAM  0x776f7264u   /* of word dropout; mixed with the step */
-#define BOW_BUCKETS  ((size_t)1 << 18)
+#define BOW_BUCKETS  ((size_t)1 << 16)
 
 /* Fine-tuning a language model (Howard & Ruder 2018, "Universal language model fine-tuning", sections 3.2, 3.3): each
  * layer below learns 2.6 times slower, and joins when a share of the run has gone. */
