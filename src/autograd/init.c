@@ -17,7 +17,8 @@ rc_status rc__init_check(const char *name, int ndim, const size_t *dim, const rc
         return rc_fail(e, RC_EINVAL, "parameter %s: %zu rows do not divide into %zu blocks", name, dim[0], blocks);
     if (init->only_block > blocks)
         return rc_fail(e, RC_EINVAL, "parameter %s: only block %zu of %zu", name, init->only_block, blocks);
-    if (init->thin_block > blocks || (init->thin_block && (ndim != 2 || !init->thin_every || dim[1] % init->thin_every)))
+    if (init->thin_block > blocks ||
+        (init->thin_block && (ndim != 2 || !init->thin_every || dim[1] % init->thin_every)))
         return rc_fail(e, RC_EINVAL, "parameter %s: columns of block %zu of %zu cannot be thinned to every %zuth", name,
                        init->thin_block, blocks, init->thin_every);
     if (init->kind >= RC_INIT_ORTHOGONAL && ndim < 2)

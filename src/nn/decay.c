@@ -1,5 +1,5 @@
-/* decay.c - see decay.h. Rows are those of x, N of them; sums over rows are kept for each tile of rows and added in the order
- * of the tiles, so that threads do not change a bit. */
+/* decay.c - see decay.h. Rows are those of x, N of them; sums over rows are kept for each tile of rows and added in the
+ * order of the tiles, so that threads do not change a bit. */
 #include "nn/decay.h"
 #include "autograd/bulk.h"
 #include "base/parallel.h"

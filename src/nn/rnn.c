@@ -91,7 +91,7 @@ static rc_status dir_params(rc_rnn *r, rc__dir *d, rc_params *ps, namer *n, rc_e
     d->G = (size_t)c->gates + (c->sees_x && !d->sees_x ? 1 : 0);
     d->max_k = P;
     for (size_t s = 0; s < r->stages; s++) {
-        const rc__stage *st = &c->stage[c->id == RC_CELL_rhn && s > 1 ? 1 : s]; /* the second describes all that follow */
+        const rc__stage *st = &c->stage[c->id == RC_CELL_rhn && s > 1 ? 1 : s]; /* its second describes those after */
         d->kind[s] = st->kind;
         d->col[s] = (size_t)st->first;
         if (st->kind == RC_STAGE_NONE) continue;
@@ -535,10 +535,10 @@ size_t rc_rnn_explain(const rc_rnn *r, size_t batch, size_t seq_len, char *out, 
                 why = "each thread has its columns of the recurrent weights, two waits a product";
             } else if (threads > 1) {
                 why = rc__cell_scans(r->cell) ? "an element-wise scan, no wait between steps"
-                                                  : "each thread has rows of its own, no wait between steps";
+                                              : "each thread has rows of its own, no wait between steps";
             } else if (most > 1) {
                 why = rc__cell_scans(r->cell) ? "an element-wise scan of few rows"
-                                                  : "few rows, and a step too short to share";
+                                              : "few rows, and a step too short to share";
             }
             int n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0,
                              "layer %zu%s: %s %zu -> %zu, %s, %s, packed products by recur, others by %s, "

@@ -12,10 +12,11 @@ static rc_var *build(rc_tape *t, rc_var *const *in, void *ctx) {
 /* Masks of any value: the formula holds for all, and so do its slopes. Some w d + b are above 0, some below. */
 static void gradients(void **state) {
     (void)state;
-    rc__gradcheck c = {.build = build,
-                       .n = 3,
-                       .seed = 2,
-                       .in = {{"x", 3, {4, 5, 9}, RC__FILL_NORMAL}, {"w", 1, {3}, RC__FILL_NORMAL}, {"b", 1, {3}, RC__FILL_NORMAL}}};
+    rc__gradcheck c = {
+        .build = build,
+        .n = 3,
+        .seed = 2,
+        .in = {{"x", 3, {4, 5, 9}, RC__FILL_NORMAL}, {"w", 1, {3}, RC__FILL_NORMAL}, {"b", 1, {3}, RC__FILL_NORMAL}}};
     check_gradient(&c);
     c.in[0].no_grad = true;
     check_gradient(&c);
@@ -58,8 +59,8 @@ static void refused(void **state) {
     rc_tape_free(t);
 }
 
-/* decay_every: the first layer's decay reads the last of each 3 inputs; weights of the others are 0 and stay so. All else is as
- * without it: outputs with the same weights, and the other gradients. */
+/* decay_every: the first layer's decay reads the last of each 3 inputs; weights of the others are 0 and stay so. All else
+ * is as without it: outputs with the same weights, and the other gradients. */
 static void of_every_third_input(void **state) {
     (void)state;
     enum { T = 4, B = 3, C = 2, I = 3 * C, H = 5 };
@@ -124,7 +125,8 @@ static void decay_every_refused(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients), cmocka_unit_test(numbers), cmocka_unit_test(refused),
-                                       cmocka_unit_test(of_every_third_input), cmocka_unit_test(decay_every_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gradients), cmocka_unit_test(numbers),
+                                       cmocka_unit_test(refused), cmocka_unit_test(of_every_third_input),
+                                       cmocka_unit_test(decay_every_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
