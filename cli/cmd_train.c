@@ -267,7 +267,11 @@ json_t *cli_result_json(const rc_train_result *r) {
 static int run(cli_args *a) {
     rc_train_options *o = a->options;
     cli_progress p = cli_progress_new(o->quiet);
-    rc_train_hooks hooks = {&p, on_message, on_step, on_validation, on_sample};
+    rc_train_hooks hooks = {.ctx = &p,
+                            .on_message = on_message,
+                            .on_step = on_step,
+                            .on_validation = on_validation,
+                            .on_sample = on_sample};
     rc_train_result r;
     rc_error e = {RC_OK, ""};
     memset(&r, 0, sizeof r);
