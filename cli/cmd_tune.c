@@ -82,7 +82,7 @@ static rc_status settle(cli_args *a, rc_error *e) {
     if (o->train.resume) return RC_OK;
     if (o->train.n_files == 0) return rc_fail(e, RC_EINVAL, "expected FILE...: the data that training would read");
     if ((s = cli_check_data(&o->train, e))) return s;
-    const char *cell = strcmp(o->train.task, "lm") == 0 ? o->train.cell : o->train.encoder;
+    const char *cell = cli_network(&o->train);
     if ((s = cli_check_effect(a, &o->train, &cell, 1, e))) return s;
     rc_tune_options t = for_library(o);
     return rc_tune_space(&t, NULL, 0, NULL, e);
@@ -209,23 +209,30 @@ static bool setting(const char *settings, size_t k, char *name, char *value, siz
 }
 
 static void print_table(const rc_tune_result *r) {
-    char align[64] = "rrrrr", name[128], value[128], text[24];
-    size_t settings = 0;
+    char align[64] = "rrrr", name[128], value[128], text[24];
+    size_t settings = 0, at = 4;
+    bool measured = false, in_epochs = false;
+    for (size_t k = 0; k < r->n; k++) {
+        measured |= isfinite(r->trials[k].accuracy);
+        in_epochs |= r->trials[k].epochs > 0;
+    }
     while (settings < 32 && setting(r->trials[0].settings, settings, name, value, sizeof name)) settings++;
-    memset(align + 5, 'r', settings);
-    strcpy(align + 5 + settings, "l");
+    if (measured) align[at++] = 'r';
+    memset(align + at, 'r', settings);
+    strcpy(align + at + settings, "l");
     cli_table t = cli_table_new(align);
     const char *measure = *r->trials[0].measure ? r->trials[0].measure : "score";
-    const char *head[] = {"trial", "epochs", measure, "loss", "time"};
-    for (size_t i = 0; i < 5; i++) cli_table_add(&t, "%s", head[i]);
+    const char *head[] = {"trial", in_epochs ? "epochs" : "steps", measure, "loss", "time"};
+    for (size_t i = 0; i < 5; i++)
+        if (i != 2 || measured) cli_table_add(&t, "%s", head[i]);
     for (size_t i = 0; i < settings && setting(r->trials[0].settings, i, name, value, sizeof name); i++)
         cli_table_add(&t, "%s", name);
     cli_table_add(&t, "%s", "");
     for (size_t k = 0; k < r->n && k < ROWS; k++) {
         const rc_tune_trial *x = &r->trials[k];
         cli_table_add(&t, "%zu", x->trial);
-        cli_table_add(&t, "%.2f", x->epochs);
-        isfinite(x->accuracy) ? cli_table_add(&t, "%.4f", x->accuracy) : cli_table_add(&t, "-");
+        in_epochs ? cli_table_add(&t, "%.2f", x->epochs) : cli_table_add(&t, "%llu", (unsigned long long)x->steps);
+        if (measured) isfinite(x->accuracy) ? cli_table_add(&t, "%.4f", x->accuracy) : cli_table_add(&t, "-");
         isfinite(x->loss) ? cli_table_add(&t, "%.4f", x->loss) : cli_table_add(&t, "-");
         cli_table_add(&t, "%s", cli_time_text(text, sizeof text, x->seconds));
         for (size_t i = 0; i < settings; i++)

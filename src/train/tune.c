@@ -30,7 +30,7 @@
 #define REDRAWS     200          /* of a trial like an earlier one: then the space is as good as used up */
 #define STREAM      0x74756e65u  /* of the draws; mixed with the seed */
 #define NEAR_SHARE  0.85         /* a rung ends at a validation: at one a little before it rather than far behind */
-#define TIME_SHARE  0.95         /* of the time that trials get; reading data and the like take the rest */
+#define TIME_SHARE  0.9          /* of the time that trials get; reading data and the like take the rest */
 #define JSON_LIMIT  ((size_t)1 << 20)
 
 typedef struct trial {
@@ -157,7 +157,7 @@ static void settle_base(tune *t, const rc_tune_options *o) {
                  (known && o->train.epochs != plain.epochs);
     if (t->time > 0 && !whole) {
         double time = TIME_SHARE * t->time / whole_runs((size_t)o->trials, t->rungs);
-        t->base.time = time < 10 ? time : floor(time);
+        t->base.time = time < 10 ? ceil(time * 100) / 100 : floor(time); /* short on a command line */
     }
 }
 

@@ -181,17 +181,20 @@ static void append_halves(rc__space *sp, const rc_train_options *o, const char *
 
 /* What is worth trying first, around the task's defaults: the rate, the size, and how much it is held back. */
 static void own_space(rc__space *sp, const rc_train_options *o) {
-    bool by_cell = rc_train_option_is_for("cell", o->task), cnn = !by_cell && strcmp(o->encoder, "cnn") == 0,
-         bow = !by_cell && strcmp(o->encoder, "bow") == 0;
+    bool lm = strcmp(o->task, "lm") == 0, encoder = rc_train_option_is_for("encoder", o->task);
+    bool cnn = encoder && strcmp(o->encoder, "cnn") == 0, bow = encoder && strcmp(o->encoder, "bow") == 0;
+    bool words = lm ? !o->tied : rc_train_option_is_for("chars", o->task) && !o->data.numeric && !o->vectors;
     if (is_free(o, "lr")) append_around(sp, "lr", o->lr > 0 ? o->lr : rc_train_default_lr(o->optimizer), 5);
     if (!cnn && !bow) append_halves(sp, o, "hidden");
     if (!cnn && !bow && is_free(o, "layers")) append(sp, o->layers > 1 ? "layers=1,2,3" : "layers=1,2");
     if (cnn) append_halves(sp, o, "filters");
-    if (!o->tied && !o->vectors) append_halves(sp, o, "embedding");
+    if (words) append_halves(sp, o, "embedding");
     if (is_free(o, "dropout")) append(sp, "dropout=0..0.6");
     if (is_free(o, "dropout-input") && o->dropout_input > 0) append(sp, "dropout-input=0..0.5");
     if (is_free(o, "weight-decay")) append_around(sp, "weight-decay", o->weight_decay > 0 ? o->weight_decay : 0.01, 10);
-    if (o->steps == 0) append_halves(sp, o, "batch"); /* of so many steps a larger batch is simply more training */
+    /* Of so many steps a larger batch is simply more training; and a language model validates in as many rows, each of which
+     * begins without context, so that its losses could not be compared. */
+    if (o->steps == 0 && !lm) append_halves(sp, o, "batch");
 }
 
 rc_status rc__space_make(rc__space *out, const rc_train_options *o, const char *search, rc_error *e) {
