@@ -609,7 +609,8 @@ static rc_status go_on(tune *t, const rc_tune_options *o, rc_error *e) {
     if (s == RC_OK) s = rc__json_get_int(t->search, "rungs", RC_JSON_REQUIRED, 1, most_rungs((size_t)trials), &rungs, path, e);
     if (s == RC_OK) s = rc__json_get_real(t->search, "time", RC_JSON_REQUIRED, 0, 1e9, &t->time, path, e);
     if (s == RC_OK) s = rc__json_get_string(t->search, "search", RC_JSON_REQUIRED, &text, path, e);
-    if (s == RC_OK && !json_is_null(json_object_get(t->search, "out")))
+    const json_t *named = json_object_get(t->search, "out");
+    if (s == RC_OK && named && !json_is_null(named))
         s = rc__json_get_string(t->search, "out", RC_JSON_REQUIRED, &out, path, e);
     if (s == RC_OK) s = rc__run_file(&t->run, "config.json", path, sizeof path, e);
     if (s == RC_OK) s = rc_train_config_read(&t->config, path, e);
