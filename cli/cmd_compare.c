@@ -86,9 +86,11 @@ enum { NO_CELLS = sizeof no_cells / sizeof *no_cells };
 static rc_status find_cell(const char *name, bool encoders, const char **out, rc_error *e) {
     for (size_t i = 0; encoders && i < NO_CELLS; i++)
         if (strcmp(no_cells[i], name) == 0) return *out = no_cells[i], RC_OK;
+    const char *near = encoders && !rc_cell_find(name) ? cli_suggest(no_cells, NO_CELLS, name) : NULL;
+    if (near) return rc_fail(e, RC_EINVAL, "--cells: unknown encoder \"%s\"; did you mean %s?", name, near);
     rc_status s = cli_check_cell("--cells", name, e);
     if (s == RC_OK) *out = rc_cell_find(name)->name;
-    if (s && encoders && !strstr(e->text, "did you mean"))
+    if (s && encoders && !strstr(e->text, "did you mean")) /* the list is of cells */
         snprintf(e->text + strlen(e->text), sizeof e->text - strlen(e->text), " cnn bow");
     return s;
 }

@@ -641,7 +641,7 @@ static void say_plan(const tune *t) {
     char line[RC__SPACE_TEXT + 64];
     snprintf(line, sizeof line, "space: %s", t->space.text);
     say(t, line);
-    int n = snprintf(line, sizeof line, "%zu trials%s:", t->n, t->n < t->cap ? " (the space has no more)" : "");
+    int n = snprintf(line, sizeof line, "%zu trial%s%s:", t->n, t->n == 1 ? "" : "s", t->n < t->cap ? " (the space has no more)" : "");
     for (int k = 0; k < t->rungs; k++)
         n += snprintf(line + n, sizeof line - (size_t)n, k + 1 < t->rungs ? " %zu for 1/%.0f of a run," : " %zu to the end",
                       width_of(t->n, k), 1 / share_of(k, t->rungs));
