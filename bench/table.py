@@ -23,7 +23,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SECTIONS = ["rnn", "lengths", "bidirectional", "cells", "options", "memory", "startup", "step", "program"]
+SECTIONS = ["rnn", "lengths", "bidirectional", "cells", "options", "memory", "startup", "step", "program", "classify"]
 SHAPES = "1x64x128 1x64x512 8x64x256 32x64x128 32x64x256 64x64x512 64x128x1024"
 CELLS = ("rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 mgu rhn indrnn mingru "
          "minlstm sru").split()
@@ -539,6 +539,83 @@ def section_program():
     print_table(["program", "work", "recur", "PyTorch", "recur's speed / PyTorch's"], rows)
     print("Tokens (characters, words) a second, or seconds; optimizer, data and, for seconds, validation included.\n",
           flush=True)
+    return records
+
+
+CLASSIFIER = "--encoder lstm --bidirectional --layers 1 --hidden 128 --embedding 100 --pool last --batch 32"
+PLAIN = ("--dropout 0 --dropout-input 0 --word-dropout 0 --average none --min-count 1 --max-len 0 --optimizer adamw "
+         "--clip 1 --valid-fraction 0.01 --valid-every 1000000")
+
+
+def made_up_texts(path, examples, longest, words=15000):
+    """A label, a tab and 3 to `longest` of `words` words in each line; the same for the same arguments."""
+    state = 12345
+
+    def draw(n):
+        nonlocal state
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        return (state >> 33) % n
+
+    with open(path, "w", encoding="ascii") as f:
+        for _ in range(examples):
+            text = " ".join(f"w{draw(words)}" for _ in range(3 + draw(longest - 2)))
+            f.write(f"{'yes' if draw(2) else 'no'}\t{text}\n")
+
+
+def section_classify():
+    print("## A classifier of texts: bidirectional LSTM of 128, V = 15,000, embedding 100, lengths 3 to T, batch 32\n")
+    records = []
+    work = tempfile.TemporaryDirectory()
+    try:
+        for longest in (30, 200):
+            source = os.path.join(work.name, f"texts{longest}.tsv")
+            made_up_texts(source, 6400 if longest < 100 else 3200, longest)
+            for threads in a.threads:
+                progress(f"classify: T = {longest}, {threads} threads")
+
+                def ours(source=source, longest=longest, threads=threads):
+                    run, model = os.path.join(work.name, "run"), os.path.join(work.name, "m.safetensors")
+                    subprocess.run(["rm", "-rf", run], check=True)
+                    answer = recur(["train", "classify", source, "--run", run, "-o", model, "--json", "--quiet", "--steps",
+                                    str(a.steps), "--threads", str(threads)] + shlex.split(CLASSIFIER + " " + PLAIN))
+                    if "skip" in answer:
+                        return answer
+                    scored = recur(["eval", model, source, "--json", "--no-details", "--batch", "32", "--threads",
+                                    str(threads)])
+                    if "skip" in scored:
+                        return scored
+                    mean = answer["tokens"] / (answer["steps"] * 32)  # words of a text
+                    return dict(sequences_per_second=answer["tokens_per_second"] / mean,
+                                predicted_per_second=scored["examples"] / scored["seconds"])
+
+                def theirs(source=source, threads=threads):
+                    command = [a.python, os.path.join(HERE, "peers", "torch_classify.py"), source, "--steps", str(a.steps),
+                               "--threads", str(threads)]
+                    try:
+                        done = subprocess.run(command, capture_output=True, text=True, timeout=3600, check=False)
+                    except (OSError, subprocess.TimeoutExpired) as error:
+                        return dict(skip=str(error))
+                    if done.returncode:
+                        return dict(skip=(done.stderr.strip().splitlines() or ["failed"])[-1])
+                    return json.loads(done.stdout)
+
+                contenders = {"recur": ours}
+                if "torch" in a.peers:
+                    contenders["PyTorch"] = theirs
+                records.append(dict(point=dict(seq_len=longest, threads=threads), result=measure(contenders, a.rounds)))
+    except KeyboardInterrupt:
+        STOPPED.append(True)
+    finally:
+        work.cleanup()
+    rows = []
+    for r in records:
+        for name, key in (("training", "sequences_per_second"), ("prediction", "predicted_per_second")):
+            values = [r["result"].get(n, {}).get(key) for n in ("recur", "PyTorch")]
+            quotient = ratio_text((values[0] / values[1], "PyTorch")) if all(values) else ""
+            rows.append([f"T = {r['point']['seq_len']}", f"{name}, {r['point']['threads']} threads"] +
+                        [number(v) for v in values] + [quotient])
+    print_table(["lengths", "work", "recur", "PyTorch", "recur's speed / PyTorch's"], rows)
+    print("Sequences a second; training with optimizer, clipping and data.\n", flush=True)
     return records
 
 

@@ -219,21 +219,31 @@ static rc_status take_config_value(cli_args *a, const char *path, const char *ke
     return s;
 }
 
-/* A file of options is small; JSON takes a hundred times its size in memory. */
+/* A file of options is small; JSON takes a hundred times its size in memory. No more is read. */
+enum { MOST_CONFIG = 1 << 20 };
+
+static rc_status read_small(const char *path, char *text, size_t *len, rc_error *e) {
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    if (!f) return rc_fail(e, RC_EIO, "%s: %s", path, strerror(errno));
+    *len = fread(text, 1, MOST_CONFIG + 1, f);
+    bool failed = ferror(f) != 0;
+    if (f != stdin) fclose(f);
+    if (failed) return rc_fail(e, RC_EIO, "%s: cannot be read", path);
+    if (*len == 0) return rc_fail(e, RC_EDATA, "%s: the file is empty", path);
+    if (*len <= MOST_CONFIG) return RC_OK;
+    return rc_fail(e, RC_EDATA, "%s: a file of options has at most %d bytes, this one has more", path, MOST_CONFIG);
+}
+
 static rc_status load_config(const char *path, json_t **root, rc_error *e) {
-    const size_t most = (size_t)1 << 20;
-    char *text;
-    size_t len;
-    rc_status s = cli_check_input("--config", path, e);
-    if (s == RC_OK) s = rc_text_read(path, &text, &len, e);
-    if (s != RC_OK) return s;
-    if (len > most) {
-        rc_text_free(text, len);
-        return rc_fail(e, RC_EDATA, "%s: %zu bytes, a file of options has at most %zu", path, len, most);
-    }
+    size_t len = 0;
     json_error_t je;
-    *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
-    rc_text_free(text, len);
+    rc_status s = cli_check_input("--config", path, e);
+    if (s != RC_OK) return s;
+    char *text = cli_alloc(MOST_CONFIG + 2);
+    s = read_small(path, text, &len, e);
+    *root = s == RC_OK ? json_loadb(text, len, JSON_REJECT_DUPLICATES, &je) : NULL;
+    free(text);
+    if (s != RC_OK) return s;
     if (!*root) return rc_fail(e, RC_EDATA, "%s: line %d, column %d: %s", path, je.line, je.column, je.text);
     if (json_is_object(*root)) return RC_OK;
     json_decref(*root);

@@ -304,7 +304,7 @@ static int run(cli_args *a) {
 
 const cli_command cmd_tune = {
     .name = "tune",
-    .tasks = "lm classify regress",
+    .tasks = "lm classify regress tag detect",
     .usage = "tune TASK FILE... [--trials N] [--time TIME] [--search SPACE] [OPTIONS OF train]\ntune TASK --resume DIR",
     .summary = "good options for data, by trying",
     .text = "Trains many models with options drawn at random, each for a small part of a run, goes on with the best third of them "

@@ -46,6 +46,7 @@ typedef struct rc_train_options {
     int64_t filters;          /* cnn: outputs of each width */
     const char *chars;        /* none | cnn | a cell: a second view of each word, by its characters */
     int64_t char_hidden, char_embedding;
+    int64_t affixes;          /* width of each of a word's beginnings, endings and shapes as inputs; 0 = none */
     const char *vectors;      /* word vectors in text form */
     bool freeze_vectors;
     const char *class_weights; /* none | balanced */
@@ -62,7 +63,12 @@ typedef struct rc_train_options {
     const char *likelihood;   /* forecast: point | quantile | gaussian | student-t | negative-binomial */
     const char *quantiles;    /* forecast: "0.1,0.5,0.9" */
     int64_t segment;          /* forecast: steps of a segment */
-    double threshold;         /* detect: share of alarms */
+    double threshold;         /* detect: share of alarms; 0 = a score of 5 */
+    int64_t history, recent;  /* detect: rows of the normal errors, and of those that are compared with them */
+    int64_t repeat;           /* detect: rows within which an alarm is repeated only when it rises */
+    int64_t settle;           /* detect: warm-up rows */
+    double range;             /* detect: share of the range so far that a value may leave it by; < 0 = any */
+    bool clock;               /* detect: the time of day and week are inputs */
     const char *init;         /* default | torch | xavier | he | orthogonal | uniform | identity */
     double forget_bias;
     /* optimisation */

@@ -157,11 +157,29 @@ static rc_status read_state(rc__trainer *t, const rc__st_file *f, rc_error *e) {
     return s;
 }
 
-/* Each part looks for its own tensors; one that belongs to none comes from other options, or from a damaged name. */
-static rc_status check_names(const rc__trainer *t, const rc__st_file *f, rc_error *e) {
+static bool is_optim_block(const rc__trainer *t, const char *name) {
+    char prefix[64];
+    for (size_t i = 0; i < rc_optim_blocks(t->optim); i++) {
+        snprintf(prefix, sizeof prefix, "optim.%s.", rc_optim_block_name(t->optim, i));
+        if (!strncmp(name, prefix, strlen(prefix))) return true;
+    }
+    return false;
+}
+
+static bool is_state(rc__trainer *t, const char *name) {
+    rc__task_tensor state[RC_TASK_MAX_TENSORS];
+    size_t n = t->task->ops->state ? t->task->ops->state(t->task, state) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (!strncmp(name, "state.", 6) && !strcmp(name + 6, state[i].name)) return true;
+    return false;
+}
+
+/* Each part looks for its own tensors, under its prefix; one that belongs to none comes from other options, or from a
+ * damaged name. */
+static rc_status check_names(rc__trainer *t, const rc__st_file *f, rc_error *e) {
     for (size_t i = 0; i < rc__st_count(f); i++) {
         const char *name = rc__st_at(f, i)->name;
-        bool known = !strncmp(name, "model.", 6) || !strncmp(name, "optim.", 6) || !strncmp(name, "state.", 6) ||
+        bool known = !strncmp(name, "model.", 6) || is_optim_block(t, name) || is_state(t, name) ||
                      (t->average && !strncmp(name, "average.", 8)) || (t->best_values && !strncmp(name, "best.", 5));
         if (!known)
             return rc_fail(e, RC_EMODEL, "%s: tensor \"%s\" is not expected in a checkpoint of this run",
