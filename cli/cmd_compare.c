@@ -254,20 +254,24 @@ static size_t best_of(const struct job *j) {
 }
 
 static void print_task_table(const struct job *j) {
+    bool measured = false;
     const char *measure = "", *network = cli_has_encoder(&j->o->train) ? "encoder" : "cell";
     size_t best = best_of(j);
     char text[24];
-    for (size_t i = 0; i < j->n_cells; i++)
+    for (size_t i = 0; i < j->n_cells; i++) {
+        measured |= isfinite(j->outcome[i].r.accuracy) && j->outcome[i].done;
         if (*j->outcome[i].r.measure) measure = j->outcome[i].r.measure;
-    cli_table t = cli_table_new("lrrrrrrrl");
+    }
+    cli_table t = cli_table_new(measured ? "lrrrrrrrl" : "lrrrrrrl");
     const char *head[] = {network,      *measure ? measure : "score", "valid loss", "train loss",
                           "parameters", "updates", "tokens/s", "time", ""};
-    for (size_t i = 0; i < 9; i++) cli_table_add(&t, "%s", head[i]);
+    for (size_t i = 0; i < 9; i++)
+        if (i != 1 || measured) cli_table_add(&t, "%s", head[i]);
     for (size_t i = 0; i < j->n_cells; i++) {
         const struct outcome *o = &j->outcome[i];
         if (!o->done) continue;
         cli_table_add(&t, "%s", o->cell);
-        isfinite(o->r.accuracy) ? cli_table_add(&t, "%.4f", o->r.accuracy) : cli_table_add(&t, "-");
+        if (measured) isfinite(o->r.accuracy) ? cli_table_add(&t, "%.4f", o->r.accuracy) : cli_table_add(&t, "-");
         isfinite(loss_of(o)) ? cli_table_add(&t, "%.4f", loss_of(o)) : cli_table_add(&t, "-");
         cli_table_add(&t, "%.4f", o->r.train_loss);
         cli_table_add(&t, "%s", cli_count_text(text, sizeof text, (double)o->r.parameters));

@@ -305,11 +305,12 @@ static int run(cli_args *a) {
 const cli_command cmd_tune = {
     .name = "tune",
     .tasks = "lm classify regress tag detect",
-    .usage = "tune TASK FILE... [--trials N] [--time TIME] [--search SPACE] [OPTIONS OF train]\ntune TASK --resume DIR",
+    .usage = "tune TASK FILE... [--trials N] [--search SPACE] [OPTIONS OF train]\ntune TASK --resume DIR",
     .summary = "good options for data, by trying",
     .text = "Trains many models with options drawn at random, each for a small part of a run, goes on with the best third of them "
             "for three times as long, and again, and prints the best with the command that trains it anew. Chosen is by the "
-            "validation data, by what train keeps the best model by.\n\n"
+            "validation data, by what train keeps the best model by. --time is that of the whole search; --steps and --epochs are "
+            "those of a whole run.\n\n"
             "Each option on the command line holds for all trials. The first trial has the other options as train would; "
             "without --search the learning rate, sizes and dropout are tried around those. In SPACE, NAME=A..B is a range and "
             "NAME=V,V,... are values; rates and whole numbers of a range that begins above 0 are drawn by their logarithm.\n\n"

@@ -434,6 +434,15 @@ static void try_name(const char *command, const rc_option *o) {
 static void try_option(const char *command, const rc_option *o) {
     size_t n;
     const rc_option *train = rc_train_option_table(&n);
+    const cli_command *c = cli_command_find(command);
+    if (c->tasks && !rc_train_option_is_for(o->name, "lm")) { /* which the commands that work have: another task's is told so */
+        char text[128];
+        line l;
+        if (give(command, o, "1", &l, text, sizeof text) != 2 || !strstr(err_text, o->name) || !strstr(err_text, "not for lm"))
+            complain(&l, "expected to be told that it is for other tasks");
+        try_name(command, o);
+        return;
+    }
     /* plan, compare and tune take train's entries as they are: once through the parser will do. */
     if (effort < 2 && strcmp(command, "train") != 0 && rc_option_find(train, n, o->name) &&
         (strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0 || strcmp(command, "tune") == 0)) {
