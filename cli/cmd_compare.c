@@ -23,7 +23,8 @@ struct compare_options {
 
 #define AT(field) offsetof(struct compare_options, field)
 static const rc_option own[] = {
-    {"cells", 0, RC_OPT_STRING, AT(cells), 0, 0, NULL, "LIST", "Compare", "cells, also cnn and bow, with commas between, or all"},
+    {"cells", 0, RC_OPT_STRING, AT(cells), 0, 0, NULL, "LIST", "Compare",
+     "cells, also cnn and bow, with commas between, or all"},
     {"gradient", 0, RC_OPT_CHOICE, AT(gradient), 0, 0, "none initial trained both", "WHEN", "Compare",
      "gradient norm against distance in time, of the nets before or after training (sources only)"},
     {"gradient-svg", 0, RC_OPT_PATH_OUT, AT(gradient_svg), 0, 0, NULL, "FILE", "Compare",
@@ -263,8 +264,9 @@ static void print_task_table(const struct job *j) {
         if (*j->outcome[i].r.measure) measure = j->outcome[i].r.measure;
     }
     cli_table t = cli_table_new(measured ? "lrrrrrrrl" : "lrrrrrrl");
-    const char *head[] = {network,      *measure ? measure : "score", "valid loss", "train loss",
-                          "parameters", "updates", "tokens/s", "time", ""};
+    const char *head[] = {
+        network, *measure ? measure : "score", "valid loss", "train loss", "parameters", "updates", "tokens/s", "time",
+        ""};
     for (size_t i = 0; i < 9; i++)
         if (i != 1 || measured) cli_table_add(&t, "%s", head[i]);
     for (size_t i = 0; i < j->n_cells; i++) {
@@ -510,13 +512,14 @@ const cli_command cmd_compare = {
     .usage =
         "compare TASK FILE... --cells LIST [OPTIONS OF train]\ncompare lm SOURCE... --cells LIST [--gradient-svg FILE]",
     .summary = "the same data and budget for several cells",
-    .text = "Trains each cell in turn on the same data, with the same seed and budget (--time, --steps or --epochs of "
-            "each; the task's own, or 60 seconds), and prints what each reached. Tasks with --encoder compare cnn and bow "
-            "too.\n\n"
-            "With sources such as adding:T=100 each source is an experiment; the table tells which cell solves which. "
-            "--gradient adds the norm of the loss's gradient at the state against the distance in time, on the longest "
-            "source, before and after training (for which each cell is trained once more): where it vanishes, a cell "
-            "cannot learn.",
+    .text =
+        "Trains each cell in turn on the same data, with the same seed and budget (--time, --steps or --epochs of "
+        "each; the task's own, or 60 seconds), and prints what each reached. Tasks with --encoder compare cnn and bow "
+        "too.\n\n"
+        "With sources such as adding:T=100 each source is an experiment; the table tells which cell solves which. "
+        "--gradient adds the norm of the loss's gradient at the state against the distance in time, on the longest "
+        "source, before and after training (for which each cell is trained once more): where it vanishes, a cell "
+        "cannot learn.",
     .examples = "compare lm book.txt --cells rnn,lstm,gru --time 60s\n"
                 "compare classify reviews.csv --cells lstm,gru,cnn,bow\n"
                 "compare lm adding:T=50 adding:T=100 --cells rnn,lstm,gru --hidden 64 --layers 1 --time 60s\n"

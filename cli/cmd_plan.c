@@ -80,11 +80,13 @@ static void print_plan(const rc_plan *p, const rc_train_options *o) {
     printf(" activations %s\n", cli_bytes_text(text, sizeof text, (double)p->bytes_activations));
     printf("speed        %s %s/s, measured\n", cli_count_text(text, sizeof text, p->tokens_per_second), unit);
     if (p->seconds_per_epoch <= 0 || p->steps_per_epoch == 0) return; /* a source has no end */
-    printf("epoch        %zu %s, %s\n", p->steps_per_epoch, updates, cli_time_text(text, sizeof text, p->seconds_per_epoch));
+    printf("epoch        %zu %s, %s\n", p->steps_per_epoch, updates,
+           cli_time_text(text, sizeof text, p->seconds_per_epoch));
     if (o->time > 0)
         printf("--time %s: %.2f epochs, about %s %s\n", cli_time_text(text, sizeof text, o->time),
                o->time / p->seconds_per_epoch,
-               cli_count_text(other, sizeof other, o->time / p->seconds_per_epoch * (double)p->steps_per_epoch), updates);
+               cli_count_text(other, sizeof other, o->time / p->seconds_per_epoch * (double)p->steps_per_epoch),
+               updates);
     if (o->epochs > 0)
         printf("--epochs %g: %s\n", o->epochs, cli_time_text(text, sizeof text, o->epochs * p->seconds_per_epoch));
     if (o->steps > 0)

@@ -44,7 +44,8 @@ static const rc_option *table(size_t *n) {
         for (size_t i = 0; i < sizeof own / sizeof *own; i++) entries[count++] = own[i];
         for (size_t i = 0; i < n_train && count < sizeof entries / sizeof *entries; i++) {
             bool skip = false;
-            for (size_t k = 0; k < sizeof not_here / sizeof *not_here; k++) skip |= strcmp(train[i].name, not_here[k]) == 0;
+            for (size_t k = 0; k < sizeof not_here / sizeof *not_here; k++)
+                skip |= strcmp(train[i].name, not_here[k]) == 0;
             if (skip) continue;
             entries[count] = train[i];
             for (size_t k = 0; k < sizeof here / sizeof *here; k++)
@@ -116,9 +117,9 @@ static void on_trial(void *ctx, const rc_tune_progress *p, const rc_tune_trial *
     char score[400], time[24], left[24];
     cli_progress *progress = ctx;
     bool best = isfinite(t->score) && t->score <= p->best;
-    cli_progress_line(progress, "rung %d/%d  %zu/%zu  trial %zu  %s  %s  %s%s  %s left", p->rung + 1, p->rungs, p->at, p->of,
-                      t->trial, score_text(score, sizeof score, t), cli_time_text(time, sizeof time, t->seconds), t->settings,
-                      best ? "  best" : "", cli_time_text(left, sizeof left, p->seconds_left));
+    cli_progress_line(progress, "rung %d/%d  %zu/%zu  trial %zu  %s  %s  %s%s  %s left", p->rung + 1, p->rungs, p->at,
+                      p->of, t->trial, score_text(score, sizeof score, t), cli_time_text(time, sizeof time, t->seconds),
+                      t->settings, best ? "  best" : "", cli_time_text(left, sizeof left, p->seconds_left));
     progress->last_progress = p->progress;
 }
 
@@ -159,7 +160,8 @@ static void put_option(struct text *t, const rc_option *o, const char *value) {
 
 /* The command that trains the best trial again: what its config.json has beside the task's defaults. free(). */
 static char *command_of(const char *run, const char *out) {
-    static const char *const not_these[] = {"preset", "out", "run", "resume", "keep", "threads", "quiet", "json",
+    static const char *const not_these[] = {"preset",        "out",          "run",          "resume",
+                                            "keep",          "threads",      "quiet",        "json",
                                             "sample-length", "sample-every", "sample-prompt"};
     char path[700], now[1024], then[1024];
     rc_train_config *config;
@@ -184,7 +186,8 @@ static char *command_of(const char *run, const char *out) {
     }
     for (size_t i = 0; i < n && s == RC_OK; i++) {
         bool skip = !rc_train_option_is_for(table_of[i].name, o->task);
-        for (size_t k = 0; k < sizeof not_these / sizeof *not_these; k++) skip |= strcmp(table_of[i].name, not_these[k]) == 0;
+        for (size_t k = 0; k < sizeof not_these / sizeof *not_these; k++)
+            skip |= strcmp(table_of[i].name, not_these[k]) == 0;
         rc_option_get(&table_of[i], o, now, sizeof now);
         rc_option_get(&table_of[i], &plain, then, sizeof then);
         if (!skip && strcmp(now, then) != 0) put_option(&t, &table_of[i], now);
@@ -259,19 +262,19 @@ static json_t *trial_json(const rc_tune_trial *x) {
         if (!v) v = truth || strcmp(value, "false") == 0 ? json_boolean(truth) : json_string(value);
         json_object_set_new(settings, name, v);
     }
-    return json_pack("{s:I, s:i, s:o, s:o, s:o, s:o, s:s, s:I, s:o, s:o, s:I, s:b, s:s}", "trial", (json_int_t)x->trial, "rung",
-                     x->rung, "settings", settings, "score", cli_json_real(x->score), "accuracy", cli_json_real(x->accuracy),
-                     "loss", cli_json_real(x->loss), "measure", x->measure, "steps", (json_int_t)x->steps, "epochs",
-                     cli_json_real(x->epochs), "seconds", cli_json_real(x->seconds), "parameters", (json_int_t)x->parameters,
-                     "done", (int)x->done, "error", x->error);
+    return json_pack("{s:I, s:i, s:o, s:o, s:o, s:o, s:s, s:I, s:o, s:o, s:I, s:b, s:s}", "trial", (json_int_t)x->trial,
+                     "rung", x->rung, "settings", settings, "score", cli_json_real(x->score), "accuracy",
+                     cli_json_real(x->accuracy), "loss", cli_json_real(x->loss), "measure", x->measure, "steps",
+                     (json_int_t)x->steps, "epochs", cli_json_real(x->epochs), "seconds", cli_json_real(x->seconds),
+                     "parameters", (json_int_t)x->parameters, "done", (int)x->done, "error", x->error);
 }
 
 static json_t *result_json(const rc_tune_result *r, const char *command, bool interrupted) {
     json_t *trials = json_array();
     for (size_t i = 0; i < r->n; i++) json_array_append_new(trials, trial_json(&r->trials[i]));
     return json_pack("{s:o, s:o, s:b, s:b, s:s, s:s, s:s, s:o}", "trials", trials, "seconds", cli_json_real(r->seconds),
-                     "out_of_time", (int)r->out_of_time, "interrupted", (int)interrupted, "run", r->run, "model", r->model, "best",
-                     r->best, "command", command ? json_string(command) : json_null());
+                     "out_of_time", (int)r->out_of_time, "interrupted", (int)interrupted, "run", r->run, "model",
+                     r->model, "best", r->best, "command", command ? json_string(command) : json_null());
 }
 
 static int run(cli_args *a) {
@@ -307,19 +310,27 @@ const cli_command cmd_tune = {
     .tasks = "lm classify regress tag detect",
     .usage = "tune TASK FILE... [--trials N] [--search SPACE] [OPTIONS OF train]\ntune TASK --resume DIR",
     .summary = "good options for data, by trying",
-    .text = "Trains many models with options drawn at random, each for a small part of a run, goes on with the best third of them "
-            "for three times as long, and again, and prints the best with the command that trains it anew. Chosen is by the "
-            "validation data, by what train keeps the best model by. --time is that of the whole search; --steps and --epochs are "
-            "those of a whole run.\n\n"
-            "Each option on the command line holds for all trials. The first trial has the other options as train would; "
-            "without --search the learning rate, sizes and dropout are tried around those. In SPACE, NAME=A..B is a range and "
-            "NAME=V,V,... are values; rates and whole numbers of a range that begins above 0 are drawn by their logarithm.\n\n"
-            "Each trial is a run folder in the folder of the search. Ctrl-C stops, --resume goes on, also after the process "
-            "was killed, with the same trials.",
-    .examples = "tune classify reviews.csv --trials 30 --time 1h -o reviews.safetensors\n"
-                "tune regress series.csv --trials 20 --epochs 30 --search \"lr=1e-4..1e-2 hidden=64,128,256 dropout=0..0.6\"\n"
-                "tune lm book.txt --cell gru --time 2h -o book.safetensors\n"
-                "tune classify --resume runs/20260101-120000-reviews",
+    .text =
+        "Trains many models with options drawn at random, each for a small part of a run, goes on with the best third "
+        "of them "
+        "for three times as long, and again, and prints the best with the command that trains it anew. Chosen is by "
+        "the "
+        "validation data, by what train keeps the best model by. --time is that of the whole search; --steps and "
+        "--epochs are "
+        "those of a whole run.\n\n"
+        "Each option on the command line holds for all trials. The first trial has the other options as train would; "
+        "without --search the learning rate, sizes and dropout are tried around those. In SPACE, NAME=A..B is a range "
+        "and "
+        "NAME=V,V,... are values; rates and whole numbers of a range that begins above 0 are drawn by their "
+        "logarithm.\n\n"
+        "Each trial is a run folder in the folder of the search. Ctrl-C stops, --resume goes on, also after the "
+        "process "
+        "was killed, with the same trials.",
+    .examples =
+        "tune classify reviews.csv --trials 30 --time 1h -o reviews.safetensors\n"
+        "tune regress series.csv --trials 20 --epochs 30 --search \"lr=1e-4..1e-2 hidden=64,128,256 dropout=0..0.6\"\n"
+        "tune lm book.txt --cell gru --time 2h -o book.safetensors\n"
+        "tune classify --resume runs/20260101-120000-reviews",
     .words = "file",
     .table = table,
     .options_size = sizeof(struct tune_options),

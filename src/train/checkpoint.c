@@ -29,8 +29,8 @@ static json_t *position_json(const rc__trainer *t) {
                      rc__real_or_null(p->best), "best_step", (json_int_t)p->best_step, "best_epoch", p->best_epoch,
                      "last_valid", rc__real_or_null(p->last_valid), "last_valid_step", (json_int_t)p->last_valid_step,
                      "bad_validations", (json_int_t)p->bad_validations, "accuracy", rc__real_or_null(p->accuracy),
-                     "solved", (int)p->solved, "best_criterion", rc__real_or_null(p->best_criterion),
-                     "best_accuracy", rc__real_or_null(p->best_accuracy));
+                     "solved", (int)p->solved, "best_criterion", rc__real_or_null(p->best_criterion), "best_accuracy",
+                     rc__real_or_null(p->best_accuracy));
 }
 
 static json_t *describe(rc__trainer *t) {

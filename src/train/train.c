@@ -179,7 +179,8 @@ static rc_status resume_it(const rc_train_options *given, const rc_train_hooks *
     return s;
 }
 
-rc_status rc__train_go_on(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result, rc_error *e) {
+rc_status rc__train_go_on(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result,
+                          rc_error *e) {
     rc_train_result local;
     rc_train_result *r = result ? result : &local;
     *r = (rc_train_result){.train_loss = NAN,

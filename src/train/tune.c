@@ -6,9 +6,9 @@
  *            status.json    how far it is
  *            trial-NNN/     run folders
  *
- * All that decides which trials there are is in the first two, and all that was found out in the third: a search that goes on
- * draws the trials again, takes their scores from there, and trains what is missing. A trial has its whole budget from the
- * start and pauses at the end of its rung, so that its schedule is that of the run it will be. */
+ * All that decides which trials there are is in the first two, and all that was found out in the third: a search that
+ * goes on draws the trials again, takes their scores from there, and trains what is missing. A trial has its whole
+ * budget from the start and pauses at the end of its rung, so that its schedule is that of the run it will be. */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -27,10 +27,10 @@
 #define ETA         3
 #define MOST_TRIALS 1000
 #define MOST_RUNGS  4
-#define REDRAWS     200          /* of a trial like an earlier one: then the space is as good as used up */
-#define STREAM      0x74756e65u  /* of the draws; mixed with the seed */
-#define NEAR_SHARE  0.85         /* a rung ends at a validation: at one a little before it rather than far behind */
-#define TIME_SHARE  0.9          /* of the time that trials get; reading data and the like take the rest */
+#define REDRAWS     200         /* of a trial like an earlier one: then the space is as good as used up */
+#define STREAM      0x74756e65u /* of the draws; mixed with the seed */
+#define NEAR_SHARE  0.85        /* a rung ends at a validation: at one a little before it rather than far behind */
+#define TIME_SHARE  0.9         /* of the time that trials get; reading data and the like take the rest */
 #define JSON_LIMIT  ((size_t)1 << 20)
 
 typedef struct trial {
@@ -50,18 +50,18 @@ typedef struct tune {
     rc_train_options base;   /* of every trial, but what is drawn */
     const char *out;
     char model[600];
-    double time;             /* of the search; 0 = no limit */
+    double time; /* of the search; 0 = no limit */
     int rungs;
     trial *trials;
     size_t n, cap;
     double seconds_before, started, budget_done; /* budget: in whole runs */
     char measure[32];
-    bool said;               /* what the data are */
+    bool said; /* what the data are */
 
     /* the trial that runs */
     size_t current;
     int rung;
-    double share;            /* of its budget, where it pauses */
+    double share; /* of its budget, where it pauses */
     rc_tune_progress progress;
     bool paused, out_of_time;
     double last_status;
@@ -116,16 +116,18 @@ static rc_status check_search(const rc_tune_options *o, rc_error *e) {
     if (o->rungs > most_rungs((size_t)o->trials)) {
         int need = 1;
         for (int64_t k = 1; k < o->rungs; k++) need *= ETA;
-        return rc_fail(e, RC_EINVAL, "rungs: %lld of them need at least %d trials, found %lld", (long long)o->rungs, need,
-                       (long long)o->trials);
+        return rc_fail(e, RC_EINVAL, "rungs: %lld of them need at least %d trials, found %lld", (long long)o->rungs,
+                       need, (long long)o->trials);
     }
     if (!t->valid && t->valid_fraction == 0)
         return rc_fail(e, RC_EINVAL, "a search needs validation data: give --valid FILE or a --valid-fraction above 0");
     for (size_t i = 0; i < t->n_files; i++)
         if (strcmp(t->files[i], "-") == 0)
-            return rc_fail(e, RC_EINVAL, "-: standard input can be read once, and each trial reads the data: give a file");
+            return rc_fail(e, RC_EINVAL,
+                           "-: standard input can be read once, and each trial reads the data: give a file");
     if (t->valid && strcmp(t->valid, "-") == 0)
-        return rc_fail(e, RC_EINVAL, "valid: standard input can be read once, and each trial reads the data: give a file");
+        return rc_fail(e, RC_EINVAL,
+                       "valid: standard input can be read once, and each trial reads the data: give a file");
     return rc_train_check(t, e);
 }
 
@@ -205,11 +207,12 @@ static rc_status write_status(tune *t, const char *state, const char *why, rc_er
     char path[600];
     rc_status s = rc__run_file(&t->run, "status.json", path, sizeof path, e);
     if (s != RC_OK) return s;
-    json_t *v = json_pack("{ss sI sI sI si si so so sf so sf sf}", "state", state, "pid", (json_int_t)getpid(), "trials",
-                          (json_int_t)t->n, "trial", (json_int_t)t->current, "rung", t->rung, "rungs", t->rungs, "progress",
-                          rc__real_or_null(t->progress.progress), "best_score", rc__real_or_null(t->progress.best), "seconds",
-                          elapsed(t), "seconds_left", rc__real_or_null(t->progress.seconds_left), "created", t->run.created,
-                          "updated", rc__wall_time());
+    json_t *v =
+        json_pack("{ss sI sI sI si si so so sf so sf sf}", "state", state, "pid", (json_int_t)getpid(), "trials",
+                  (json_int_t)t->n, "trial", (json_int_t)t->current, "rung", t->rung, "rungs", t->rungs, "progress",
+                  rc__real_or_null(t->progress.progress), "best_score", rc__real_or_null(t->progress.best), "seconds",
+                  elapsed(t), "seconds_left", rc__real_or_null(t->progress.seconds_left), "created", t->run.created,
+                  "updated", rc__wall_time());
     if (v && why) json_object_set_new(v, "error", json_string(why));
     s = v ? rc__json_write(v, path, e) : rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
     json_decref(v);
@@ -231,12 +234,12 @@ static rc_status append_line(tune *t, const trial *x, rc_error *e) {
     rc_status s = rc__run_file(&t->run, "trials.jsonl", path, sizeof path, e);
     if (s != RC_OK) return s;
     json_t *error = json_string(r->error); /* it may have been cut inside a character */
-    json_t *v = json_pack("{sI si sf so so so so ss sI sf sf sI sb so}", "trial", (json_int_t)r->trial, "rung", r->rung, "share",
-                          share_of(r->rung, t->rungs), "settings", settings_json(t, x), "score", rc__real_or_null(r->score),
-                          "accuracy", rc__real_or_null(r->accuracy), "loss", rc__real_or_null(r->loss), "measure", r->measure,
-                          "steps", (json_int_t)r->steps, "epochs", r->epochs, "seconds", r->seconds, "parameters",
-                          (json_int_t)r->parameters, "done", (int)r->done, "error",
-                          error ? error : json_string("a message that is not UTF-8"));
+    json_t *v = json_pack("{sI si sf so so so so ss sI sf sf sI sb so}", "trial", (json_int_t)r->trial, "rung", r->rung,
+                          "share", share_of(r->rung, t->rungs), "settings", settings_json(t, x), "score",
+                          rc__real_or_null(r->score), "accuracy", rc__real_or_null(r->accuracy), "loss",
+                          rc__real_or_null(r->loss), "measure", r->measure, "steps", (json_int_t)r->steps, "epochs",
+                          r->epochs, "seconds", r->seconds, "parameters", (json_int_t)r->parameters, "done",
+                          (int)r->done, "error", error ? error : json_string("a message that is not UTF-8"));
     s = rc__json_print(v, &text, &len, e);
     json_decref(v);
     if (s != RC_OK) return s;
@@ -264,7 +267,8 @@ static void account(tune *t, trial *x) {
 
 static rc_status real_or_nan(const json_t *v, const char *key, double *out, const char *where, rc_error *e) {
     *out = NAN;
-    return json_is_null(json_object_get(v, key)) ? RC_OK : rc__json_get_real(v, key, RC_JSON_REQUIRED, 0, 0, out, where, e);
+    return json_is_null(json_object_get(v, key)) ? RC_OK
+                                                 : rc__json_get_real(v, key, RC_JSON_REQUIRED, 0, 0, out, where, e);
 }
 
 static rc_status take_line(tune *t, const json_t *v, const char *where, rc_error *e) {
@@ -481,7 +485,8 @@ static rc_status search(tune *t, rc_error *e) {
         for (size_t i = 0; s == RC_OK && !over && i < n; i++) {
             trial *x = &t->trials[list[i].trial];
             t->progress.at = i + 1;
-            if (x->rungs > k && x->last.rung < k) t->budget_done += step_of(k, t->rungs); /* its run has ended already */
+            if (x->rungs > k && x->last.rung < k)
+                t->budget_done += step_of(k, t->rungs); /* its run has ended already */
             if (x->rungs > k)
                 continue;
             else if (rc__train_interrupted())
@@ -546,8 +551,8 @@ static rc_status write_search(const tune *t, const rc_tune_options *o, rc_error 
     if (s == RC_OK) s = rc_train_config_write(&t->base, path, e);
     if (s == RC_OK) s = rc__run_file(&t->run, "tune.json", path, sizeof path, e);
     if (s != RC_OK) return s;
-    json_t *v = json_pack("{ss ss sI si sf ss so}", "recur", RC_VERSION, "task", t->base.task, "trials", (json_int_t)o->trials,
-                          "rungs", t->rungs, "time", t->time, "search", t->space.text, "out",
+    json_t *v = json_pack("{ss ss sI si sf ss so}", "recur", RC_VERSION, "task", t->base.task, "trials",
+                          (json_int_t)o->trials, "rungs", t->rungs, "time", t->time, "search", t->space.text, "out",
                           o->train.out ? json_string(o->train.out) : json_null());
     s = v ? rc__json_write(v, path, e) : rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
     json_decref(v);
@@ -569,7 +574,8 @@ static rc_status begin(tune *t, const rc_tune_options *o, rc_error *e) {
     if (s == RC_OK && o->train.run && *o->train.run) { /* for the message, before it is locked */
         int n = snprintf(path, sizeof path, "%s/tune.json", o->train.run);
         if (n > 0 && (size_t)n < sizeof path && rc__exists(path))
-            s = rc_fail(e, RC_EINVAL, "%s: holds an earlier search; go on with --resume %s, delete it, or give another --run",
+            s = rc_fail(e, RC_EINVAL,
+                        "%s: holds an earlier search; go on with --resume %s, delete it, or give another --run",
                         o->train.run, o->train.run);
     }
     if (s == RC_OK) s = rc__run_claim(&t->run, &o->train, e);
@@ -588,12 +594,14 @@ static rc_status check_resumed(const rc_tune_options *o, const rc_train_options 
         bool fine = false;
         for (size_t k = 0; k < sizeof may / sizeof *may; k++) fine |= strcmp(o->train.given[i], may[k]) == 0;
         if (!fine)
-            return rc_fail(e, RC_EINVAL, "%s: --%s cannot change when a search goes on; leave it out, or start another", folder,
-                           o->train.given[i]);
+            return rc_fail(e, RC_EINVAL, "%s: --%s cannot change when a search goes on; leave it out, or start another",
+                           folder, o->train.given[i]);
     }
     bool same = o->train.n_files == config->n_files || o->train.n_files == 0;
     for (size_t i = 0; same && i < o->train.n_files; i++) same = strcmp(o->train.files[i], config->files[i]) == 0;
-    return same ? RC_OK : rc_fail(e, RC_EINVAL, "%s: the data cannot change when a search goes on; leave the files out", folder);
+    return same
+               ? RC_OK
+               : rc_fail(e, RC_EINVAL, "%s: the data cannot change when a search goes on; leave the files out", folder);
 }
 
 static rc_status go_on(tune *t, const rc_tune_options *o, rc_error *e) {
@@ -606,7 +614,8 @@ static rc_status go_on(tune *t, const rc_tune_options *o, rc_error *e) {
         s = rc_fail(e, RC_EINVAL, "%s: no folder of a search (it has no tune.json)", o->train.resume);
     if (s == RC_OK) s = rc__json_read(path, JSON_LIMIT, &t->search, e);
     if (s == RC_OK) s = rc__json_get_int(t->search, "trials", RC_JSON_REQUIRED, 1, MOST_TRIALS, &trials, path, e);
-    if (s == RC_OK) s = rc__json_get_int(t->search, "rungs", RC_JSON_REQUIRED, 1, most_rungs((size_t)trials), &rungs, path, e);
+    if (s == RC_OK)
+        s = rc__json_get_int(t->search, "rungs", RC_JSON_REQUIRED, 1, most_rungs((size_t)trials), &rungs, path, e);
     if (s == RC_OK) s = rc__json_get_real(t->search, "time", RC_JSON_REQUIRED, 0, 1e9, &t->time, path, e);
     if (s == RC_OK) s = rc__json_get_string(t->search, "search", RC_JSON_REQUIRED, &text, path, e);
     const json_t *named = json_object_get(t->search, "out");
@@ -641,10 +650,12 @@ static void say_plan(const tune *t) {
     char line[RC__SPACE_TEXT + 64];
     snprintf(line, sizeof line, "space: %s", t->space.text);
     say(t, line);
-    int n = snprintf(line, sizeof line, "%zu trial%s%s:", t->n, t->n == 1 ? "" : "s", t->n < t->cap ? " (the space has no more)" : "");
+    int n = snprintf(line, sizeof line, "%zu trial%s%s:", t->n, t->n == 1 ? "" : "s",
+                     t->n < t->cap ? " (the space has no more)" : "");
     for (int k = 0; k < t->rungs; k++)
-        n += snprintf(line + n, sizeof line - (size_t)n, k + 1 < t->rungs ? " %zu for 1/%.0f of a run," : " %zu to the end",
-                      width_of(t->n, k), 1 / share_of(k, t->rungs));
+        n += snprintf(line + n, sizeof line - (size_t)n,
+                      k + 1 < t->rungs ? " %zu for 1/%.0f of a run," : " %zu to the end", width_of(t->n, k),
+                      1 / share_of(k, t->rungs));
     if (t->base.time > 0) snprintf(line + n, sizeof line - (size_t)n, "; a whole run has %.3g s", t->base.time);
     say(t, line);
     snprintf(line, sizeof line, "folder: %s", t->run.path);
@@ -667,7 +678,10 @@ static rc_status run_search(tune *t, const rc_tune_options *o, rc_error *e) {
     if (s == RC_OK) s = copy_model(t, e);
     t->progress.progress = s == RC_OK ? 1 : t->progress.progress;
     t->progress.seconds_left = s == RC_OK ? 0 : t->progress.seconds_left;
-    told = write_status(t, s == RC_OK ? "done" : s == RC_EINTERRUPTED ? "interrupted" : "failed",
+    told = write_status(t,
+                        s == RC_OK             ? "done"
+                        : s == RC_EINTERRUPTED ? "interrupted"
+                                               : "failed",
                         s == RC_OK || s == RC_EINTERRUPTED ? NULL : e->text, s == RC_OK ? e : NULL);
     return s == RC_OK ? told : s;
 }

@@ -4,7 +4,8 @@
  *     entry  = NAME "=" ( number ".." number | value { "," value } )
  *
  * Rates and whole numbers of a range that begins above 0 are drawn by their logarithm, since what matters there is a
- * factor; other numbers evenly (Bergstra and Bengio 2012, "Random search for hyper-parameter optimization", section 2). */
+ * factor; other numbers evenly (Bergstra and Bengio 2012, "Random search for hyper-parameter optimization", section 2).
+ * */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,8 +30,9 @@ static bool among(const char *const *list, size_t n, const char *name) {
  * horizon makes another loss, which cannot be compared. Lists with commas have no place in the grammar. */
 static bool can_be_searched(const rc_option *o) {
     static const char *const groups[] = {"Model", "Regularization", "Optimization"};
-    static const char *const not_these[] = {"preset",    "kernels",   "vectors",   "target-cap", "scheme",     "joint-intent",
-                                            "horizon",   "season",    "quantiles", "threshold",  "likelihood", "full-bptt"};
+    static const char *const not_these[] = {"preset",    "kernels",      "vectors",    "target-cap",
+                                            "scheme",    "joint-intent", "horizon",    "season",
+                                            "quantiles", "threshold",    "likelihood", "full-bptt"};
     static const char *const these_too[] = {"min-count", "max-len", "lowercase"};
     return AMONG(these_too, o->name) || (AMONG(groups, o->group) && !AMONG(not_these, o->name));
 }
@@ -76,8 +78,8 @@ static rc_status take_range(rc__dim *d, char *low, char *high, rc_error *e) {
     if (s == RC_OK) s = take_value(o, high, &scratch, e);
     if (s == RC_OK) d->high = number_of(o, &scratch);
     if (s == RC_OK && !(d->low < d->high))
-        s = rc_fail(e, RC_EINVAL, "search: %s: expected a range from a smaller to a larger number, found %.40s..%.40s", o->name,
-                    low, high);
+        s = rc_fail(e, RC_EINVAL, "search: %s: expected a range from a smaller to a larger number, found %.40s..%.40s",
+                    o->name, low, high);
     d->range = true;
     d->log = d->low > 0 && (o->type == RC_OPT_INT || AMONG(rates, o->name));
     return s;
@@ -111,7 +113,8 @@ static rc_status find_searched(const rc__space *sp, const rc_train_options *o, c
     *out = option;
     if (!option) {
         const char *near = rc_option_suggest(table, n, name);
-        return rc_fail(e, RC_EINVAL, near ? "search: unknown option \"%.60s\"; did you mean %s?" : "search: unknown option \"%.60s\"",
+        return rc_fail(e, RC_EINVAL,
+                       near ? "search: unknown option \"%.60s\"; did you mean %s?" : "search: unknown option \"%.60s\"",
                        name, near);
     }
     if (!can_be_searched(option))
@@ -130,10 +133,12 @@ static rc_status find_searched(const rc__space *sp, const rc_train_options *o, c
 static rc_status take_entry(rc__space *sp, const rc_train_options *o, char *entry, rc_error *e) {
     char *equals = strchr(entry, '='), *dots;
     if (!equals || equals == entry)
-        return rc_fail(e, RC_EINVAL,
-                       "search: expected entries such as lr=1e-4..1e-2 or hidden=64,128 with blanks between, found \"%.60s\"",
-                       entry);
-    if (sp->n == RC__SPACE_OPTIONS) return rc_fail(e, RC_EINVAL, "search: expected at most %d options", RC__SPACE_OPTIONS);
+        return rc_fail(
+            e, RC_EINVAL,
+            "search: expected entries such as lr=1e-4..1e-2 or hidden=64,128 with blanks between, found \"%.60s\"",
+            entry);
+    if (sp->n == RC__SPACE_OPTIONS)
+        return rc_fail(e, RC_EINVAL, "search: expected at most %d options", RC__SPACE_OPTIONS);
     rc__dim *d = &sp->dim[sp->n];
     *equals = 0;
     rc_status s = find_searched(sp, o, entry, &d->option, e);
@@ -192,8 +197,8 @@ static void own_space(rc__space *sp, const rc_train_options *o) {
     if (is_free(o, "dropout")) append(sp, "dropout=0..0.6");
     if (is_free(o, "dropout-input") && o->dropout_input > 0) append(sp, "dropout-input=0..0.5");
     if (is_free(o, "weight-decay")) append_around(sp, "weight-decay", o->weight_decay > 0 ? o->weight_decay : 0.01, 10);
-    /* Of so many steps a larger batch is simply more training; and a language model validates in as many rows, each of which
-     * begins without context, so that its losses could not be compared. */
+    /* Of so many steps a larger batch is simply more training; and a language model validates in as many rows, each of
+     * which begins without context, so that its losses could not be compared. */
     if (o->steps == 0 && !lm) append_halves(sp, o, "batch");
 }
 
@@ -201,7 +206,8 @@ rc_status rc__space_make(rc__space *out, const rc_train_options *o, const char *
     *out = (rc__space){.n = 0};
     if (!search) own_space(out, o);
     if (search && strlen(search) >= sizeof out->text)
-        return rc_fail(e, RC_EINVAL, "search: expected at most %zu bytes, found %zu", sizeof out->text - 1, strlen(search));
+        return rc_fail(e, RC_EINVAL, "search: expected at most %zu bytes, found %zu", sizeof out->text - 1,
+                       strlen(search));
     if (search) memcpy(out->text, search, strlen(search) + 1);
     memcpy(out->strings, out->text, sizeof out->strings);
     rc_status s = RC_OK;
@@ -213,7 +219,8 @@ rc_status rc__space_make(rc__space *out, const rc_train_options *o, const char *
         if (n) s = take_entry(out, o, entry, e);
     }
     if (s == RC_OK && out->n == 0)
-        s = rc_fail(e, RC_EINVAL, "search: nothing is left to search: expected entries such as lr=1e-4..1e-2 hidden=64,128");
+        s = rc_fail(e, RC_EINVAL,
+                    "search: nothing is left to search: expected entries such as lr=1e-4..1e-2 hidden=64,128");
     return s;
 }
 
@@ -246,7 +253,8 @@ rc_status rc__space_draw(const rc__space *sp, rc_rng *rng, bool keep, rc_train_o
     for (size_t i = 0; s == RC_OK && i < sp->n; i++) {
         const rc__dim *d = &sp->dim[i];
         double u = rc_rng_uniform(rng);
-        if (strcmp(d->option->name, "lr") == 0 && o->lr == 0) o->lr = rc_train_default_lr(o->optimizer); /* by its number */
+        if (strcmp(d->option->name, "lr") == 0 && o->lr == 0)
+            o->lr = rc_train_default_lr(o->optimizer); /* by its number */
         if (keep && contains(d, o)) continue;
         if (d->range)
             put_number(d->option, o, draw_number(d, u));
