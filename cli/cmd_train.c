@@ -47,6 +47,10 @@ rc_status cli_check_data(const rc_train_options *o, rc_error *e) {
     return RC_OK;
 }
 
+bool cli_has_encoder(const rc_train_options *o) { return rc_train_option_is_for("encoder", o->task); }
+
+const char *cli_network(const rc_train_options *o) { return cli_has_encoder(o) ? o->encoder : o->cell; }
+
 /* The first word of `train`, `plan` and `compare` is a task. Fails with what exists. */
 rc_status cli_check_task(const cli_args *a, rc_error *e) {
     const char *task = a->n_words ? a->words[0] : NULL, *tasks[16];
@@ -157,7 +161,8 @@ static rc_status settle(cli_args *a, rc_error *e) {
         return rc_fail(e, RC_EINVAL,
                        "expected FILE...: text to learn from (- is standard input), or a source such as adding:T=100");
     if ((s = cli_check_data(o, e))) return s;
-    return cli_check_effect(a, o, strcmp(o->task, "lm") == 0 ? &o->cell : &o->encoder, 1, e);
+    const char *network = cli_network(o);
+    return cli_check_effect(a, o, &network, 1, e);
 }
 
 /* ---- while it runs ----------------------------------------------------------------------------------------------------- */
@@ -267,7 +272,11 @@ json_t *cli_result_json(const rc_train_result *r) {
 static int run(cli_args *a) {
     rc_train_options *o = a->options;
     cli_progress p = cli_progress_new(o->quiet);
-    rc_train_hooks hooks = {&p, on_message, on_step, on_validation, on_sample};
+    rc_train_hooks hooks = {.ctx = &p,
+                            .on_message = on_message,
+                            .on_step = on_step,
+                            .on_validation = on_validation,
+                            .on_sample = on_sample};
     rc_train_result r;
     rc_error e = {RC_OK, ""};
     memset(&r, 0, sizeof r);

@@ -91,12 +91,13 @@ rc_var *rc__classifier_forward(rc_tape *t, const rc__classifier *m, const rc__ex
 
 /* classify_data.c */
 typedef struct rc__classify_reading {
-    bool learn;      /* training data: labels, words and scaling are taken from it */
+    bool training;   /* some are held out, and numbers with a target at each step are cut into windows */
+    bool learn;      /* labels, words and scaling are taken from it, else they are there */
     bool unlabelled; /* answers are not wanted */
     const char *vocab; /* learn, text: "word", "word:N", "char", "byte", "bpe:N"; NULL: the lexicon is there */
     size_t min_count;
     rc__scaling scaling; /* learn, numbers */
-    double hold_out;     /* learn: share of each class (of the series, for numbers without) that is kept for validation */
+    double hold_out;     /* training: share of each class (of the series, for numbers without) that is kept for validation */
     uint64_t seed;       /* of that draw */
     char how[320];   /* what was read, in words */
 } rc__classify_reading;

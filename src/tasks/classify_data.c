@@ -170,7 +170,7 @@ static rc_status read_text(rc__classifier *m, rc__examples *x, const char *path,
     bool *held = rc__calloc(l->n_rows + 1, sizeof *held);
     if (!held) s = rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
     if (s == RC_OK && r->learn) s = learn_labels(m, l, path, e);
-    if (s == RC_OK && r->learn) s = hold_texts(l, held, r, e);
+    if (s == RC_OK && r->training) s = hold_texts(l, held, r, e);
     if (s == RC_OK && r->learn) s = learn_lexicon(m, l, held, r, e);
     rc__text_set_init(&x->text, &m->lexicon);
     for (size_t i = 0; s == RC_OK && i < l->n_rows; i++) s = add_text(m, x, l, &l->rows[i], held[i], e);
@@ -303,7 +303,7 @@ static rc_status finish_numbers(rc__classifier *m, rc__examples *x, numbers *w, 
     rc_status s = held && key ? RC_OK : rc_fail(e, RC_ENOMEM, "%s: out of memory (%zu series)", path, n);
     bool classes = m->answer == RC__ANSWER_CLASS;
     for (size_t i = 0; s == RC_OK && classes && i < n; i++) key[i] = w->label[i] < 0 ? 0 : (uint32_t)w->label[i] + 1;
-    if (s == RC_OK && r->learn && r->hold_out > 0)
+    if (s == RC_OK && r->training && r->hold_out > 0)
         s = hold_out(held, key, n, w->names.count + 1, r->hold_out, r->seed, e);
     if (s == RC_OK && r->learn && classes) s = learn_classes(m, &w->names, path, e);
     if (s == RC_OK && r->learn) s = learn_scaling(m, x, held, r, e);
@@ -324,7 +324,7 @@ static rc_status finish_numbers(rc__classifier *m, rc__examples *x, numbers *w, 
         const double *target = !w->has_target ? NULL : w->each_step ? w->target + x->series.start[i] : w->target + i;
         x->series.n = i + 1;
         /* Only training takes a window at every step: elsewhere the last one is the question. */
-        bool each = w->each_step && r->learn;
+        bool each = w->each_step && r->training;
         double last = w->each_step && !each && rc__sequences_len(&x->series, i)
                           ? w->target[x->series.start[i + 1] - 1] : NAN;
         s = add_series(m, x, label, w->each_step && !each ? &last : target, each, held[i], e);

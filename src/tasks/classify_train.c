@@ -349,7 +349,8 @@ static rc_status read_valid(classify_task *t, const rc_train_options *o, rc_erro
 static rc_status fill(classify_task *t, const rc_train_options *o, const char *initial, bool regress,
                       const rc_train_hooks *hooks, rc_error *e) {
     static const char *const scalings[] = {"zscore", "minmax", "series", "none"};
-    rc__classify_reading r = {.learn = !initial,
+    rc__classify_reading r = {.training = true,
+                              .learn = !initial,
                               .vocab = o->vocab,
                               .min_count = (size_t)o->min_count,
                               .hold_out = o->valid ? 0 : o->valid_fraction,
