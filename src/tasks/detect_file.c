@@ -215,7 +215,13 @@ rc_status rc__detect_open(rc_model **out, const rc__st_file *file, const json_t 
     json_t *options = NULL, *channels = NULL, *rnn = NULL;
     rc__detect_model *m = NULL;
     *out = NULL;
-    rc_status s = rc__json_get_object(doc, "options", RC_JSON_REQUIRED, &options, where, e);
+    static const char *const members[] = {"format",      "task",      "options", "rnn",       "channels",   "header",
+                                          "time_column", "time_name", "label",   "delimiter", "time_style", "provenance"};
+    const char *names[N_FIELDS];
+    for (size_t i = 0; i < N_FIELDS; i++) names[i] = fields[i].key;
+    rc_status s = rc__json_only(doc, members, sizeof members / sizeof *members, where, e);
+    if (s == RC_OK) s = rc__json_get_object(doc, "options", RC_JSON_REQUIRED, &options, where, e);
+    if (s == RC_OK) s = rc__json_only(options, names, N_FIELDS, where, e);
     if (s == RC_OK) s = rc__json_get_object(doc, "rnn", RC_JSON_REQUIRED, &rnn, where, e);
     if (s == RC_OK) s = rc__json_get_array(doc, "channels", RC_JSON_REQUIRED, &channels, where, e);
     if (s == RC_OK) s = rc__fields_get(fields, N_FIELDS, options, &o, where, e);
