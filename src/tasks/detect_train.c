@@ -220,7 +220,8 @@ static const rc__task_ops task_ops = {.params = task_params,
 
 /* ---- making it --------------------------------------------------------------------------------------------------- */
 
-static rc_status options_of(const rc_train_options *o, size_t channels, bool timed, rc__detect_options *out, rc_error *e) {
+static rc_status options_of(const rc_train_options *o, size_t channels, bool timed, rc__detect_options *out,
+                            rc_error *e) {
     *out = rc__detect_options_default();
     rc_status s = rc__train_rnn_options(o, &out->rnn, e);
     if (s != RC_OK) return s;
@@ -268,7 +269,8 @@ static void scale_channels(detect_task *t) {
         }
         m->mean[c] = n > 0 ? sum / n : 0;
         double deviation = n > 0 ? sqrt(squares / n) : 0, least = 1e-9 * fabs(m->mean[c]);
-        if (!(deviation > least && deviation > 1e-280)) deviation = fabs(m->mean[c]) > 1e-280 ? fabs(m->mean[c]) / 100 : 1;
+        if (!(deviation > least && deviation > 1e-280))
+            deviation = fabs(m->mean[c]) > 1e-280 ? fabs(m->mean[c]) / 100 : 1;
         m->scale[c] = isfinite(deviation) ? deviation : 1e300;
         if (!isfinite(m->mean[c])) m->mean[c] = 0;
     }
@@ -286,7 +288,8 @@ static rc_status fill_rows(detect_task *t, rc_error *e) {
             rc__detect_rows_next(&t->rows[i], &z, &clock);
             rc__detect_normalise(m, s->x + k * s->C, z);
             if (clock) rc__detect_clock(s->time[k], m->style.offset, clock);
-            for (size_t b = 0; b < s->C * sizeof *z; b++) t->hash = (t->hash ^ ((unsigned char *)z)[b]) * 1099511628211u;
+            for (size_t b = 0; b < s->C * sizeof *z; b++)
+                t->hash = (t->hash ^ ((unsigned char *)z)[b]) * 1099511628211u;
         }
     }
     return RC_OK;
@@ -323,7 +326,8 @@ static rc_status cut_windows(detect_task *t, const rc_train_options *o, rc_error
             s = add_window(&t->valid, &t->n_valid, &t->cap_valid, (window){(uint32_t)i, (uint32_t)k}, e);
     }
     if (s == RC_OK && !t->n_train)
-        s = rc_fail(e, RC_EDATA, "too few rows to learn from: expected %zu at least in one file, found %zu", t->T, longest);
+        s = rc_fail(e, RC_EDATA, "too few rows to learn from: expected %zu at least in one file, found %zu", t->T,
+                    longest);
     return s;
 }
 
@@ -387,7 +391,8 @@ static void report(const detect_task *t, const rc__detect_columns *columns, cons
         labelled += t->series[i].labelled;
         labels = labels || t->series[i].label;
     }
-    rc__say(hooks, "data: %zu series, %zu rows of %zu channel%s, %zu rows to learn from, %zu to validate; %zu missing values",
+    rc__say(hooks,
+            "data: %zu series, %zu rows of %zu channel%s, %zu rows to learn from, %zu to validate; %zu missing values",
             t->n_series, rows, C, C == 1 ? "" : "s", learnt, rows - learnt, missing);
     if (columns->time_column != SIZE_MAX && t->series[0].n > 1) {
         rc__frequency f;
@@ -415,8 +420,10 @@ static void describe(const detect_task *t, const rc_train_hooks *hooks) {
         rc__say(hooks, "model: forecaster, %s %d x %zu, %zu lags%s, %s, %zu parameters", o->rnn.cell, o->rnn.num_layers,
                 o->rnn.hidden_size, o->lags, o->clock ? ", clock" : "", rc__detect_likelihoods[o->likelihood],
                 rc_params_len(t->m->base.params));
-    rc__say(hooks, "scores: errors of the last %zu rows against the last %zu; the first %zu rows are warm-up and score 0; an "
-            "alarm is repeated within %zu rows only when it rises", o->recent, o->history, o->settle, o->quiet);
+    rc__say(hooks,
+            "scores: errors of the last %zu rows against the last %zu; the first %zu rows are warm-up and score 0; an "
+            "alarm is repeated within %zu rows only when it rises",
+            o->recent, o->history, o->settle, o->quiet);
 }
 
 static rc_status new_model(detect_task *t, const rc_train_options *o, rc__detect_columns *columns, bool has_style,
@@ -441,13 +448,15 @@ static rc_status new_model(detect_task *t, const rc_train_options *o, rc__detect
     if (columns->time_name && !(m->time_name = rc__strdup(columns->time_name))) return no_memory(e);
     if (columns->label && !(m->label = rc__strdup(columns->label))) return no_memory(e);
     if (o->data.delimiter && o->data.delimiter[0])
-        m->delimiter = !strcmp(o->data.delimiter, "tab") ? '\t' : !strcmp(o->data.delimiter, "space") ? ' ' : o->data.delimiter[0];
+        m->delimiter = !strcmp(o->data.delimiter, "tab")     ? '\t'
+                       : !strcmp(o->data.delimiter, "space") ? ' '
+                                                             : o->data.delimiter[0];
     scale_channels(t);
     return RC_OK;
 }
 
-static rc_status old_model(detect_task *t, const rc_train_options *o, const char *path, const rc__detect_columns *columns,
-                           bool has_style, rc_error *e) {
+static rc_status old_model(detect_task *t, const rc_train_options *o, const char *path,
+                           const rc__detect_columns *columns, bool has_style, rc_error *e) {
     rc_model *m = NULL;
     rc_status s = rc_model_load(&m, path, e);
     if (s == RC_OK && m->kind != &rc__task_detect) {

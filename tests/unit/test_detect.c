@@ -184,8 +184,8 @@ static void test_scores(void **state) {
 /* The rows from..to of a file with its header, or without. */
 static void cut(const char *from, const char *to, size_t start, size_t end, bool header) {
     char command[256];
-    snprintf(command, sizeof command, "(%s; sed -n '%zu,%zup' %s) > %s", header ? "head -n 1 all.csv" : "true", start + 2,
-             end + 1, from, to);
+    snprintf(command, sizeof command, "(%s; sed -n '%zu,%zup' %s) > %s", header ? "head -n 1 all.csv" : "true",
+             start + 2, end + 1, from, to);
     assert_int_equal(system(command), 0);
 }
 
@@ -219,8 +219,9 @@ static void check_cuts(const char *model, bool online) {
     assert_int_equal(predict(model, "part.csv", &o, &pieces, &e), RC_EMODEL);
     assert_non_null(strstr(e.text, "--online"));
     o.online = online;
-    assert_int_equal(predict(strcmp(model, "m.safetensors") ? "m.safetensors" : "ae.safetensors", "part.csv", &o, &pieces, &e),
-                     RC_EMODEL);
+    assert_int_equal(
+        predict(strcmp(model, "m.safetensors") ? "m.safetensors" : "ae.safetensors", "part.csv", &o, &pieces, &e),
+        RC_EMODEL);
     assert_non_null(strstr(e.text, "another model"));
 }
 
@@ -253,7 +254,8 @@ static void test_online_learns(void **state) {
         lines l = {0};
         o.online = online;
         predict_ok("m.safetensors", "turned.csv", &o, &l);
-        for (size_t i = 2200; i < 2400; i++) after[online] += fabs(column(l.line[i], B_VALUE) - column(l.line[i], B_EXPECTED));
+        for (size_t i = 2200; i < 2400; i++)
+            after[online] += fabs(column(l.line[i], B_VALUE) - column(l.line[i], B_EXPECTED));
         drop(&l);
     }
     assert_true(after[1] < .5 * after[0]);
@@ -298,11 +300,12 @@ static void test_columns(void **state) {
     rc_predict_options o = rc_predict_options_default();
     lines whole = {0}, l = {0};
     predict_ok("m.safetensors", "all.csv", &o, &whole);
-    assert_int_equal(system("awk -F, -v OFS=, '{ print $3, $1, \"x\", $2 }' all.csv > turned.csv; sed -n '1p' turned.csv > h;"
-                            "sed -i '400r h' turned.csv;"
-                            "awk -F, 'NR > 1 { print \"{\\\"b\\\":\" $3 \",\\\"time\\\":\\\"\" $1 \"\\\",\\\"a\\\":\" "
-                            "($2 == \"\" ? \"null\" : $2) \"}\" }' all.csv > all.jsonl"),
-                     0);
+    assert_int_equal(
+        system("awk -F, -v OFS=, '{ print $3, $1, \"x\", $2 }' all.csv > turned.csv; sed -n '1p' turned.csv > h;"
+               "sed -i '400r h' turned.csv;"
+               "awk -F, 'NR > 1 { print \"{\\\"b\\\":\" $3 \",\\\"time\\\":\\\"\" $1 \"\\\",\\\"a\\\":\" "
+               "($2 == \"\" ? \"null\" : $2) \"}\" }' all.csv > all.jsonl"),
+        0);
     for (int k = 0; k < 2; k++) {
         predict_ok("m.safetensors", k ? "all.jsonl" : "turned.csv", &o, &l);
         assert_int_equal(l.n, ROWS);
@@ -355,7 +358,8 @@ static void test_eval(void **state) {
     rc_text_free(json, len);
     /* the same window as time stamps */
     FILE *f = fopen("windows.json", "w");
-    fputs("{\"other/all.csv\": [], \"all.csv\": [[\"2024-01-02 04:00:00.000000\", \"2024-01-02 09:00:00.000000\"]]}", f);
+    fputs("{\"other/all.csv\": [], \"all.csv\": [[\"2024-01-02 04:00:00.000000\", \"2024-01-02 09:00:00.000000\"]]}",
+          f);
     fclose(f);
     assert_int_equal(system("awk 'NR == 1 { print; next } { print }' all.csv | awk -F, 'NR < 600' > short.csv"), 0);
     o.labels = "windows.json";
@@ -454,7 +458,8 @@ static void test_hostile_models(void **state) {
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         rc_model *m = NULL;
         rc_error e = {0};
-        if (!changed("m.safetensors", "bad.safetensors", changes[i][0], changes[i][1])) fail_msg("no %s", changes[i][0]);
+        if (!changed("m.safetensors", "bad.safetensors", changes[i][0], changes[i][1]))
+            fail_msg("no %s", changes[i][0]);
         rc_status s = rc_model_load(&m, "bad.safetensors", &e);
         if (s != RC_EMODEL) fail_msg("%s: %s: %s", changes[i][1], rc_status_name(s), e.text);
         assert_null(m);
@@ -491,7 +496,7 @@ static void test_hostile_states(void **state) {
     drop(&l);
 }
 
-/* The mean and deviation of the last 8000 errors, in blocks of 100: after 9000 rows of 1 and -1 nothing of the first remains. */
+/* Rows in a ring as the network is told them: the newest lag first, squashed, then whether it was there. */
 static void test_rows_ring(void **state) {
     (void)state;
     rc__detect_rows r;
