@@ -108,10 +108,6 @@ static rc_status validate(rc__task *base, rc_tape *tape, rc__task_score *score, 
     return RC_OK;
 }
 
-static rc_status save(rc__task *base, const char *path, const char *provenance, rc_error *e) {
-    return rc_model_save(&((detect_task *)base)->m->base, path, provenance, e);
-}
-
 static void where(rc__task *base, char *out, size_t cap) {
     const detect_task *t = (const detect_task *)base;
     snprintf(out, cap, "epoch %" PRIu64 ", batch %" PRIu64 " of %zu windows, the first at row %u of file %u",
@@ -152,8 +148,24 @@ static int falling(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
+/* Mean distance from forecasts, in deviations, on the rows that judge; and of the value before from each. */
+typedef struct distances {
+    double model, last;
+    size_t n;
+} distances;
+
+static void measure(distances *m, const detect_task *t, const rc__detect_series *r, size_t k, const double *expected) {
+    for (size_t c = 0; c < r->C; c++) {
+        double now = r->x[k * r->C + c], before = r->x[(k - 1) * r->C + c], scale = t->m->scale[c];
+        if (isnan(now) || isnan(before) || isnan(expected[c])) continue;
+        m->model += fabs(now - expected[c]) / scale;
+        m->last += fabs(now - before) / scale;
+        m->n++;
+    }
+}
+
 /* The scores of all rows of all series, each a stream of its own. */
-static rc_status score_all(detect_task *t, double *scores, rc_error *e) {
+static rc_status score_all(detect_task *t, double *scores, distances *m, rc_error *e) {
     size_t at = 0;
     rc_status s = RC_OK;
     for (size_t i = 0; s == RC_OK && i < t->n_series; i++) {
@@ -163,36 +175,58 @@ static rc_status score_all(detect_task *t, double *scores, rc_error *e) {
         for (size_t k = 0; s == RC_OK && k < r->n; k++) {
             rc__detected out;
             s = rc__detector_row(d, r->time ? r->time[k] : 0, r->x + k * r->C, &out, e);
-            if (s == RC_OK) scores[at++] = out.score;
+            if (s != RC_OK) break;
+            scores[at++] = out.score;
+            if (k > 0 && k >= t->train_rows[i]) measure(m, t, r, k, out.expected);
         }
         rc__detector_free(d);
     }
     return s;
 }
 
-static rc_status finish(rc__task *base, const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r,
-                        rc_error *e) {
-    detect_task *t = (detect_task *)base;
-    (void)o;
-    size_t n = 0, alarms = 0;
+/* Scores all rows; with a share of alarms given, sets the threshold by it. */
+static rc_status calibrate(detect_task *t, size_t *rows, size_t *alarms, distances *m, rc_error *e) {
+    size_t n = 0;
     for (size_t i = 0; i < t->n_series; i++) n += t->series[i].n;
-    double *scores = rc__alloc(n * sizeof *scores);
+    double *scores = rc__alloc(n * sizeof *scores), *threshold = &t->m->net->o.threshold;
     if (!scores) return no_memory(e);
-    rc_status s = score_all(t, scores, e);
+    rc_status s = score_all(t, scores, m, e);
     if (s == RC_OK) {
-        double *threshold = &t->m->net->o.threshold;
         qsort(scores, n, sizeof *scores, falling);
-        if (t->share > 0) {
-            size_t k = (size_t)(t->share * (double)n);
-            *threshold = k < n && scores[k] > 0 ? nextafter(scores[k], INFINITY) : 5;
-        }
-        while (alarms < n && scores[alarms] >= *threshold) alarms++;
-        rc__say(hooks, "threshold %.4g (%s): %zu alarms in the %zu rows of the training files", *threshold,
-                t->share > 0 ? "by the share that may be alarms" : "a tail of 10^-5", alarms, n);
-        r->valid_loss = r->best_valid_loss;
+        size_t k = (size_t)(t->share * (double)n);
+        if (t->share > 0) *threshold = k < n && scores[k] > 0 ? nextafter(scores[k], INFINITY) : 5;
+        *rows = n;
+        *alarms = 0;
+        while (*alarms < n && scores[*alarms] >= *threshold) ++*alarms;
     }
     rc__free(scores, n * sizeof *scores);
     return s;
+}
+
+/* A model file has the threshold of its own weights. */
+static rc_status save(rc__task *base, const char *path, const char *provenance, rc_error *e) {
+    detect_task *t = (detect_task *)base;
+    size_t rows, alarms;
+    distances m = {0, 0, 0};
+    rc_status s = t->share > 0 ? calibrate(t, &rows, &alarms, &m, e) : RC_OK;
+    return s == RC_OK ? rc_model_save(&t->m->base, path, provenance, e) : s;
+}
+
+static rc_status finish(rc__task *base, const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r,
+                        rc_error *e) {
+    detect_task *t = (detect_task *)base;
+    size_t rows = 0, alarms = 0;
+    distances m = {0, 0, 0};
+    (void)o;
+    rc_status s = calibrate(t, &rows, &alarms, &m, e);
+    if (s != RC_OK) return s;
+    if (m.n)
+        rc__say(hooks, "rows to validate are %.4g deviations from what is expected; from the value before, %.4g",
+                m.model / (double)m.n, m.last / (double)m.n);
+    rc__say(hooks, "threshold %.4g (%s): %zu alarms in the %zu rows of the training files", t->m->net->o.threshold,
+            t->share > 0 ? "by the share that may be alarms" : "a tail of 10^-5", alarms, rows);
+    r->valid_loss = r->best_valid_loss;
+    return RC_OK;
 }
 
 static void plan(rc__task *base, rc_plan *p, size_t *data_bytes) {

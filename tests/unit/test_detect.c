@@ -130,11 +130,10 @@ static void test_finds(void **state) {
 }
 
 /* tail, quiet rule and range rule by the equations of detect_score.h from the errors and values that are printed. */
-static void test_scores(void **state) {
-    (void)state;
+static void check_scores(const char *model, size_t history, size_t recent_rows) {
     rc_predict_options o = rc_predict_options_default();
     lines l = {0};
-    predict_ok("m.safetensors", "all.csv", &o, &l);
+    predict_ok(model, "all.csv", &o, &l);
     double e[ROWS], raw[ROWS], low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
     size_t n = 0, checked = 0, suppressed = 0, ranges = 0;
     for (size_t i = 0; i < ROWS; i++) {
@@ -155,9 +154,13 @@ static void test_scores(void **state) {
         }
         e[n++] = error;
         if (i < 100) continue;
-        for (size_t k = 0; k + 1 < n; k++) mean += e[k] / (double)(n - 1);
-        for (size_t k = 0; k + 1 < n; k++) squares += (e[k] - mean) * (e[k] - mean) / (double)(n - 1);
-        for (size_t k = n - 10; k < n; k++) recent += e[k] / 10;
+        /* of the rows before this one the last `history`, less what is missing to a whole block at the old end */
+        size_t before = n - 1, block = history / 80, from = 0;
+        if (before > history) from = (before + block - 1) / block * block - history;
+        double rows = (double)(before - from);
+        for (size_t k = from; k < before; k++) mean += e[k] / rows;
+        for (size_t k = from; k < before; k++) squares += (e[k] - mean) * (e[k] - mean) / rows;
+        for (size_t k = n - recent_rows; k < n; k++) recent += e[k] / (double)recent_rows;
         double z = (recent - mean) / sqrt(squares);
         if (z < 30) {
             double expected = -log10(.5 * erfc(z / sqrt(2)));
@@ -178,6 +181,38 @@ static void test_scores(void **state) {
         assert_true(column(l.line[i], ALARM) == (score >= 5));
     }
     assert_true(checked > 700 && suppressed > 500);
+    drop(&l);
+}
+
+static void test_scores(void **state) {
+    (void)state;
+    check_scores("m.safetensors", 8000, 10);
+}
+
+static void test_scores_of_a_short_history(void **state) {
+    (void)state;
+    rc_train_options o = detect_options("short", "short.safetensors");
+    o.history = 240;
+    o.recent = 3;
+    o.steps = 100;
+    train_ok(&o, NULL);
+    check_scores("short.safetensors", 240, 3);
+}
+
+/* --threshold: a share of the training rows. */
+static void test_share_of_alarms(void **state) {
+    (void)state;
+    rc_train_options o = detect_options("share", "share.safetensors");
+    o.threshold = .02;
+    o.repeat = 0;
+    o.steps = 100;
+    train_ok(&o, NULL);
+    rc_predict_options p = rc_predict_options_default();
+    lines l = {0};
+    size_t alarms = 0;
+    predict_ok("share.safetensors", "first.csv", &p, &l);
+    for (size_t i = 0; i < l.n; i++) alarms += column(l.line[i], ALARM) == 1;
+    assert_in_range(alarms, 8, 12);
     drop(&l);
 }
 
@@ -526,6 +561,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finds),
         cmocka_unit_test(test_scores),
+        cmocka_unit_test(test_scores_of_a_short_history),
+        cmocka_unit_test(test_share_of_alarms),
         cmocka_unit_test(test_cuts),
         cmocka_unit_test(test_cuts_online),
         cmocka_unit_test(test_cuts_autoencoder),
