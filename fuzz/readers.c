@@ -24,6 +24,7 @@
 #include "data/vectors.h"
 #include "formats/params_file.h"
 #include "recur/recur.h"
+#include "tasks/tag.h"
 #include "tasks/detect_score.h"
 #include "train/loop.h"
 
@@ -168,6 +169,70 @@ static rc_status read_model(const char *path, rc_error *e) {
     rc_state_free(state);
     rc__free(logits, V * sizeof *logits);
     rc_lm_free(m);
+    return s;
+}
+
+static rc_status write_tagger(const char *path, rc_error *e) {
+    static const char *const names[] = {"O", "B-x", "I-x"};
+    rc__tagset *tags = NULL;
+    rc__word_counts counts = {0};
+    uint32_t id;
+    rc__tagger *m = rc__calloc(1, sizeof *m);
+    if (!m) return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+    m->base.kind = &rc__task_tag;
+    m->spans = m->crf = true;
+    m->written_scheme = m->inside_scheme = RC_TAGS_IOB2;
+    m->lexicon.split = RC__SPLIT_GIVEN;
+    m->lexicon.affixes = 3;
+    m->wo = (rc__words_options){
+        .embedding_size = 2, .chars = "cnn", .char_embedding = 1, .char_hidden = 2, .affix_embedding = 1};
+    m->eo = (rc__encoder_options){.rnn = rc_rnn_options_default(), .pool = RC__POOL_MAX};
+    m->eo.rnn.cell = "gru";
+    m->eo.rnn.hidden_size = 2;
+    m->eo.rnn.num_layers = 1;
+    rc_status s = rc__tagset_new(names, 3, &tags, e);
+    TRY(rc__tagger_set_tags(m, tags, e));
+    TRY(rc__word_counts_word(&counts, false, "cat", 3, e));
+    TRY(rc__lexicon_of_counts(&m->lexicon, &counts, 1, 0, true, e));
+    TRY(rc__strtab_add(&m->intents, "a", 1, &id, NULL, e));
+    TRY(rc__strtab_add(&m->intents, "b", 1, &id, NULL, e));
+    TRY(rc__tagger_declare(m, e));
+    TRY(rc_params_build(m->base.params, 7, e));
+    TRY(rc_model_save(&m->base, path, "{\"steps\": 3}", e));
+    rc__word_counts_free(&counts);
+    rc__tagset_free(tags);
+    rc__tagger_free(&m->base);
+    return s;
+}
+
+/* A model of any task that is a tagger must tag. */
+static rc_status read_tagger(const char *path, rc_error *e) {
+    rc_model *base = NULL;
+    rc_status s = rc_model_load(&base, path, e);
+    if (s != RC_OK) return base ? rc_fail(e, RC_ENO, "%s: failed, and left a model", path) : s;
+    rc__tagger *m = (rc__tagger *)base;
+    rc__tag_set x;
+    rc__tag_answers a = {0};
+    rc_tape *t = NULL;
+    const rc__cell words[] = {{"cat", 3}, {"Caf\xC3\xA9", 5}, {"", 0}};
+    int32_t written[3];
+    if (strcmp(rc_model_task(base), "tag") != 0) { /* its document was changed into another's that is whole, too */
+        rc_model_free(base);
+        return RC_OK;
+    }
+    rc__tag_set_init(&x, m);
+    TRY(rc__tag_set_add(&x, m, &(rc__sentence){.words = words, .n = 3}, 0, e));
+    TRY(rc_tape_new(&t, e));
+    TRY(rc__tag_answers_new(&a, 3, 1, true, NULL, 1, e));
+    TRY(rc__tagger_run(m, t, &x, 4, &a, e));
+    TRY(rc__tagger_write(m, a.tag, written, 3, e));
+    for (size_t i = 0; s == RC_OK && i < 3; i++)
+        if (written[i] < 0 || (size_t)written[i] >= rc__tagset_size(m->written))
+            s = rc_fail(e, RC_ENO, "%s: a tag that there is not", path);
+    rc_tape_free(t);
+    rc__tag_answers_free(&a);
+    rc__tag_set_free(&x);
+    rc_model_free(base);
     return s;
 }
 
@@ -807,6 +872,7 @@ const reader readers[] = {
     {"safetensors", "types", "a.safetensors", write_safetensors, read_tensors, 0, 0, 1},
     {"model", "char", "model.safetensors", write_char_model, read_model, 0, 0, 1},
     {"model", "word", "model.safetensors", write_word_model, read_model, 0, 0, 1},
+    {"tagger", "crf", "model.safetensors", write_tagger, read_tagger, 0, 0, 1},
     {"state", "lstm", "state.safetensors", write_state, read_state, 0, 0, 1},
     {"detector", "forecast", "model.safetensors", write_detector, read_detector, 0, 0, 1},
     {"detector", "autoencoder", "model.safetensors", write_autoencoder, read_detector, 0, 0, 1},

@@ -46,11 +46,12 @@ typedef struct rc_train_options {
     int64_t filters;          /* cnn: outputs of each width */
     const char *chars;        /* none | cnn | a cell: a second view of each word, by its characters */
     int64_t char_hidden, char_embedding;
+    int64_t affixes;          /* width of each of a word's beginnings, endings and shapes as inputs; 0 = none */
     const char *vectors;      /* word vectors in text form */
     bool freeze_vectors;
     const char *class_weights; /* none | balanced */
     const char *normalize;    /* numbers: zscore | minmax | series | none */
-    bool mask;                /* numbers: which values are missing, and for how long, are inputs too */
+    bool mask;                /* numbers: which values are missing, and for how long, are inputs too; gru-d: always */
     double target_cap;        /* regress: targets above it count as it; 0 = none */
     int64_t window;           /* regress, detect: steps of a window; 0 = whole sequences */
     bool crf;                 /* tag */

@@ -37,6 +37,49 @@ void rc__crf_prepare(rc__crf *c, double *table) {
             weight[i * K + j] = rc__crf_allows(c, i, j) ? exp((double)c->transitions[i * K + j] - top[j]) : 0;
     c->weight = weight;
     c->top = top;
+    c->first = c->next = NULL;
+    if (!c->allowed) return;
+    uint32_t *first = (uint32_t *)(void *)(top + K), *next = first + K + 1, n = 0;
+    for (size_t i = 0; i < K; i++) {
+        first[i] = n;
+        for (size_t j = 0; j < K; j++)
+            if (rc__crf_allows(c, i, j)) next[n++] = (uint32_t)j;
+    }
+    first[K] = n;
+    c->first = first;
+    c->next = next;
+}
+
+/* to += by * row i of the weights */
+static void add_row(const rc__crf *c, size_t i, double by, double *to) {
+    const double *w = c->weight + i * c->K;
+    if (!c->next)
+        for (size_t j = 0; j < c->K; j++) to[j] += by * w[j];
+    else
+        for (uint32_t n = c->first[i]; n < c->first[i + 1]; n++) to[c->next[n]] += by * w[c->next[n]];
+}
+
+/* row i of the weights . x */
+static double row_dot(const rc__crf *c, size_t i, const double *x) {
+    const double *w = c->weight + i * c->K;
+    double sum = 0;
+    if (!c->next)
+        for (size_t j = 0; j < c->K; j++) sum += w[j] * x[j];
+    else
+        for (uint32_t n = c->first[i]; n < c->first[i + 1]; n++) sum += w[c->next[n]] * x[c->next[n]];
+    return sum;
+}
+
+/* moves += by * row i of the weights * r, element by element */
+static void add_moves(const rc__crf *c, size_t i, double by, const double *r, double *moves) {
+    const double *w = c->weight + i * c->K;
+    if (!c->next)
+        for (size_t j = 0; j < c->K; j++) moves[j] += by * w[j] * r[j];
+    else
+        for (uint32_t n = c->first[i]; n < c->first[i + 1]; n++) {
+            uint32_t j = c->next[n];
+            moves[j] += by * w[j] * r[j];
+        }
 }
 
 static double largest(size_t n, const double *x) {
@@ -65,7 +108,7 @@ static void forward_step(const rc__crf *c, const double *from, double *to, doubl
     double m = exponentials(K, from, p);
     for (size_t j = 0; j < K; j++) to[j] = 0;
     for (size_t i = 0; i < K; i++)
-        for (size_t j = 0; p[i] != 0 && j < K; j++) to[j] += p[i] * c->weight[i * K + j];
+        if (p[i] != 0) add_row(c, i, p[i], to);
     for (size_t j = 0; j < K; j++) {
         if (!(to[j] < SMALL_SUM)) {
             to[j] = m + c->top[j] + log(to[j]);
@@ -83,8 +126,7 @@ static void backward_step(const rc__crf *c, const double *from, double *to, doub
     for (size_t j = 0; j < K; j++) terms[j] = from[j] + c->top[j];
     double m = *most = exponentials(K, terms, r);
     for (size_t i = 0; i < K; i++) {
-        double sum = 0;
-        for (size_t j = 0; j < K; j++) sum += c->weight[i * K + j] * r[j];
+        double sum = row_dot(c, i, r);
         if (!(sum < SMALL_SUM)) {
             to[i] = m + log(sum);
             continue;
@@ -100,13 +142,15 @@ static void count_moves(const rc__crf *c, const double *alpha, const double *aft
                         double log_z, double *p, double *moves) {
     size_t K = c->K;
     double factor = exp(exponentials(K, alpha, p) + most - log_z);
-    for (size_t i = 0; i < K; i++)
-        for (size_t j = 0; j < K; j++) {
-            if (factor <= LARGE_FACTOR)
-                moves[i * K + j] += factor * p[i] * c->weight[i * K + j] * r[j];
-            else if (rc__crf_allows(c, i, j))
-                moves[i * K + j] += exp(alpha[i] + (double)c->transitions[i * K + j] + after[j] - log_z);
+    for (size_t i = 0; i < K; i++) {
+        if (factor <= LARGE_FACTOR) {
+            add_moves(c, i, factor * p[i], r, moves + i * K);
+            continue;
         }
+        for (size_t j = 0; j < K; j++)
+            if (rc__crf_allows(c, i, j))
+                moves[i * K + j] += exp(alpha[i] + (double)c->transitions[i * K + j] + after[j] - log_z);
+    }
 }
 
 double rc__crf_row(const rc__crf *c, size_t L, const rc_real *emissions, size_t stride, rc_real *prob, double *moves,

@@ -3,12 +3,14 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "data/utf8.h"
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
 #define MAX_BUCKETS ((size_t)1 << 24)
+#define MAX_SHAPE   12 /* characters of a shape that count */
 
 /* ---- cutting text ------------------------------------------------------------------------------------------------ */
 
@@ -204,6 +206,76 @@ rc_status rc__lexicon_id(const rc__lexicon *x, rc__string *b, const char *word, 
     return s;
 }
 
+/* ---- affixes ----------------------------------------------------------------------------------------------------- */
+
+/* Which kind it is, is hashed with it: "x" as an ending is not "x" as a shape. */
+static int32_t hashed(size_t buckets, char kind, bool whole, const char *s, size_t len) {
+    char key[64] = {kind, whole ? '=' : '-'};
+    size_t n = len < sizeof key - 2 ? len : sizeof key - 2;
+    if (n) memcpy(key + 2, s, n);
+    return (int32_t)(rc__hash_bytes(key, n + 2) % buckets);
+}
+
+static char shape_of(uint32_t cp) {
+    if (cp < 0x80) {
+        if (cp >= 'A' && cp <= 'Z') return 'X';
+        if (cp >= 'a' && cp <= 'z') return 'x';
+        return cp >= '0' && cp <= '9' ? 'd' : (char)cp;
+    }
+    switch (utf8proc_category((utf8proc_int32_t)cp)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LT: return 'X';
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO: return 'd';
+    default: return class_of(cp) == LETTER ? 'x' : '~';
+    }
+}
+
+static void shapes(size_t buckets, const char *word, size_t len, int32_t id[2]) {
+    char all[MAX_SHAPE], runs[MAX_SHAPE], last = 0;
+    size_t n = 0, m = 0;
+    for (size_t i = 0; i < len && (n < MAX_SHAPE || m < MAX_SHAPE);) {
+        uint32_t cp = RC_UTF8_REPLACEMENT;
+        size_t bytes = rc__utf8_decode(word + i, len - i, &cp);
+        char c = shape_of(cp);
+        if (n < MAX_SHAPE) all[n++] = c;
+        if (c != last && m < MAX_SHAPE) runs[m++] = c;
+        last = c;
+        i += bytes ? bytes : 1;
+    }
+    id[0] = hashed(buckets, 'S', false, all, n);
+    id[1] = hashed(buckets, 'R', false, runs, m);
+}
+
+rc_status rc__affixes(size_t buckets, rc__string *b, const char *word, size_t len, int32_t id[RC__AFFIXES], rc_error *e) {
+    static const size_t first[] = {2, 3}, last[] = {1, 2, 3, 4};
+    static_assert(RC__AFFIXES == 8, "two beginnings, four endings, two shapes");
+    rc_status s = rc__lower(b, word, len, e);
+    if (s != RC_OK) return s;
+    const char *low = b->s ? b->s : "";
+    size_t k = 0;
+    for (size_t i = 0; i < 2; i++) {
+        size_t at = 0;
+        for (size_t c = 0; c < first[i] && at < b->len; c++) {
+            uint32_t cp;
+            size_t n = rc__utf8_decode(low + at, b->len - at, &cp);
+            at += n ? n : 1;
+        }
+        id[k++] = hashed(buckets, 'P', at == b->len, low, at);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        size_t at = b->len;
+        for (size_t c = 0; c < last[i] && at > 0; c++) {
+            at--;
+            while (at > 0 && ((unsigned char)low[at] & 0xC0) == 0x80) at--;
+        }
+        id[k++] = hashed(buckets, (char)('1' + i), at == 0, low + at, b->len - at);
+    }
+    shapes(buckets, word, len, id + k);
+    return RC_OK;
+}
+
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static const char *const split_names[] = {"words", "vocabulary", "given"};
@@ -225,6 +297,8 @@ rc_status rc__lexicon_to_json(const rc__lexicon *x, json_t **out, rc_error *e) {
                             (json_int_t)x->buckets);
     rc_status s = obj ? vocab_to_json(x->tokens, obj, "tokens", e) : rc_fail(e, RC_ENOMEM, "words: out of memory");
     if (s == RC_OK && x->chars) s = vocab_to_json(x->chars, obj, "chars", e);
+    if (s == RC_OK && x->affixes && json_object_set_new(obj, "affixes", json_integer((json_int_t)x->affixes)) != 0)
+        s = rc_fail(e, RC_ENOMEM, "words: out of memory");
     if (s != RC_OK) {
         json_decref(obj);
         obj = NULL;
@@ -249,10 +323,10 @@ static rc_status vocab_from_json(rc_vocab **out, const json_t *obj, const char *
 }
 
 rc_status rc__lexicon_from_json(rc__lexicon *x, const json_t *obj, const char *where, rc_error *e) {
-    static const char *const keys[] = {"split", "lowercase", "buckets", "tokens", "chars"};
+    static const char *const keys[] = {"split", "lowercase", "buckets", "tokens", "chars", "affixes"};
     const char *split = NULL;
     *x = (rc__lexicon){0};
-    rc_status s = rc__json_only(obj, keys, 5, where, e);
+    rc_status s = rc__json_only(obj, keys, 6, where, e);
     if (s == RC_OK) s = rc__json_get_string(obj, "split", RC_JSON_REQUIRED, &split, where, e);
     size_t i = 0;
     while (s == RC_OK && i < 3 && strcmp(split, split_names[i]) != 0) i++;
@@ -260,6 +334,7 @@ rc_status rc__lexicon_from_json(rc__lexicon *x, const json_t *obj, const char *w
     x->split = (rc__split)i;
     if (s == RC_OK) s = rc__json_get_bool(obj, "lowercase", RC_JSON_REQUIRED, &x->lowercase, where, e);
     if (s == RC_OK) s = rc__json_get_size(obj, "buckets", RC_JSON_REQUIRED, 0, MAX_BUCKETS, &x->buckets, where, e);
+    if (s == RC_OK) s = rc__json_get_size(obj, "affixes", RC_JSON_OPTIONAL, 0, MAX_BUCKETS, &x->affixes, where, e);
     if (s == RC_OK) s = vocab_from_json(&x->tokens, obj, "tokens", RC_JSON_REQUIRED, where, e);
     if (s == RC_OK) s = vocab_from_json(&x->chars, obj, "chars", RC_JSON_OPTIONAL, where, e);
     if (s == RC_OK && x->split != RC__SPLIT_VOCAB && rc_vocab_get_kind(x->tokens) != RC_VOCAB_WORD)

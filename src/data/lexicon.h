@@ -6,6 +6,7 @@
 #ifndef RC_LEXICON_H
 #define RC_LEXICON_H
 #include "data/vocab_internal.h"
+#include "nn/words.h"
 #include "recur/text.h"
 #include <jansson.h>
 
@@ -22,6 +23,7 @@ typedef struct rc__lexicon {
     rc_vocab *tokens; /* owned */
     rc_vocab *chars;  /* owned; kind char; NULL = none */
     size_t buckets;
+    size_t affixes; /* rows that the beginnings, endings and shapes of words are hashed into (rc__affixes); 0 = none */
 } rc__lexicon;
 
 /* A growing list of texts with the number of times each comes, to train on. */
@@ -45,6 +47,10 @@ size_t rc__lexicon_rows(const rc__lexicon *x); /* of the table: entries and buck
 bool rc__next_word(const char *text, size_t len, size_t *at, size_t *from, size_t *to);
 /* The word in lower case (Unicode's simple mapping) into b, which is emptied first. */
 rc_status rc__lower(rc__string *b, const char *word, size_t len, rc_error *e);
+/* The beginnings, endings and shape of a word as `buckets` rows: of the word in lower case its first 2 and 3 and its last
+ * 1, 2, 3 and 4 characters (all of it, marked so, when it has no more); of the word as it is its shape, X for capitals, x
+ * for small letters, d for digits, others themselves, and the same with runs as one. b is scratch. */
+rc_status rc__affixes(size_t buckets, rc__string *b, const char *word, size_t len, int32_t id[RC__AFFIXES], rc_error *e);
 /* The id of a word as `split` says; unk when it is not known. b is scratch. */
 rc_status rc__lexicon_id(const rc__lexicon *x, rc__string *b, const char *word, size_t len, int32_t *id, rc_error *e);
 

@@ -6,6 +6,8 @@
 
 void rc__text_set_init(rc__text_set *t, const rc__lexicon *lexicon) { *t = (rc__text_set){.lexicon = lexicon}; }
 
+static bool has_forms(const rc__text_set *t) { return t->lexicon->chars || t->lexicon->affixes; }
+
 void rc__text_set_free(rc__text_set *t) {
     rc__free(t->start, t->cap_start * sizeof *t->start);
     rc__free(t->id, t->cap_id * sizeof *t->id);
@@ -13,6 +15,7 @@ void rc__text_set_free(rc__text_set *t) {
     rc__strtab_free(&t->forms);
     rc__free(t->form_start, t->cap_form_start * sizeof *t->form_start);
     rc__free(t->form_char, t->cap_form_char * sizeof *t->form_char);
+    rc__free(t->form_affix, t->cap_form_affix * sizeof *t->form_affix);
     rc__string_free(&t->scratch);
     rc__free(t->ids.id, t->ids.cap * sizeof *t->ids.id);
     *t = (rc__text_set){0};
@@ -25,7 +28,7 @@ void rc__text_set_clear(rc__text_set *t) {
 
 /* ---- adding ------------------------------------------------------------------------------------------------------ */
 
-/* The characters of a form that is new. */
+/* The characters and affixes of a form that is new. */
 static rc_status add_form(rc__text_set *t, const char *word, size_t len, uint32_t *form, rc_error *e) {
     bool added;
     rc_status s = rc__strtab_add(&t->forms, word, len, form, &added, e);
@@ -37,11 +40,15 @@ static rc_status add_form(rc__text_set *t, const char *word, size_t len, uint32_
         cut += n ? n : 1;
     }
     t->ids.n = 0;
-    if (cut > 0 && rc__utf8_valid_prefix(word, cut) == cut)
+    if (t->lexicon->chars && cut > 0 && rc__utf8_valid_prefix(word, cut) == cut)
         s = rc__char_encode(t->lexicon->chars, word, cut, &t->ids, &unknown, e);
     if (s == RC_OK) s = rc__grow((void **)&t->form_start, &t->cap_form_start, t->forms.count + 1, sizeof(size_t), e);
     if (s == RC_OK)
         s = rc__grow((void **)&t->form_char, &t->cap_form_char, t->n_form_char + t->ids.n, sizeof(int32_t), e);
+    size_t affixes = t->lexicon->affixes, at = *form * RC__AFFIXES;
+    if (s == RC_OK && affixes)
+        s = rc__grow((void **)&t->form_affix, &t->cap_form_affix, at + RC__AFFIXES, sizeof(int32_t), e);
+    if (s == RC_OK && affixes) s = rc__affixes(affixes, &t->scratch, word, len, t->form_affix + at, e);
     if (s != RC_OK) {
         rc__strtab_truncate(&t->forms, t->forms.count - 1);
         return s;
@@ -55,7 +62,7 @@ static rc_status add_form(rc__text_set *t, const char *word, size_t len, uint32_
 
 static rc_status put_id(rc__text_set *t, int32_t id, rc_error *e) {
     rc_status s = rc__grow((void **)&t->id, &t->cap_id, t->n_tokens + 1, sizeof *t->id, e);
-    if (s == RC_OK && t->lexicon->chars)
+    if (s == RC_OK && has_forms(t))
         s = rc__grow((void **)&t->form, &t->cap_form, t->n_tokens + 1, sizeof *t->form, e);
     if (s != RC_OK) return s;
     t->id[t->n_tokens++] = id;
@@ -66,11 +73,11 @@ rc_status rc__text_set_word(rc__text_set *t, const char *word, size_t len, rc_er
     int32_t id;
     uint32_t form = 0;
     rc_status s = rc__lexicon_id(t->lexicon, &t->scratch, word, len, &id, e);
-    if (s == RC_OK && t->lexicon->chars) s = add_form(t, word, len, &form, e);
+    if (s == RC_OK && has_forms(t)) s = add_form(t, word, len, &form, e);
     if (s == RC_OK) s = put_id(t, id, e);
     if (s != RC_OK) return s;
     t->unknown += id == t->lexicon->tokens->unk;
-    if (t->lexicon->chars) t->form[t->n_tokens - 1] = (int32_t)form;
+    if (has_forms(t)) t->form[t->n_tokens - 1] = (int32_t)form;
     return RC_OK;
 }
 
@@ -135,6 +142,7 @@ void rc__text_batch_free(rc__text_batch *b) {
     rc__free(b->form, b->cap_form * sizeof(int32_t));
     rc__free(b->chars, b->cap_chars * sizeof(int32_t));
     rc__free(b->form_lengths, b->cap_form_lengths * sizeof(int32_t));
+    rc__free(b->affixes, b->cap_affixes * sizeof(int32_t));
     rc__free(b->local, b->cap_local * sizeof(int32_t));
     rc__free(b->used, b->cap_used * sizeof(uint32_t));
     *b = (rc__text_batch){0};
@@ -166,6 +174,15 @@ static rc_status make_forms(rc__text_batch *b, const rc__text_set *t, const uint
     if (n_forms == 0) b->used[n_forms++] = UINT32_MAX; /* a batch of empty texts: one form without characters */
     s = rc__grow((void **)&b->form_lengths, &b->cap_form_lengths, n_forms, sizeof(int32_t), e);
     if (s == RC_OK) s = rc__grow((void **)&b->chars, &b->cap_chars, longest * n_forms, sizeof(int32_t), e);
+    if (s == RC_OK && t->form_affix)
+        s = rc__grow((void **)&b->affixes, &b->cap_affixes, n_forms * RC__AFFIXES, sizeof(int32_t), e);
+    for (size_t f = 0; s == RC_OK && t->form_affix && f < n_forms; f++) {
+        int32_t *to = b->affixes + f * RC__AFFIXES;
+        if (b->used[f] == UINT32_MAX)
+            memset(to, 0, RC__AFFIXES * sizeof *to);
+        else
+            memcpy(to, t->form_affix + b->used[f] * RC__AFFIXES, RC__AFFIXES * sizeof *to);
+    }
     for (size_t f = 0; s == RC_OK && f < n_forms; f++) {
         size_t from = b->used[f] == UINT32_MAX ? 0 : t->form_start[b->used[f]];
         size_t chars = b->used[f] == UINT32_MAX ? 0 : t->form_start[b->used[f] + 1] - from;
@@ -179,6 +196,7 @@ static rc_status make_forms(rc__text_batch *b, const rc__text_set *t, const uint
     b->words.longest_form = longest;
     b->words.chars = b->chars;
     b->words.form_lengths = b->form_lengths;
+    b->words.affixes = b->affixes;
     return s;
 }
 
@@ -198,5 +216,5 @@ rc_status rc__text_batch_make(rc__text_batch *b, const rc__text_set *t, const ui
         for (size_t i = 0; i < len; i++) b->ids[i * n + r] = rng && drop > 0 && rc_rng_uniform(rng) < drop ? unk : id[i];
     }
     b->words = (rc__words_batch){.seq_len = T, .batch = n, .ids = b->ids};
-    return t->lexicon->chars ? make_forms(b, t, index, n, T, e) : RC_OK;
+    return has_forms(t) ? make_forms(b, t, index, n, T, e) : RC_OK;
 }

@@ -10,12 +10,12 @@ typedef struct rc__text_set {
     const rc__lexicon *lexicon; /* borrowed */
     size_t n;                   /* texts */
     size_t *start;              /* n + 1: of each text's tokens */
-    int32_t *id, *form;         /* form: only when the lexicon has characters; an index into forms */
+    int32_t *id, *form;         /* form: only when the lexicon has characters or affixes; an index into forms */
     size_t n_tokens, unknown;
     rc__strtab forms;           /* different words as they were written */
     size_t *form_start;         /* their characters: forms.count + 1 */
-    int32_t *form_char;
-    size_t cap_start, cap_id, cap_form, cap_form_start, cap_form_char, n_form_char;
+    int32_t *form_char, *form_affix; /* form_affix: (forms, RC__AFFIXES) */
+    size_t cap_start, cap_id, cap_form, cap_form_start, cap_form_char, n_form_char, cap_form_affix;
     rc__string scratch;
     rc__ids ids;
 } rc__text_set;
@@ -34,8 +34,8 @@ static inline size_t rc__text_set_len(const rc__text_set *t, size_t i) { return 
 typedef struct rc__text_batch {
     rc__words_batch words; /* views into the following */
     int32_t *lengths;      /* (batch) */
-    int32_t *ids, *form, *chars, *form_lengths, *local; /* local: a form of the set -> its place in the batch + 1 */
-    size_t cap_lengths, cap_ids, cap_form, cap_chars, cap_form_lengths, cap_local;
+    int32_t *ids, *form, *chars, *form_lengths, *affixes, *local; /* local: a form of the set -> its place here + 1 */
+    size_t cap_lengths, cap_ids, cap_form, cap_chars, cap_form_lengths, cap_affixes, cap_local;
     uint32_t *used;
     size_t cap_used;
 } rc__text_batch;

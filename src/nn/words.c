@@ -10,7 +10,7 @@
 
 struct rc__words {
     rc__words_options o;
-    rc_param *table, *char_table;
+    rc_param *table, *char_table, *affix_table;
     rc__encoder *chars;
 };
 
@@ -53,7 +53,8 @@ rc_status rc__words_new(rc__words **out, rc_params *ps, const char *prefix, cons
     rc_error local = {.code = RC_OK};
     if (!e) e = &local;
     bool chars = o->chars && strcmp(o->chars, "none") != 0;
-    if (!chars && o->vocab_size == 0) return rc_fail(e, RC_EINVAL, "words: neither a table nor characters");
+    if (!chars && o->vocab_size == 0 && o->affix_buckets == 0)
+        return rc_fail(e, RC_EINVAL, "words: neither a table nor characters nor affixes");
     rc__words *w = rc__calloc(1, sizeof *w);
     if (!w) return rc_fail(e, RC_ENOMEM, "words: out of memory");
     w->o = *o;
@@ -64,6 +65,10 @@ rc_status rc__words_new(rc__words **out, rc_params *ps, const char *prefix, cons
         if (!w->table) s = RC_ENOMEM;
     }
     if (s == RC_OK && chars) s = add_chars(w, ps, prefix, e);
+    if (s == RC_OK && o->affix_buckets > 0) {
+        w->affix_table = add_table(ps, prefix, "affixes.weight", o->affix_buckets, o->affix_embedding, 0, e);
+        if (!w->affix_table) s = RC_ENOMEM;
+    }
     if (s != RC_OK) {
         rc__words_free(w);
         return e->code != RC_OK ? e->code : s;
@@ -80,21 +85,33 @@ void rc__words_free(rc__words *w) {
 
 const rc__words_options *rc__words_get_options(const rc__words *w) { return &w->o; }
 size_t rc__words_width(const rc__words *w) {
-    return (w->table ? w->o.embedding_size : 0) + (w->chars ? rc__encoder_pooled(w->chars) : 0);
+    return (w->table ? w->o.embedding_size : 0) + (w->chars ? rc__encoder_pooled(w->chars) : 0) +
+           (w->affix_table ? RC__AFFIXES * w->o.affix_embedding : 0);
 }
 rc_param *rc__words_table(const rc__words *w) { return w->table; }
+
+/* What is made of each different word of the batch: (n_forms, width). */
+static rc_var *read_forms(rc_tape *t, const rc__words *w, const rc__words_batch *b) {
+    rc_var *part[2];
+    int n = 0;
+    if (w->chars) {
+        size_t forms[2] = {b->longest_form, b->n_forms};
+        rc_var *c = rc_embedding(t, b->chars, 2, forms, rc_param_var(t, w->char_table));
+        rc__encoder_forward(t, w->chars, c, b->form_lengths, &part[n++]);
+    }
+    if (w->affix_table) {
+        size_t dim[2] = {b->n_forms, RC__AFFIXES}, flat[2] = {b->n_forms, RC__AFFIXES * w->o.affix_embedding};
+        rc_var *a = rc_embedding(t, b->affixes, 2, dim, rc_param_var(t, w->affix_table));
+        part[n++] = rc_reshape(t, a, 2, flat);
+    }
+    return rc_dropout(t, n > 1 ? rc_concat(t, n, part, -1) : part[0], w->o.char_dropout);
+}
 
 rc_var *rc__words_forward(rc_tape *t, const rc__words *w, const rc__words_batch *b) {
     size_t dim[2] = {b->seq_len, b->batch};
     rc_var *part[2];
     int n = 0;
     if (w->table) part[n++] = rc_embedding(t, b->ids, 2, dim, rc_param_var(t, w->table));
-    if (w->chars) {
-        size_t forms[2] = {b->longest_form, b->n_forms};
-        rc_var *c = rc_embedding(t, b->chars, 2, forms, rc_param_var(t, w->char_table)), *read = NULL;
-        rc__encoder_forward(t, w->chars, c, b->form_lengths, &read);
-        read = rc_dropout(t, read, w->o.char_dropout);
-        part[n++] = rc_embedding(t, b->form, 2, dim, read);
-    }
-    return n > 1 ? rc_concat(t, 2, part, -1) : part[0];
+    if (w->chars || w->affix_table) part[n++] = rc_embedding(t, b->form, 2, dim, read_forms(t, w, b));
+    return n > 1 ? rc_concat(t, n, part, -1) : part[0];
 }

@@ -15,26 +15,13 @@ static const char *const scalings[] = {"zscore", "minmax", "series", "none"};
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static json_t *names_to_json(const rc__strtab *t) {
-    json_t *list = json_array();
-    for (size_t i = 0; list && i < t->count; i++) {
-        size_t len;
-        const char *s = rc__strtab_get(t, i, &len);
-        if (json_array_append_new(list, json_stringn(s, len)) != 0) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
-}
-
 static json_t *scaler_to_json(const rc__classifier *m) {
     json_t *shift = json_array(), *scale = json_array();
     for (size_t i = 0; i < m->scaler.channels; i++) {
         json_array_append_new(shift, json_real(m->scaler.shift[i]));
         json_array_append_new(scale, json_real(m->scaler.scale[i]));
     }
-    return json_pack("{ss so so so}", "kind", scalings[m->scaler.kind], "channels", names_to_json(&m->channels), "shift",
+    return json_pack("{ss so so so}", "kind", scalings[m->scaler.kind], "channels", rc__names_to_json(&m->channels), "shift",
                      shift, "scale", scale);
 }
 
@@ -63,7 +50,7 @@ rc_status rc__classify_document(const rc_model *base, json_t *doc, rc_error *e) 
              json_object_set_new(model, "target_scale", json_real(m->target_scale)) == 0 &&
              json_object_set_new(model, "target_cap", json_real(m->cap)) == 0;
     else if (ok)
-        ok = json_object_set_new(doc, "labels", names_to_json(&m->labels)) == 0;
+        ok = json_object_set_new(doc, "labels", rc__names_to_json(&m->labels)) == 0;
     ok = ok && json_object_set_new(doc, "model", json_incref(model)) == 0 &&
          json_object_set_new(doc, "data", rc__data_to_json(&m->data)) == 0;
     json_decref(model);
@@ -72,35 +59,6 @@ rc_status rc__classify_document(const rc_model *base, json_t *doc, rc_error *e) 
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
-
-static rc_status names_from_json(rc__strtab *t, const json_t *obj, const char *key, size_t least, const char *where,
-                                 rc_error *e) {
-    json_t *list = NULL;
-    rc_status s = rc__json_get_array(obj, key, RC_JSON_REQUIRED, &list, where, e);
-    if (s != RC_OK) return s;
-    if (json_array_size(list) < least)
-        return rc_fail(e, RC_EMODEL, "%s: \"%s\": expected %zu or more, found %zu", where, key, least,
-                       json_array_size(list));
-    for (size_t i = 0; s == RC_OK && i < json_array_size(list); i++) {
-        const json_t *v = json_array_get(list, i);
-        uint32_t id;
-        bool added = false;
-        if (!json_is_string(v)) return rc_fail(e, RC_EMODEL, "%s: \"%s\": entry %zu is no string", where, key, i + 1);
-        s = rc__strtab_add(t, json_string_value(v), json_string_length(v), &id, &added, e);
-        if (s == RC_OK && !added)
-            s = rc_fail(e, RC_EMODEL, "%s: \"%s\": \"%.60s\" comes twice", where, key, json_string_value(v));
-    }
-    return s;
-}
-
-static rc_status choice_from_json(const json_t *obj, const char *key, const char *const *names, size_t n, size_t *out,
-                                  const char *where, rc_error *e) {
-    const char *name = NULL;
-    rc_status s = rc__json_get_string(obj, key, RC_JSON_REQUIRED, &name, where, e);
-    for (*out = 0; s == RC_OK && *out < n; ++*out)
-        if (strcmp(name, names[*out]) == 0) return RC_OK;
-    return s == RC_OK ? rc_fail(e, RC_EMODEL, "%s: \"%s\": \"%.60s\" is unknown", where, key, name) : s;
-}
 
 static rc_status reals_from_json(double *out, size_t n, const json_t *obj, const char *key, bool positive,
                                  const char *where, rc_error *e) {
@@ -125,8 +83,8 @@ static rc_status scaler_from_json(rc__classifier *m, const json_t *doc, const ch
     size_t kind = 0;
     rc_status s = rc__json_get_object(doc, "scaler", RC_JSON_REQUIRED, &obj, where, e);
     if (s == RC_OK) s = rc__json_only(obj, keys, 4, where, e);
-    if (s == RC_OK) s = choice_from_json(obj, "kind", scalings, 4, &kind, where, e);
-    if (s == RC_OK) s = names_from_json(&m->channels, obj, "channels", 1, where, e);
+    if (s == RC_OK) s = rc__choice_from_json(obj, "kind", scalings, 4, &kind, where, e);
+    if (s == RC_OK) s = rc__names_from_json(&m->channels, obj, "channels", 1, where, e);
     if (s != RC_OK) return s;
     size_t n = m->channels.count;
     m->scaler.kind = (rc__scaling)kind;
@@ -165,7 +123,7 @@ static rc_status answer_from_json(rc__classifier *m, const json_t *doc, const js
         if (s == RC_OK) s = rc__json_get_real(model, "target_cap", must, 0, 1e300, &m->cap, where, e);
         return s;
     }
-    s = names_from_json(&m->labels, doc, "labels", m->answer == RC__ANSWER_CLASS ? 2 : 1, where, e);
+    s = rc__names_from_json(&m->labels, doc, "labels", m->answer == RC__ANSWER_CLASS ? 2 : 1, where, e);
     m->outputs = m->labels.count;
     if (s == RC_OK && m->answer == RC__ANSWER_CLASSES)
         s = rc__json_get_real(model, "threshold", must, 0, 1, &m->threshold, where, e);
@@ -184,8 +142,8 @@ static rc_status read_model(rc__classifier *m, const rc__st_file *file, const js
     rc_status s = rc__json_only(doc, doc_keys, 8, where, e);
     if (s == RC_OK) s = rc__json_get_object(doc, "model", RC_JSON_REQUIRED, &model, where, e);
     if (s == RC_OK) s = rc__json_only(model, keys, sizeof keys / sizeof *keys, where, e);
-    if (s == RC_OK) s = choice_from_json(model, "input", inputs, 2, &input, where, e);
-    if (s == RC_OK) s = choice_from_json(model, "answer", answers, 3, &answer, where, e);
+    if (s == RC_OK) s = rc__choice_from_json(model, "input", inputs, 2, &input, where, e);
+    if (s == RC_OK) s = rc__choice_from_json(model, "answer", answers, 3, &answer, where, e);
     if (s == RC_OK) s = rc__json_get_object(model, "encoder", RC_JSON_REQUIRED, &obj, where, e);
     if (s == RC_OK) s = rc__encoder_from_json(&m->eo, obj, where, e);
     if (s == RC_OK && m->eo.pool == 0) s = rc_fail(e, RC_EMODEL, "%s: \"pool\" is empty", where);
@@ -205,11 +163,7 @@ static rc_status read_model(rc__classifier *m, const rc__st_file *file, const js
     if (s == RC_OK) s = rc__json_get_object(doc, "data", RC_JSON_REQUIRED, &obj, where, e);
     if (s == RC_OK) s = rc__data_from_json(&m->data, obj, where, e);
     if (s != RC_OK) return s;
-    size_t layers = m->eo.kind == RC__ENCODER_RNN ? (size_t)m->eo.rnn.num_layers * (size_t)m->eo.rnn.depth : 1;
-    if (m->eo.kind == RC__ENCODER_RNN && strcmp(m->eo.rnn.cell, "rhn") != 0) layers = (size_t)m->eo.rnn.num_layers;
-    size_t widths[] = {m->eo.kind == RC__ENCODER_RNN ? m->eo.rnn.hidden_size : m->eo.filters, m->eo.rnn.proj_size,
-                       m->wo.embedding_size, m->wo.char_embedding, m->wo.char_hidden};
-    return rc__check_widths(file, layers, widths, m->lexicon.chars ? 5 : 3, where, e);
+    return rc__check_encoder(file, &m->eo, m->text ? &m->wo : NULL, where, e);
 }
 
 rc_status rc__classify_open(rc_model **out, const rc__st_file *file, const json_t *doc, const char *where, rc_error *e) {

@@ -186,20 +186,6 @@ static const rc__task_ops ops = {.params = params,
 
 /* ---- making one -------------------------------------------------------------------------------------------------- */
 
-static rc_status encoder_options(const rc_train_options *o, bool text, rc__encoder_options *eo, rc_error *e) {
-    *eo = (rc__encoder_options){.filters = (size_t)o->filters};
-    bool cnn = strcmp(o->encoder, "cnn") == 0, bow = strcmp(o->encoder, "bow") == 0;
-    rc_train_options with_cell = *o;
-    with_cell.cell = cnn || bow ? "lstm" : o->encoder;
-    rc_status s = rc__train_rnn_options(&with_cell, &eo->rnn, e);
-    eo->rnn.bidirectional = o->bidirectional;
-    eo->kind = cnn ? RC__ENCODER_CNN : bow ? RC__ENCODER_BOW : RC__ENCODER_RNN;
-    if (s == RC_OK && cnn) s = rc__kernels_from_text(o->kernels, eo, e);
-    const char *pool = o->pool;
-    if (!*pool) pool = bow ? "mean" : cnn ? "max" : text ? "max+mean" : "last+mean";
-    return s == RC_OK ? rc__pool_from_text(pool, &eo->pool, e) : s;
-}
-
 static rc_status new_model(classify_task *t, const rc_train_options *o, bool regress, rc_error *e) {
     rc__classifier *m = t->m;
     bool bow = strcmp(o->encoder, "bow") == 0;
@@ -209,21 +195,18 @@ static rc_status new_model(classify_task *t, const rc_train_options *o, bool reg
     m->outputs = 1;
     m->threshold = 0.5;
     m->cap = o->target_cap;
-    m->mask = o->mask;
+    m->mask = o->mask || (!m->text && strcmp(o->encoder, "gru-d") == 0); /* what it is for */
     m->window = (size_t)o->window;
     m->max_len = (size_t)o->max_len;
     m->lexicon.lowercase = o->lowercase;
     m->lexicon.buckets = bow && strncmp(o->vocab, "word", 4) == 0 ? BOW_BUCKETS : 0;
     m->dropout_input = o->dropout_input;
     m->dropout_output = o->dropout_output < 0 ? o->dropout : o->dropout_output;
-    m->wo = (rc__words_options){.embedding_size = (size_t)(o->embedding ? o->embedding : o->hidden),
-                                .chars = o->chars,
-                                .char_embedding = (size_t)o->char_embedding,
-                                .char_hidden = (size_t)o->char_hidden,
-                                .deviation = bow ? 0.1 : 0};
+    rc__train_words_options(o, &m->wo);
+    m->wo.deviation = bow ? 0.1 : 0;
     if (strncmp(o->vocab, "word", 4) != 0 && strcmp(o->chars, "none") != 0)
         return rc_fail(e, RC_EINVAL, "chars: are those of words; --vocab is %s", o->vocab);
-    return encoder_options(o, m->text, &m->eo, e);
+    return rc__train_encoder_options(o, m->text ? "max+mean" : "last+mean", &m->eo, e);
 }
 
 /* An epoch's examples and those to validate on. */

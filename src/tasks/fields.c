@@ -1,5 +1,6 @@
 /* fields.c - see fields.h. */
 #include "tasks/fields.h"
+#include "tasks/task.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "data/table.h"
@@ -60,6 +61,50 @@ rc_status rc__fields_get(const rc__field *f, size_t n, const json_t *obj, void *
     rc_status s = RC_OK;
     for (size_t i = 0; s == RC_OK && i < n; i++) s = field_from_json(&f[i], obj, (char *)base + f[i].offset, where, e);
     return s;
+}
+
+/* ---- names ------------------------------------------------------------------------------------------------------- */
+
+json_t *rc__names_to_json(const rc__strtab *t) {
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < t->count; i++) {
+        size_t len;
+        const char *s = rc__strtab_get(t, i, &len);
+        if (json_array_append_new(list, json_stringn(s, len)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+rc_status rc__names_from_json(rc__strtab *t, const json_t *obj, const char *key, size_t least, const char *where,
+                              rc_error *e) {
+    json_t *list = NULL;
+    rc_status s = rc__json_get_array(obj, key, RC_JSON_REQUIRED, &list, where, e);
+    if (s != RC_OK) return s;
+    if (json_array_size(list) < least)
+        return rc_fail(e, RC_EMODEL, "%s: \"%s\": expected %zu or more, found %zu", where, key, least,
+                       json_array_size(list));
+    for (size_t i = 0; s == RC_OK && i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i);
+        uint32_t id;
+        bool added = false;
+        if (!json_is_string(v)) return rc_fail(e, RC_EMODEL, "%s: \"%s\": entry %zu is no string", where, key, i + 1);
+        s = rc__strtab_add(t, json_string_value(v), json_string_length(v), &id, &added, e);
+        if (s == RC_OK && !added)
+            s = rc_fail(e, RC_EMODEL, "%s: \"%s\": \"%.60s\" comes twice", where, key, json_string_value(v));
+    }
+    return s;
+}
+
+rc_status rc__choice_from_json(const json_t *obj, const char *key, const char *const *names, size_t n, size_t *out,
+                               const char *where, rc_error *e) {
+    const char *name = NULL;
+    rc_status s = rc__json_get_string(obj, key, RC_JSON_REQUIRED, &name, where, e);
+    for (*out = 0; s == RC_OK && *out < n; ++*out)
+        if (strcmp(name, names[*out]) == 0) return RC_OK;
+    return s == RC_OK ? rc_fail(e, RC_EMODEL, "%s: \"%s\": \"%.60s\" is unknown", where, key, name) : s;
 }
 
 /* ---- recurrent layers -------------------------------------------------------------------------------------------- */
@@ -206,23 +251,27 @@ rc_status rc__encoder_from_json(rc__encoder_options *o, const json_t *obj, const
 }
 
 json_t *rc__words_to_json(const rc__words_options *o) {
-    return json_pack("{sI ss sI sI sf}", "embedding_size", (json_int_t)o->embedding_size, "chars",
+    return json_pack("{sI ss sI sI sf sI}", "embedding_size", (json_int_t)o->embedding_size, "chars",
                      o->chars ? o->chars : "none", "char_embedding", (json_int_t)o->char_embedding, "char_hidden",
-                     (json_int_t)o->char_hidden, "char_dropout", o->char_dropout);
+                     (json_int_t)o->char_hidden, "char_dropout", o->char_dropout, "affix_embedding",
+                     (json_int_t)o->affix_embedding);
 }
 
 rc_status rc__words_from_json(rc__words_options *o, const json_t *obj, const char *where, rc_error *e) {
-    static const char *const keys[] = {"embedding_size", "chars", "char_embedding", "char_hidden", "char_dropout"};
+    static const char *const keys[] = {"embedding_size", "chars",        "char_embedding",
+                                       "char_hidden",    "char_dropout", "affix_embedding"};
     const rc__json_need must = RC_JSON_REQUIRED;
     const char *chars = "none";
     *o = (rc__words_options){0};
-    rc_status s = rc__json_only(obj, keys, 5, where, e);
+    rc_status s = rc__json_only(obj, keys, 6, where, e);
     if (s == RC_OK) s = rc__json_get_size(obj, "embedding_size", must, 1, RC__MAX_WIDTH, &o->embedding_size, where, e);
     if (s == RC_OK) s = rc__json_get_string(obj, "chars", RC_JSON_OPTIONAL, &chars, where, e);
     if (s == RC_OK) s = rc__json_get_size(obj, "char_embedding", must, 1, RC__MAX_WIDTH, &o->char_embedding, where, e);
     if (s == RC_OK) s = rc__json_get_size(obj, "char_hidden", must, 1, RC__MAX_WIDTH, &o->char_hidden, where, e);
     if (s == RC_OK)
         s = rc__json_get_real(obj, "char_dropout", RC_JSON_OPTIONAL, 0, 1 - 1e-9, &o->char_dropout, where, e);
+    if (s == RC_OK)
+        s = rc__json_get_size(obj, "affix_embedding", RC_JSON_OPTIONAL, 0, RC__MAX_WIDTH, &o->affix_embedding, where, e);
     if (s != RC_OK) return s;
     const rc_cell_info *cell = rc_cell_find(chars);
     o->chars = strcmp(chars, "none") == 0 ? "none" : strcmp(chars, "cnn") == 0 ? "cnn" : cell ? cell->name : NULL;
@@ -240,6 +289,49 @@ rc_status rc__check_widths(const rc__st_file *file, size_t layers, const size_t 
             return rc_fail(e, RC_EMODEL, "%s: describes %zu layers of width %zu, the file has %zu numbers in all", where,
                            layers, widths[i], numbers);
     return RC_OK;
+}
+
+rc_status rc__check_encoder(const rc__st_file *file, const rc__encoder_options *eo, const rc__words_options *wo,
+                            const char *where, rc_error *e) {
+    bool rnn = eo->kind == RC__ENCODER_RNN, chars = wo && strcmp(wo->chars, "none") != 0;
+    size_t layers = rnn ? (size_t)eo->rnn.num_layers : 1, n = 2;
+    if (rnn && strcmp(eo->rnn.cell, "rhn") == 0) layers *= (size_t)eo->rnn.depth;
+    size_t widths[6] = {rnn ? eo->rnn.hidden_size : eo->filters, rnn ? eo->rnn.proj_size : 0};
+    if (wo) widths[n++] = wo->embedding_size;
+    if (wo) widths[n++] = wo->affix_embedding;
+    if (chars) widths[n++] = wo->char_embedding;
+    if (chars) widths[n++] = wo->char_hidden;
+    return rc__check_widths(file, layers, widths, n, where, e);
+}
+
+/* ---- from the training options ----------------------------------------------------------------------------------- */
+
+rc_status rc__train_encoder_options(const rc_train_options *o, const char *rnn_pool, rc__encoder_options *x, rc_error *e) {
+    *x = (rc__encoder_options){.kind = RC__ENCODER_RNN, .rnn = rc_rnn_options_default()};
+    if (!strcmp(o->encoder, "cnn")) x->kind = RC__ENCODER_CNN;
+    if (!strcmp(o->encoder, "bow")) x->kind = RC__ENCODER_BOW;
+    const char *pool = *o->pool ? o->pool : x->kind == RC__ENCODER_RNN ? rnn_pool : x->kind == RC__ENCODER_CNN ? "max" : "mean";
+    rc_status s = rc__pool_from_text(pool, &x->pool, e);
+    if (s == RC_OK && x->kind == RC__ENCODER_CNN) {
+        x->filters = (size_t)o->filters;
+        s = rc__kernels_from_text(o->kernels, x, e);
+    }
+    if (s != RC_OK || x->kind != RC__ENCODER_RNN) return s;
+    s = rc__train_rnn_options(o, &x->rnn, e);
+    const rc_cell_info *cell = rc_cell_find(o->encoder);
+    if (s == RC_OK && !cell) s = rc_fail(e, RC_EINVAL, "encoder: expected a cell, cnn or bow, found \"%s\"", o->encoder);
+    if (s != RC_OK) return s;
+    x->rnn.cell = cell->name;
+    x->rnn.bidirectional = o->bidirectional;
+    return RC_OK;
+}
+
+void rc__train_words_options(const rc_train_options *o, rc__words_options *w) {
+    *w = (rc__words_options){.embedding_size = (size_t)(o->embedding > 0 ? o->embedding : o->hidden),
+                             .chars = o->chars,
+                             .char_embedding = (size_t)o->char_embedding,
+                             .char_hidden = (size_t)o->char_hidden,
+                             .affix_embedding = (size_t)o->affixes};
 }
 
 /* ---- how data are read ------------------------------------------------------------------------------------------- */

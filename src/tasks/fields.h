@@ -1,10 +1,12 @@
 /* fields.h - structs of options as JSON objects, both ways through one table of their fields. */
 #ifndef RC_FIELDS_H
 #define RC_FIELDS_H
+#include "data/strtab.h"
 #include "formats/safetensors.h"
 #include "nn/encoder.h"
 #include "nn/words.h"
 #include "recur/model.h"
+#include "recur/train.h"
 #include <jansson.h>
 
 #define RC__MAX_WIDTH  ((size_t)1 << 24)
@@ -32,6 +34,15 @@ bool rc__fields_put(const rc__field *f, size_t n, const void *base, json_t *obj)
 /* Reads those that are there; absent ones stay. RC_EMODEL names where and key. */
 rc_status rc__fields_get(const rc__field *f, size_t n, const json_t *obj, void *base, const char *where, rc_error *e);
 
+/* A list of different names (labels, columns) as an array of strings. NULL: out of memory, or a name is not UTF-8. */
+json_t *rc__names_to_json(const rc__strtab *t);
+/* Adds those of obj's key, which must be at least `least`, to t. RC_EMODEL. */
+rc_status rc__names_from_json(rc__strtab *t, const json_t *obj, const char *key, size_t least, const char *where,
+                              rc_error *e);
+/* Which of the n names obj's key is. RC_EMODEL. */
+rc_status rc__choice_from_json(const json_t *obj, const char *key, const char *const *names, size_t n, size_t *out,
+                               const char *where, rc_error *e);
+
 /* Recurrent layers: "cell" and the fields of rc_rnn_options but input_size, in an object of their own or among others'
  * keys. */
 extern const rc__field rc__rnn_fields[];
@@ -55,6 +66,15 @@ rc_status rc__kernels_from_text(const char *text, rc__encoder_options *o, rc_err
  * names and biases at once. Widths are single numbers that some tensor of the file has at least as many numbers as. */
 rc_status rc__check_widths(const rc__st_file *file, size_t layers, const size_t *widths, size_t n, const char *where,
                            rc_error *e);
+
+/* The same for an encoder with or without words before it. */
+rc_status rc__check_encoder(const rc__st_file *file, const rc__encoder_options *eo, const rc__words_options *wo,
+                            const char *where, rc_error *e);
+
+/* From the training options: --encoder, with its layers or kernels and --pool ("" = max for cnn, mean for bow, rnn_pool);
+ * --embedding, --chars, --affixes. */
+rc_status rc__train_encoder_options(const rc_train_options *o, const char *rnn_pool, rc__encoder_options *x, rc_error *e);
+void rc__train_words_options(const rc_train_options *o, rc__words_options *w);
 
 /* How a data file is read, stored with a model. Texts of *o that came from JSON are allocated: rc__data_free. */
 json_t *rc__data_to_json(const rc_data_options *o);

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const rc__task_kind *const rc__task_kinds[] = {&rc__task_lm, &rc__task_classify, &rc__task_regress, &rc__task_detect, NULL};
+const rc__task_kind *const rc__task_kinds[] = {&rc__task_lm, &rc__task_classify, &rc__task_regress, &rc__task_tag, &rc__task_detect, NULL};
 
 const rc__task_kind *rc__task_find(const char *name) {
     for (const rc__task_kind *const *k = rc__task_kinds; *k; k++)

@@ -95,6 +95,7 @@ struct rc__task_kind {
 
 const rc__task_kind *rc__task_find(const char *name); /* NULL when unknown */
 extern const rc__task_kind *const rc__task_kinds[];   /* ends in NULL; task.c */
+extern const rc__task_kind rc__task_tag;
 
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 /* The document of a model file whatever its task: parsed, "format" and "task" checked. *doc: json_decref. where receives

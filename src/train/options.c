@@ -82,8 +82,8 @@ rc_train_options rc_train_options_default(void) {
 #define AT(field) offsetof(rc_train_options, field)
 #define DATA(field) offsetof(rc_train_options, data.field)
 #define CELLS                                                                                                        \
-    "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 mgu rhn indrnn mingru " \
-    "minlstm sru"
+    "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 gru-d mgu rhn indrnn " \
+    "mingru minlstm sru"
 #define BIG       9007199254740992.0 /* 2^53: whole numbers stay exact in a double */
 
 static const rc_option table[] = {
@@ -116,6 +116,8 @@ static const rc_option table[] = {
      "a second view of each word, read by its characters"},
     {"char-hidden", 0, RC_OPT_INT, AT(char_hidden), 1, 4096, NULL, "N", "Model", "its width (lstm, gru: of each direction)"},
     {"char-embedding", 0, RC_OPT_INT, AT(char_embedding), 1, 4096, NULL, "N", "Model", "width of a character"},
+    {"affixes", 0, RC_OPT_INT, AT(affixes), 0, 1024, NULL, "N", "Model",
+     "beginnings, endings and shape of each word as inputs, N wide each; 0 = none"},
     {"vectors", 0, RC_OPT_PATH_IN, AT(vectors), 0, 0, NULL, "FILE", "Model",
      "word vectors to begin with: text of word2vec, GloVe or fastText"},
     {"freeze-vectors", 0, RC_OPT_BOOL, AT(freeze_vectors), 0, 0, NULL, NULL, "Model", "they are not trained further"},
@@ -124,7 +126,7 @@ static const rc_option table[] = {
     {"normalize", 0, RC_OPT_CHOICE, AT(normalize), 0, 0, "zscore minmax series none", "KIND", "Model",
      "numbers: by mean and deviation of the training data, by its range, of each series by its own, not at all"},
     {"mask", 0, RC_OPT_BOOL, AT(mask), 0, 0, NULL, NULL, "Model",
-     "numbers: which are missing, and since when, are inputs too"},
+     "numbers: which are missing, and since when, are inputs too (gru-d: always)"},
     {"target-cap", 0, RC_OPT_REAL, AT(target_cap), 0, 1e300, NULL, "X", "Model",
      "larger targets count as X while training; 0 = none"},
     {"window", 0, RC_OPT_INT, AT(window), 0, 1e6, NULL, "N", "Model",
