@@ -13,7 +13,7 @@ rc__detect_options rc__detect_options_default(void) {
         .likelihood = RC__DETECT_STUDENT_T,
         .lags = 12,
         .window = 32,
-        .history = 8000, /* W, W' and the threshold 1e-5 of Ahmad 2017 (Neurocomputing 262), section 3.3 */
+        .history = 8000, /* W, W' and the threshold 1e-5 of Ahmad 2017 (Neurocomputing 262) */
         .recent = 10,
         .threshold = 5,
         .quiet = 50,

@@ -2,9 +2,9 @@
  *
  *   error    mean over the channels that are there of rc__detect_surprise: how far the row is from its forecast
  *   tail     -log10 Q((m - mean) / deviation), Q the tail of the standard normal, m the mean error of the last `recent`
- *            rows, mean and deviation those of the errors of the last `history` rows before this one (Lavin & Ahmad
- *            2015, arXiv 1510.03336, section III; Ahmad 2017). 5 is one row in 100,000. The oldest of `history` are left
- *            out in blocks of 1/80
+ *            rows, mean and deviation those of the errors of the last `history` rows before this one (Ahmad &
+ *            Purdy 2016, arXiv 1607.02480; Ahmad 2017, Neurocomputing 262). 5 is one row in 100,000. The oldest of
+ *            `history` are left out in blocks of 1/80
  *   range    RC__DETECT_BEYOND where a value leaves the range of all values before it by more than `range` of it, as
  *            numenta/NAB's numenta_detector.py has it (there: score 1, that of a tail of 1e-10)
  *   score    the larger of both; 0 in the first `settle` rows, 0 where one of the last `quiet` rows had as large a one
