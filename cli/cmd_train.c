@@ -322,7 +322,8 @@ const cli_command cmd_train = {
                 "train lm book.txt -o book.safetensors --cell gru --layers 2 --hidden 256 --time 3m\n"
                 "train lm wiki.train --valid wiki.valid --vocab word -o wiki.safetensors\n"
                 "train lm mine.txt --from book.safetensors -o mine.safetensors --steps 500\n"
-                "train lm adding:T=100 --cell lstm --time 60s",
+                "train lm adding:T=100 --cell lstm --time 60s\n"
+                "train detect sensors.csv -o sensors.safetensors",
     .words = "file",
     .table = rc_train_option_table,
     .options_size = sizeof(rc_train_options),

@@ -72,7 +72,7 @@ static void put_file(const char *name, const char *text) {
 }
 
 /* What the working folder holds beside these, and one level below; removed when asked to. Returns how many. */
-static const char *const kept[] = {".", "..", "text.txt", "model", "folder"};
+static const char *const kept[] = {".", "..", "text.txt", "model", "detector", "rows.csv", "folder"};
 static size_t strangers(const char *dir, bool remove_them, char *first, size_t cap) {
     size_t n = 0;
     DIR *d = opendir(dir);
@@ -175,6 +175,7 @@ static const struct base {
     {"eval", {"eval", "model", "text.txt", "--threads=1"}},
     {"predict", {"predict", "model", "--length=3", "--threads=1"}},
     {"explain", {"explain", "model", "--threads=1"}},
+    {"watch", {"watch", "detector", "rows.csv", "--threads=1"}},
     {"export", {"export", "model", "tokenizer.json"}},
     {"runs", {"runs", "--dir=."}},
     {"bench", {"bench", "rnn", TINY, "--batch=2", "--seq-len=4", "--time=0.01"}},
@@ -543,6 +544,16 @@ int main(int argc, char **argv) {
     add(&first, "--out=model");
     if (run(&first) != 0) {
         printf("FAILED: no model could be trained:\n%s", err_text);
+        return 1;
+    }
+    *text = 0;
+    for (int i = 0; i < 60; i++) snprintf(text + strlen(text), sizeof text - strlen(text), "%d,%d\n", i % 7, i % 5);
+    put_file("rows.csv", text);
+    line detect = {.n = 0};
+    const char *const words[] = {"train", "detect", "rows.csv", "--run=run", "--steps=2", "--threads=1", "--out=detector"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) add(&detect, words[i]);
+    if (run(&detect) != 0) {
+        printf("FAILED: no detector could be trained:\n%s", err_text);
         return 1;
     }
     for (const cli_command *const *c = cli_commands; *c; c++) {
