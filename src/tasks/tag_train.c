@@ -214,7 +214,7 @@ static rc_status new_model(rc__tagger **out, const rc_train_options *o, const co
     if (s == RC_OK && o->joint_intent) s = learn_intents(m, c, e);
     if (s == RC_OK) s = rc__tagger_declare(m, e);
     if (s == RC_OK) s = rc_params_build(m->base.params, (uint64_t)o->seed, e);
-    if (s != RC_OK) return rc__tagger_free(&m->base), s;
+    if (s != RC_OK) return rc_model_free(&m->base), s;
     *out = m;
     return RC_OK;
 }
@@ -480,7 +480,7 @@ static void tag_free(rc__task *base) {
     rc__tag_set_free(&t->valid);
     rc__tag_batch_free(&t->batch);
     rc__epochs_free(t->epochs);
-    if (t->m) rc__tagger_free(&t->m->base);
+    if (t->m) rc_model_free(&t->m->base);
     rc__free(t, sizeof *t);
 }
 
