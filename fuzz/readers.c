@@ -25,6 +25,7 @@
 #include "formats/params_file.h"
 #include "recur/recur.h"
 #include "tasks/tag.h"
+#include "tasks/detect_score.h"
 #include "train/loop.h"
 
 #define TRY(call)                   \
@@ -283,6 +284,89 @@ static rc_status load_state(rc_state *s, const char *path, rc_error *e) {
 
 static rc_status write_state(const char *path, rc_error *e) { return with_state(path, save_state, e); }
 static rc_status read_state(const char *path, rc_error *e) { return with_state(path, load_state, e); }
+
+/* ---- detectors --------------------------------------------------------------------------------------------------- */
+
+static rc_status small_detector(rc__detect_model **m, int kind, rc_error *e) {
+    rc__detect_options o = rc__detect_options_default();
+    o.kind = kind;
+    o.channels = o.lags = o.rnn.hidden_size = o.code = 2;
+    o.rnn.cell = "gru";
+    o.window = o.recent = o.quiet = o.online_rows = o.online_keep = o.online_every = 3;
+    o.history = 160;
+    o.clock = true;
+    rc_status s = rc__detect_model_new(m, &o, e);
+    TRY(rc_params_build((*m)->base.params, 1, e));
+    for (size_t c = 0; s == RC_OK && c < 2; c++) {
+        (*m)->name[c] = rc__strdup(c ? "b" : "a");
+        (*m)->column[c] = c + 1;
+        (*m)->mean[c] = 2 - (double)c;
+        (*m)->scale[c] = .5;
+    }
+    if (s != RC_OK) return s;
+    (*m)->time_column = 0;
+    (*m)->time_name = rc__strdup("time");
+    (*m)->has_style = (*m)->header = true;
+    (*m)->style = (rc__time_style){.form = RC_DATE_YMD, .separator = '-', .padded = true, .between = ' ', .fields = 3};
+    return RC_OK;
+}
+
+static rc_status run_detector(rc__detector *d, size_t rows, rc_error *e) {
+    rc_status s = RC_OK;
+    for (size_t i = 0; s == RC_OK && i < rows; i++) {
+        rc__detected out;
+        const double x[2] = {i == 2 ? NAN : (double)i / 8, 1};
+        s = rc__detector_row(d, (int64_t)i * 3600, x, &out, e);
+        if (s == RC_OK && !(out.score >= 0)) s = rc_fail(e, RC_ENO, "a score that is no number");
+    }
+    return s;
+}
+
+static rc_status write_detector(const char *path, rc_error *e) {
+    rc__detect_model *m = NULL;
+    rc_status s = small_detector(&m, RC__DETECT_FORECAST, e);
+    TRY(rc_model_save(&m->base, path, NULL, e));
+    rc__detect_model_free(m);
+    return s;
+}
+static rc_status write_autoencoder(const char *path, rc_error *e) {
+    rc__detect_model *m = NULL;
+    rc_status s = small_detector(&m, RC__DETECT_AUTOENCODER, e);
+    TRY(rc_model_save(&m->base, path, NULL, e));
+    rc__detect_model_free(m);
+    return s;
+}
+
+/* One that loads must run. */
+static rc_status read_detector(const char *path, rc_error *e) {
+    rc_model *m = NULL;
+    rc__detector *d = NULL;
+    rc_status s = rc_model_load(&m, path, e);
+    if (s != RC_OK) return m ? rc_fail(e, RC_ENO, "%s: failed, and left a model", path) : s;
+    if (strcmp(rc_model_task(m), "detect") == 0 && ((rc__detect_model *)m)->net->o.channels == 2) {
+        s = rc__detector_new(&d, (rc__detect_model *)m, false, e);
+        TRY(run_detector(d, 5, e));
+    }
+    rc__detector_free(d);
+    rc_model_free(m);
+    return s;
+}
+
+static rc_status with_detector(const char *path, size_t rows, rc_status (*use)(rc__detector *d, const char *path, rc_error *e),
+                               rc_error *e) {
+    rc__detect_model *m = NULL;
+    rc__detector *d = NULL;
+    rc_status s = small_detector(&m, RC__DETECT_FORECAST, e);
+    TRY(rc__detector_new(&d, m, true, e));
+    TRY(run_detector(d, rows, e));
+    TRY(use(d, path, e));
+    if (s == RC_OK) s = run_detector(d, 5, e);
+    rc__detector_free(d);
+    rc__detect_model_free(m);
+    return s;
+}
+static rc_status write_detector_state(const char *path, rc_error *e) { return with_detector(path, 4, rc__detector_save, e); }
+static rc_status read_detector_state(const char *path, rc_error *e) { return with_detector(path, 0, rc__detector_load, e); }
 
 /* ---- checkpoints ------------------------------------------------------------------------------------------------- */
 
@@ -790,6 +874,9 @@ const reader readers[] = {
     {"model", "word", "model.safetensors", write_word_model, read_model, 0, 0, 1},
     {"tagger", "crf", "model.safetensors", write_tagger, read_tagger, 0, 0, 1},
     {"state", "lstm", "state.safetensors", write_state, read_state, 0, 0, 1},
+    {"detector", "forecast", "model.safetensors", write_detector, read_detector, 0, 0, 1},
+    {"detector", "autoencoder", "model.safetensors", write_autoencoder, read_detector, 0, 0, 1},
+    {"detector-state", "online", "state.safetensors", write_detector_state, read_detector_state, 0, 0, 1},
     {"checkpoint", "adam", "step-00000040.safetensors", write_checkpoint, read_checkpoint, 0, 0, 1},
     {"vocabulary", "char", "vocab.json", write_vocab_char, read_vocab, 0, 0, 1},
     {"vocabulary", "word", "vocab.json", write_vocab_word, read_vocab, 0, 0, 1},

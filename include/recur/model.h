@@ -56,6 +56,8 @@ typedef struct rc_eval_options {
     rc_data_options data; /* replaces what the model file says where it is not "" */
     int64_t batch;        /* sequences at once; 64 */
     bool details;         /* tables of each class, type or series too; true */
+    bool online;          /* detect: it goes on learning from the rows, each after it was scored */
+    const char *labels;   /* detect: a JSON file of windows, as numenta/NAB has them */
 } rc_eval_options;
 rc_eval_options rc_eval_options_default(void);
 const rc_option *rc_eval_option_table(size_t *n); /* without those of data */
@@ -77,6 +79,11 @@ typedef struct rc_predict_options {
     const char *observe; /* forecast: a file of values that have come since */
     const char *svg;     /* forecast, detect: draw it */
     const char *state;   /* detect: file of the state, read when it is there and written at the end */
+    bool online;         /* detect: it goes on learning from the rows, each after it was scored */
+    bool alarms;         /* detect: lines of alarms alone */
+    bool lenient;        /* detect: what is no number is missing, lines of another length are left out */
+    int64_t save_every;  /* detect: the state is written every so many rows too; 0 = at the end alone */
+    const volatile int *stop; /* detect: when not 0 (a signal handler may set it) the input counts as ended */
 } rc_predict_options;
 rc_predict_options rc_predict_options_default(void);
 const rc_option *rc_predict_option_table(size_t *n); /* without those of data */

@@ -51,7 +51,7 @@ typedef struct rc_train_options {
     bool freeze_vectors;
     const char *class_weights; /* none | balanced */
     const char *normalize;    /* numbers: zscore | minmax | series | none */
-    bool mask;                /* numbers: which values are missing, and for how long, are inputs too */
+    bool mask;                /* numbers: which values are missing, and for how long, are inputs too; gru-d: always */
     double target_cap;        /* regress: targets above it count as it; 0 = none */
     int64_t window;           /* regress, detect: steps of a window; 0 = whole sequences */
     bool crf;                 /* tag */
@@ -63,7 +63,12 @@ typedef struct rc_train_options {
     const char *likelihood;   /* forecast: point | quantile | gaussian | student-t | negative-binomial */
     const char *quantiles;    /* forecast: "0.1,0.5,0.9" */
     int64_t segment;          /* forecast: steps of a segment */
-    double threshold;         /* detect: share of alarms */
+    double threshold;         /* detect: share of alarms; 0 = a score of 5 */
+    int64_t history, recent;  /* detect: rows of the normal errors, and of those that are compared with them */
+    int64_t repeat;           /* detect: rows within which an alarm is repeated only when it rises */
+    int64_t settle;           /* detect: warm-up rows */
+    double range;             /* detect: share of the range so far that a value may leave it by; < 0 = any */
+    bool clock;               /* detect: the time of day and week are inputs */
     int64_t trials;           /* members of an ensemble, trained one after the other */
     const char *init;         /* default | torch | xavier | he | orthogonal | uniform | identity */
     double forget_bias;

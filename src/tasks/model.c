@@ -17,6 +17,10 @@ const rc_option *rc_data_option_table(size_t *n) {
 static const rc_option eval_table[] = {
     {"batch", 0, RC_OPT_INT, EVAL(batch), 1, 65536, NULL, "N", "Results", "sequences at once"},
     {"details", 0, RC_OPT_BOOL, EVAL(details), 0, 0, NULL, NULL, "Results", "tables of each class, type or series"},
+    {"online", 0, RC_OPT_BOOL, EVAL(online), 0, 0, NULL, NULL, "Results",
+     "detect: go on learning from the rows, each after it was scored"},
+    {"labels", 0, RC_OPT_PATH_IN, EVAL(labels), 0, 0, NULL, "FILE", "Results",
+     "detect: JSON of windows by file name, as in NAB"},
 };
 const rc_option *rc_eval_option_table(size_t *n) {
     *n = sizeof eval_table / sizeof *eval_table;
@@ -35,6 +39,13 @@ static const rc_option predict_table[] = {
     {"svg", 0, RC_OPT_PATH_OUT, PREDICT(svg), 0, 0, NULL, "FILE", "Results", "forecast, detect: draw it"},
     {"state", 0, RC_OPT_STRING, PREDICT(state), 0, 0, NULL, "FILE", "Results",
      "detect: go on from this state, and write it at the end"},
+    {"online", 0, RC_OPT_BOOL, PREDICT(online), 0, 0, NULL, NULL, "Results",
+     "detect: go on learning from the rows, each after it was scored"},
+    {"alarms", 0, RC_OPT_BOOL, PREDICT(alarms), 0, 0, NULL, NULL, "Results", "detect: alarms alone"},
+    {"lenient", 0, RC_OPT_BOOL, PREDICT(lenient), 0, 0, NULL, NULL, "Results",
+     "detect: what is no number is missing, lines of another length are left out"},
+    {"save-every", 0, RC_OPT_INT, PREDICT(save_every), 0, 1e9, NULL, "N", "Results",
+     "detect: write the state every N rows too"},
 };
 const rc_option *rc_predict_option_table(size_t *n) {
     *n = sizeof predict_table / sizeof *predict_table;

@@ -6,12 +6,13 @@
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
 #include "tasks/classify.h"
+#include "tasks/detect_task.h"
 #include "tasks/lm_task.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-const rc__task_kind *const rc__task_kinds[] = {&rc__task_lm, &rc__task_classify, &rc__task_regress, &rc__task_tag, NULL};
+const rc__task_kind *const rc__task_kinds[] = {&rc__task_lm, &rc__task_classify, &rc__task_regress, &rc__task_tag, &rc__task_detect, NULL};
 
 const rc__task_kind *rc__task_find(const char *name) {
     for (const rc__task_kind *const *k = rc__task_kinds; *k; k++)

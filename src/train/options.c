@@ -33,6 +33,12 @@ rc_train_options rc_train_options_default(void) {
         .likelihood = "point",
         .quantiles = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9",
         .threshold = 0.01,
+        .history = 8000,
+        .recent = 10,
+        .repeat = 50,
+        .settle = 100,
+        .range = 0.05,
+        .clock = true,
         .trials = 1,
         .valid_fraction = 0.1,
         .vocab = "char",
@@ -76,8 +82,8 @@ rc_train_options rc_train_options_default(void) {
 #define AT(field) offsetof(rc_train_options, field)
 #define DATA(field) offsetof(rc_train_options, data.field)
 #define CELLS                                                                                                        \
-    "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 mgu rhn indrnn mingru " \
-    "minlstm sru"
+    "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 gru-d mgu rhn indrnn " \
+    "mingru minlstm sru"
 #define BIG       9007199254740992.0 /* 2^53: whole numbers stay exact in a double */
 
 static const rc_option table[] = {
@@ -120,7 +126,7 @@ static const rc_option table[] = {
     {"normalize", 0, RC_OPT_CHOICE, AT(normalize), 0, 0, "zscore minmax series none", "KIND", "Model",
      "numbers: by mean and deviation of the training data, by its range, of each series by its own, not at all"},
     {"mask", 0, RC_OPT_BOOL, AT(mask), 0, 0, NULL, NULL, "Model",
-     "numbers: which are missing, and since when, are inputs too"},
+     "numbers: which are missing, and since when, are inputs too (gru-d: always)"},
     {"target-cap", 0, RC_OPT_REAL, AT(target_cap), 0, 1e300, NULL, "X", "Model",
      "larger targets count as X while training; 0 = none"},
     {"window", 0, RC_OPT_INT, AT(window), 0, 1e6, NULL, "N", "Model",
@@ -129,8 +135,8 @@ static const rc_option table[] = {
     {"scheme", 0, RC_OPT_CHOICE, AT(scheme), 0, 0, "auto none bio iobes", "KIND", "Model",
      "how spans are written inside the model; predictions come out as the data have them"},
     {"joint-intent", 0, RC_OPT_BOOL, AT(joint_intent), 0, 0, NULL, NULL, "Model", "a class for the whole sentence too"},
-    {"model", 0, RC_OPT_CHOICE, AT(model), 0, 0, "auto recurrent direct segment deepar es-rnn", "KIND", "Model",
-     "kind of forecaster"},
+    {"model", 0, RC_OPT_CHOICE, AT(model), 0, 0, "auto recurrent direct segment deepar es-rnn autoencoder", "KIND", "Model",
+     "kind of forecaster; detect: recurrent or autoencoder"},
     {"horizon", 0, RC_OPT_INT, AT(horizon), 0, 1e6, NULL, "N", "Model", "steps to forecast"},
     {"lookback", 0, RC_OPT_INT, AT(lookback), 0, 1e6, NULL, "N", "Model", "steps that are looked back on; 0 = by the horizon"},
     {"season", 0, RC_OPT_STRING, AT(season), 0, 0, NULL, "N", "Model", "steps of a season, or auto"},
@@ -138,7 +144,18 @@ static const rc_option table[] = {
      "Model", "what is forecast: one number, quantiles, or a distribution"},
     {"quantiles", 0, RC_OPT_STRING, AT(quantiles), 0, 0, NULL, "LIST", "Model", "those that are forecast and reported"},
     {"segment", 0, RC_OPT_INT, AT(segment), 0, 1e6, NULL, "N", "Model", "steps of a segment; 0 = by the horizon"},
-    {"threshold", 0, RC_OPT_REAL, AT(threshold), 0, 1, NULL, "X", "Model", "share of the training data that may be alarms"},
+    {"threshold", 0, RC_OPT_REAL, AT(threshold), 0, 1, NULL, "X", "Model", "share of the training data that may be alarms; 0 = a score of 5, one row in 100,000"},
+    {"history", 0, RC_OPT_INT, AT(history), 2, 1e7, NULL, "N", "Model",
+     "detect: rows whose errors' mean and deviation are the normal ones"},
+    {"recent", 0, RC_OPT_INT, AT(recent), 1, 1e5, NULL, "N", "Model",
+     "detect: rows whose mean error is compared with them"},
+    {"repeat", 0, RC_OPT_INT, AT(repeat), 0, 1e5, NULL, "N", "Model",
+     "detect: an alarm is repeated within N rows only when its score rises"},
+    {"settle", 0, RC_OPT_INT, AT(settle), 0, 1e6, NULL, "N", "Model", "detect: warm-up rows, which score 0"},
+    {"range", 0, RC_OPT_REAL, AT(range), -1, 1e6, NULL, "X", "Model",
+     "detect: a value beyond all before by X of their range is an alarm; -1 = no such rule"},
+    {"clock", 0, RC_OPT_BOOL, AT(clock), 0, 0, NULL, NULL, "Model",
+     "detect: the time of day and of the week are inputs where there are time stamps"},
     {"layers", 0, RC_OPT_INT, AT(layers), 1, 64, NULL, "N", "Model", "recurrent layers"},
     {"hidden", 0, RC_OPT_INT, AT(hidden), 1, 65536, NULL, "N", "Model", "width of each layer"},
     {"embedding", 0, RC_OPT_INT, AT(embedding), 0, 65536, NULL, "N", "Model", "width of the embedding; 0 = as hidden"},

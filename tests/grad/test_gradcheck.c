@@ -160,6 +160,21 @@ static void test_reports_the_ops_own_error(void **state) {
     assert_int_equal(rc__gradcheck_run(&c, &e), RC_EINVAL);
 }
 
+/* Gives one element less from the second time on. */
+static rc_var *shrinking(rc_tape *t, rc_var *const *in, void *ctx) {
+    size_t *times = ctx;
+    return rc_slice(t, in[0], 0, 0, in[0]->len - ((*times)++ > 0));
+}
+
+static void test_refuses_a_shape_that_changes(void **state) {
+    (void)state;
+    size_t times = 0;
+    rc__gradcheck c = {.build = shrinking, .ctx = &times, .n = 1, .in = {{.name = "x", .ndim = 1, .dim = {3}}}};
+    rc_error e = {0};
+    assert_int_equal(rc__gradcheck_run(&c, &e), RC_EINVAL);
+    assert_string_equal(e.text, "gradcheck: the shape of the output changed");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepts_the_right_gradient),
@@ -170,6 +185,7 @@ int main(void) {
         cmocka_unit_test(test_refuses_a_gradient_of_zero),
         cmocka_unit_test(test_checks_parameters),
         cmocka_unit_test(test_reports_the_ops_own_error),
+        cmocka_unit_test(test_refuses_a_shape_that_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
