@@ -567,10 +567,10 @@ static void tag_defaults(rc_train_options *o) {
     o->hidden = 200;
     o->embedding = 100;
     o->lowercase = true;
-    o->min_count = 1;
-    o->chars = "cnn";
+    o->min_count = 2; /* a word seen once teaches what the unknown one is */
+    o->chars = "lstm";
     o->char_embedding = 30;
-    o->char_hidden = 60;
+    o->char_hidden = 30;
     o->affixes = 16;
     o->dropout = 0.5;
     o->dropout_input = 0.33;
