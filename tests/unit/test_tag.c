@@ -90,6 +90,7 @@ static rc_train_options small(const char *run) {
     o.char_embedding = 4;
     o.char_hidden = 6;
     o.affixes = 3;
+    o.min_count = 1;
     o.batch = 8;
     o.lr = 0.02;
     o.dropout = o.dropout_input = 0.1;
@@ -273,6 +274,30 @@ static void tells_what_was_read(void **state) {
     assert_non_null(strstr(said, "baseline, the most frequent tag of each word: accuracy 0.9167, span F1 0.8571"));
     assert_non_null(strstr(said, "written as BIO, IOBES inside"));
     assert_string_equal(r.measure, "span F1");
+}
+
+/* Each copy keeps what is around its spans, and a span of two words comes where one of one was. */
+static void spans_are_exchanged(void **state) {
+    (void)state;
+    rc_train_result r;
+    rc_train_hooks hooks = {.on_message = listen};
+    put("data", "at B-y\nx O\n\np B-x\nq I-x\nx O\nr B-x\n\nnone O\n\n");
+    rc_train_options o = small("exchanged");
+    o.valid_fraction = 0;
+    o.exchange = 3;
+    o.steps = 2;
+    said[0] = 0;
+    OK(rc_train(&o, &hooks, &r, &E));
+    assert_non_null(strstr(said, "exchanged spans: 6 sentences more, from 3 spans"));
+    assert_non_null(strstr(said, "training: 9 sentences"));
+    /* y has one mention alone, so its sentence comes as it is; x's have 1 + 1 to 2 + 2 words and one between */
+    const char *words = strstr(said, "training: 9 sentences, ");
+    int n = atoi(words + strlen("training: 9 sentences, "));
+    assert_true(n >= 7 + 6 + 9 && n <= 7 + 6 + 15);
+    assert_non_null(strstr(said, "B-x"));
+    put("data", "a X\nb Y\n\na X\n");
+    o.run = "exchanged2";
+    assert_int_equal(rc_train(&o, NULL, &r, &E), RC_EINVAL);
 }
 
 static void fine_tunes(void **state) {
@@ -674,6 +699,7 @@ int main(void) {
         cmocka_unit_test(hostile_documents),   cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(affixes_of_words),    cmocka_unit_test(outside_is_chosen),
         cmocka_unit_test(tells_what_was_read), cmocka_unit_test(fine_tunes),
+        cmocka_unit_test(spans_are_exchanged),
     };
     return cmocka_run_group_tests(tests, enter_work, leave_work);
 }
