@@ -102,7 +102,7 @@ static int run(cli_args *a) {
 
 const cli_command cmd_plan = {
     .name = "plan",
-    .tasks = "lm classify regress",
+    .tasks = "lm classify regress tag",
     .usage = "plan lm FILE... [OPTIONS OF train]",
     .summary = "parameters, memory and time of a training run, before it",
     .text =
