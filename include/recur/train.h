@@ -57,6 +57,7 @@ typedef struct rc_train_options {
     bool crf;                 /* tag */
     const char *scheme;       /* tag: auto | none | bio | iobes */
     bool joint_intent;        /* tag: and a class for the whole sentence */
+    int64_t exchange;         /* tag: copies of each training sentence whose spans are exchanged for others of their type */
     const char *model;        /* forecast: which kind */
     int64_t horizon, lookback;
     const char *season;       /* forecast: steps of a season, or auto */

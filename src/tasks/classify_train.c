@@ -166,7 +166,7 @@ static void free_task(rc__task *base) {
     rc__examples_free(&t->valid_data);
     rc__epochs_free(t->visits);
     rc__example_batch_free(&t->batch);
-    if (t->m) rc__classifier_free(&t->m->base);
+    if (t->m) rc_model_free(&t->m->base); /* one that was loaded has a provenance too */
     rc__free(t, sizeof *t);
 }
 

@@ -134,6 +134,8 @@ static const rc_option table[] = {
     {"scheme", 0, RC_OPT_CHOICE, AT(scheme), 0, 0, "auto none bio iobes", "KIND", "Model",
      "how spans are written inside the model; predictions come out as the data have them"},
     {"joint-intent", 0, RC_OPT_BOOL, AT(joint_intent), 0, 0, NULL, NULL, "Model", "a class for the whole sentence too"},
+    {"exchange", 0, RC_OPT_INT, AT(exchange), 0, 100, NULL, "N", "Regularization",
+     "spans: N copies of each training sentence that has some, with others of their type in their place"},
     {"model", 0, RC_OPT_CHOICE, AT(model), 0, 0, "auto recurrent direct segment deepar es-rnn autoencoder", "KIND", "Model",
      "kind of forecaster; detect: recurrent or autoencoder"},
     {"horizon", 0, RC_OPT_INT, AT(horizon), 0, 1e6, NULL, "N", "Model", "steps to forecast"},

@@ -2,7 +2,6 @@
 . "$(dirname "$0")/lib.sh"
 t 'recur --help'
 for command in train eval predict compare tune plan explain watch export runs bench help; do
-for command in train eval predict compare plan explain watch export runs bench help; do
     t "recur $command --help"
     recur help $command >a
     recur $command -h >b
@@ -24,8 +23,6 @@ check 'no line of help is wider than 80 columns, but examples' test -z "$(grep -
 
 recur help --man >recur.1
 check 'the manual names every command' test "$(grep -c '^\.SH "RECUR ' recur.1)" = 12
-for command in train eval predict compare plan explain watch export runs bench help; do recur help $command; done >all
-check 'the manual names every command' test "$(grep -c '^\.SH "RECUR ' recur.1)" = 11
 if command -v groff >/dev/null; then
     groff -man -Tutf8 -ww -z recur.1 >/dev/null 2>man.err
     check 'the manual page has no warnings' test ! -s man.err
