@@ -228,7 +228,7 @@ static rc_status learn_scaling(rc__classifier *m, const rc__examples *x, const b
     for (size_t i = 0; s == RC_OK && i < x->series.n; i++) {
         if (held[i]) continue;
         for (size_t t = x->series.start[i]; s == RC_OK && t < x->series.start[i + 1]; t++) {
-            for (size_t c = 0; c < part.channels; c++) row[c] = (double)x->series.x[t * part.channels + c];
+            for (size_t c = 0; c < part.channels; c++) row[c] = x->series.x[t * part.channels + c];
             s = rc__sequences_step(&part, row, e);
         }
     }

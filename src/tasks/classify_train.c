@@ -134,7 +134,7 @@ static void plan(rc__task *base, rc_plan *p, size_t *data_bytes) {
     p->vocab_size = t->m->text ? rc_vocab_size(t->m->lexicon.tokens) : 0;
     *data_bytes = (t->data.n + t->valid_data.n) * sizeof(rc__example) +
                   (t->data.text.n_tokens + t->valid_data.text.n_tokens) * 2 * sizeof(int32_t) +
-                  (t->data.series.steps + t->valid_data.series.steps) * t->data.series.channels * sizeof(rc_real);
+                  (t->data.series.steps + t->valid_data.series.steps) * t->data.series.channels * sizeof(double);
 }
 
 static rc_status finish(rc__task *base, const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r,
