@@ -646,7 +646,7 @@ static rc_status keep(rc__labelled *l, const rc__record *record, rc_error *e) {
         uint32_t id;
         s = rc__strtab_add(&l->names, record->labels[i].text, record->labels[i].len, &id, NULL, e);
         if (s == RC_OK) s = rc__grow((void **)&l->labels, &l->labels_cap, l->n_labels + 1, sizeof *l->labels, e);
-        if (s != RC_OK) return s;
+        if (s != RC_OK) return l->src ? rc__source_blame(l->src, s, e) : s;
         size_t k = row.first;
         while (k < l->n_labels && l->labels[k] != id) k++;
         if (k == l->n_labels) l->labels[l->n_labels++] = id;

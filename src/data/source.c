@@ -162,6 +162,10 @@ size_t rc__source_line(const rc__source *s) { return s->line; }
 const char *rc__source_name(const rc__source *s) { return s->name; }
 bool rc__source_is_whole(const rc__source *s) { return !s->f; }
 
+rc_status rc__source_blame(const rc__source *s, rc_status status, rc_error *e) {
+    return status != RC_OK && e ? rc_fail(e, status, "%s: line %zu: %s", s->name, s->line, e->text) : status;
+}
+
 /* ---- bytes of a stream ------------------------------------------------------------------------------------------- */
 
 static void *z_alloc(void *ctx, uInt items, uInt size) { /* zlib frees without the size: it is kept in front */
@@ -183,7 +187,7 @@ static void z_free(void *ctx, void *at) {
 /* The first byte tells: 1F begins no text. */
 static rc_status begin_stream(rc__source *s, rc_error *e) {
     s->begun = true;
-    s->held = getc(s->f);
+    s->held = getc_unlocked(s->f);
     if (s->held != 0x1f) return RC_OK;
     s->gzip = rc__calloc(1, sizeof *s->gzip);
     if (!s->gzip) return rc_fail(e, RC_ENOMEM, "%s: out of memory", s->name);
@@ -241,7 +245,7 @@ static rc_status next_byte(rc__source *s, int *c, rc_error *e) {
     }
     *c = s->held;
     s->held = -1;
-    if (*c < 0) *c = getc(s->f);
+    if (*c < 0) *c = getc_unlocked(s->f); /* nobody else reads it meanwhile */
     return RC_OK;
 }
 

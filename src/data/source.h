@@ -40,6 +40,8 @@ void rc__source_again(rc__source *s); /* the next call of rc__source_next gives 
 rc_status rc__source_peek(rc__source *s, const char **text, size_t *len, rc_error *e);
 size_t rc__source_line(const rc__source *s); /* on which line, from 1, the last record began */
 const char *rc__source_name(const rc__source *s);
+/* status, with the file's name before the message when it is not RC_OK: for messages of those who know no file. */
+rc_status rc__source_blame(const rc__source *s, rc_status status, rc_error *e);
 bool rc__source_is_whole(const rc__source *s); /* texts stay until it is freed */
 
 /* ---- pieces of text ---------------------------------------------------------------------------------------------- */

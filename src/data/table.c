@@ -104,7 +104,12 @@ static rc_status next_record(rc__rows *r, char **text, size_t *len, rc_error *e)
 
 /* ---- cells of a record ------------------------------------------------------------------------------------------- */
 
+enum { MAX_COLUMNS = 1 << 20 }; /* a line of commas is no table */
+
 static rc_status add_cell(rc__rows *r, const char *text, size_t len, rc_error *e) {
+    if (r->n_cells >= MAX_COLUMNS)
+        return rc_fail(e, RC_EDATA, "%s: line %zu: expected at most %d cells, found more", rc__source_name(r->src),
+                       r->line, MAX_COLUMNS);
     rc_status s = rc__grow((void **)&r->cells, &r->cells_cap, r->n_cells + 1, sizeof *r->cells, e);
     if (s == RC_OK) r->cells[r->n_cells++] = (rc__cell){text, len};
     return s;
@@ -207,7 +212,7 @@ static rc_status set_names(rc__rows *r, const json_t *object, rc_error *e) {
     json_object_foreach((json_t *)(uintptr_t)object, key, v) { /* nothing is changed */
         uint32_t id;
         rc_status s = rc__strtab_add(&r->names, key, strlen(key), &id, NULL, e);
-        if (s != RC_OK) return s;
+        if (s != RC_OK) return rc__source_blame(r->src, s, e);
     }
     r->n_cols = r->names.count;
     if (r->n_cols) return RC_OK;
@@ -468,7 +473,7 @@ static rc_status header_names(rc__rows *r, rc_error *e) {
         rc__cell name = rc__cell_trim(r->cells[i]);
         if (name.len == 0) name = (rc__cell){number, (size_t)snprintf(number, sizeof number, "column %zu", i + 1)};
         rc_status s = rc__strtab_add(&r->names, name.text, name.len, &id, &added, e);
-        if (s != RC_OK) return s;
+        if (s != RC_OK) return rc__source_blame(r->src, s, e);
         char shown[64];
         if (!added)
             return rc_fail(e, RC_EDATA,

@@ -88,7 +88,7 @@ static rc_status read_classes(parser *p, rc__cell *rest, rc_error *e) {
         uint32_t id;
         bool added;
         rc_status s = rc__strtab_add(&p->set->classes, word.text, word.len, &id, &added, e);
-        if (s != RC_OK) return s;
+        if (s != RC_OK) return rc__source_blame(p->src, s, e);
         if (!added)
             return rc_fail(e, RC_EDATA, "%s: line %zu: @classLabel: expected each class once, found %s again", p->name,
                            p->line, rc__cell_show(word, shown));
@@ -281,8 +281,9 @@ static rc_status ucr_line(parser *p, rc__cell line, bool unlabelled, rc_error *e
     rc_status s = add_series(p, len, 1, &series, &values, e);
     for (size_t i = 0; s == RC_OK && i < len; i++) s = value_of(p, next_ucr(&line, by), 0, i, &values[i], e);
     if (s == RC_OK) s = count_missing(p, values, len, e);
-    if (s == RC_OK && !unlabelled) s = rc__strtab_add(&p->set->classes, label.text, label.len, &series->label, NULL, e);
-    return s;
+    if (s != RC_OK || unlabelled) return s;
+    s = rc__strtab_add(&p->set->classes, label.text, label.len, &series->label, NULL, e);
+    return rc__source_blame(p->src, s, e);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */

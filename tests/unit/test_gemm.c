@@ -356,9 +356,18 @@ static void weights_that_are_no_numbers(void **state) {
     drop(A, K), drop(C, N), drop(B, K * N);
 }
 
+/* What plans of the recurrence count with. */
+static void test_weight_bytes(void **state) {
+    (void)state;
+    assert_int_equal(rc__weight_bytes(RC_FP32), 4);
+    assert_int_equal(rc__weight_bytes(RC_BF16), 2);
+    assert_int_equal(rc__weight_bytes(RC_INT8), 1);
+}
+
 int main(void) {
     print_message("backend: %s\n", rc__gemm_backend());
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_weight_bytes),
         cmocka_unit_test(plain_products),
         cmocka_unit_test(packed_products),
         cmocka_unit_test(any_products),

@@ -104,6 +104,7 @@ static void as_it_is_told(void **state) {
                "a>b;c>d;", NULL);
     gives_with("text,label\na,\"x, y\"\nb,\nc,z\n", &(rc__labelled_options){.separator = ","}, true, "x,y>a;>b;z>c;",
                NULL);
+    gives_with("text,label\na,x||y|z||\n", &(rc__labelled_options){.separator = "||"}, true, "x,y|z>a;", NULL);
     gives_with("x y z\nx w\n", &(rc__labelled_options){.format = "label-first"}, true, "x>y z;x>w;", NULL);
     gives_with("{\"q\": \"a\", \"k\": \"x|y\"}\n", &(rc__labelled_options){.text = "q", .label = "k", .separator = "|"},
                true, "x,y>a;", NULL);

@@ -175,8 +175,13 @@ static bool attempt(void) {
     if (!p) goto done;
     p->sparse = true;
     if (!rc_params_add(ps, "b", 1, (size_t[]){3}, normal, &e)) goto done;
+    rc_param *c = rc_params_add(ps, "c", 2, (size_t[]){6, 4}, normal, &e);
+    if (!c) goto done;
     ok = rc_params_build(ps, 5, &e) == RC_OK;
     if (!ok) assert_true(rc_params_values(ps) == NULL && p->w == NULL && p->rows == NULL);
+    if (ok) ok = rc_param_set_sparse(c, true, &e) == RC_OK;
+    assert_int_equal(c->sparse, ok); /* what could not be had is not claimed */
+    assert_int_equal(c->rows != NULL, ok);
 done:
     if (!ok) assert_int_equal(e.code, RC_ENOMEM);
     rc_params_free(ps);

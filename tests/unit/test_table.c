@@ -95,7 +95,10 @@ static void quotes_are_those_of_rfc_4180(void **state) {
     gives_with("\"a\",b\n", "", &(rc__table_options){.quotes = RC_NO}, "\"a\"|b;");
     gives_with("x\t\"a\tb\"\n", "", &(rc__table_options){.quotes = RC_YES}, "x|a\tb;");
     gives_with("a,b\n1,2\n3\n4,5,6\n7,8", "", &(rc__table_options){.skip_ragged = true}, "[a|b]1|2;7|8;");
-    rc__table *t = read_with("n,t\n1,\"a\n\n\nb\"\n2,c\n", ".csv", NULL);
+    rc__table *t = read_with("a,b\n1,2\n3\n4,5,6\n7,8", "", &(rc__table_options){.skip_ragged = true});
+    assert_int_equal(rc__rows_skipped(rc__table_rows(t)), 2);
+    rc__table_free(t);
+    t = read_with("n,t\n1,\"a\n\n\nb\"\n2,c\n", ".csv", NULL);
     assert_int_equal(rc__table_line(t, 0), 2);
     assert_int_equal(rc__table_line(t, 1), 6);
     rc__table_free(t);
@@ -130,6 +133,13 @@ static void padded_rows(void **state) {
     const rc__table_options padded = {.padded = true};
     gives_with("id,a,b\nx,1\ny,1,2,, \nz,1,\n", "", &padded, "[id|a|b]x|1|;y|1|2;z|1|;");
     refused_with("id,a,b\nx,1,2,3\n", "", &padded, "line 2: expected 3 cells");
+    size_t many = (size_t)3 << 20;
+    char *commas = malloc(many + 1);
+    assert_non_null(commas);
+    memset(commas, ',', many);
+    commas[many] = 0;
+    refused_with(commas, ".csv", NULL, "line 1: expected at most 1048576 cells");
+    free(commas);
     /* 20,000 cells in the first line, then rows that have one: refused before they fill the memory */
     size_t n = 20000;
     char *text = malloc(4 * n + 1);

@@ -228,6 +228,8 @@ static void frequencies_and_steps(void **state) {
     steps("0|2|4|8", "step 2", 1, "10|12");
     steps("1467331200|1467331210|1467331220", "every 10 seconds", 0, "1467331230");
     steps("7/1/2016|7/2/2016|7/13/2016|7/14/2016", "daily", 10, "7/15/2016");
+    steps("2016/12/30|2016/12/31|2017/01/01", "daily", 0, "2017/01/02"); /* one has told the zeros */
+    steps("30/12/2016|31/12/2016|01/01/2017", "daily", 0, "02/01/2017");
     steps("01.07.2016|02.07.2016", "daily", 0, "03.07.2016");
     /* midnight on the wall, in an offset, is day's begin there; months count by that clock too */
     steps("2016-01-01T00:00:00+02:00|2016-02-01T00:00:00+02:00", "monthly", 0, "2016-03-01T00:00:00+02:00");
