@@ -156,7 +156,7 @@ int cli_predict_model(cli_args *a, const char *path, const char *input, const ch
     if (!s && text) s = text_file(text, own, &e);
     const char *from = text ? own : input ? input : "-";
     rc_predict_options mine = *o;
-    if (text && m && strcmp(rc_model_task(m), "classify") == 0) mine.data.format = "lines"; /* whatever it looks like */
+    if (text && m && (strcmp(rc_model_task(m), "classify") == 0 || strcmp(rc_model_task(m), "regress") == 0)) mine.data.format = "lines"; /* whatever it looks like */
     if (!s && why)
         s = rc_model_reasons(m, from, &mine, &sink, &e);
     else if (!s)

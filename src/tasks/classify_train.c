@@ -774,7 +774,7 @@ static void defaults(rc_train_options *o) {
 
 #define CLASSIFY_OPTIONS                                                                                              \
     "encoder bidirectional dropout-sequence pool kernels filters embedding dropout-input dropout-output normalize mask window format "  \
-    "delimiter header missing inputs "
+    "delimiter header missing skip-bad-rows inputs "
 #define MODEL                                                                                                         \
     {.document = rc__classify_document, .eval = rc__classify_eval, .predict = rc__classify_predict,                    \
      .reasons = rc__classify_reasons, .explain = rc__classify_explain, .free = rc__classifier_free}

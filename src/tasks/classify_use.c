@@ -561,6 +561,8 @@ rc_status rc__classify_predict(rc_model *base, const char *path, const rc_predic
                                rc_error *e) {
     rc__classifier *m = (rc__classifier *)base;
     if (m->text) return predict_text(m, path, o, sink, e);
+    if (o->data.format && strcmp(o->data.format, "lines") == 0)
+        return rc_fail(e, RC_EINVAL, "this model reads series of numbers: expected a file of them, found a text");
     rc__examples x;
     rc__classify_reading r = {.unlabelled = true};
     rc_tape *t = NULL;
@@ -677,5 +679,20 @@ rc_status rc__classify_reasons(rc_model *base, const char *path, const rc_predic
 }
 
 size_t rc__classify_explain(const rc_model *base, size_t batch, size_t seq_len, char *out, size_t cap) {
-    return rc__encoder_explain(((const rc__classifier *)base)->encoder, batch, seq_len, out, cap);
+    const rc__classifier *m = (const rc__classifier *)base;
+    char what[300], answers[80] = "a number";
+    if (m->answer != RC__ANSWER_NUMBER)
+        snprintf(answers, sizeof answers, m->answer == RC__ANSWER_CLASS ? "one of %zu classes" : "any of %zu labels", m->outputs);
+    if (m->text)
+        snprintf(what, sizeof what, "text: a vocabulary of kind %s, %zu entries%s, embedding %zu%s -> %s\n",
+                 rc_vocab_kind_name(rc_vocab_get_kind(m->lexicon.tokens)), rc_vocab_size(m->lexicon.tokens),
+                 m->lexicon.buckets ? " and pairs of neighbours" : "", m->wo.embedding_size,
+                 m->lexicon.chars ? ", characters" : "", answers);
+    else
+        snprintf(what, sizeof what, "numbers: %zu channels%s -> %s\n", m->scaler.channels,
+                 m->mask ? ", each with what is missing" : "", answers);
+    size_t n = strlen(what), put = cap ? (n < cap - 1 ? n : cap - 1) : 0;
+    if (cap) memcpy(out, what, put);
+    if (cap) out[put] = 0;
+    return n + rc__encoder_explain(m->encoder, batch, seq_len, cap > n ? out + n : NULL, cap > n ? cap - n : 0);
 }
