@@ -497,6 +497,7 @@ static rc_status take_table(rc__classifier *m, rc__examples *x, numbers *w, cons
     x->series.channels = c.n;
     w->has_target = w->each_step = !classes;
     double last_time = NAN;
+    bool timed = s == RC_OK && c.time != NONE && rc__table_column_kind(t, c.time, NULL) == RC_COLUMN_NUMBER;
     rc__strtab ids = {0};
     for (size_t row = 0; s == RC_OK && row < rows; row++) {
         /* without a column that tells series apart: one series in the order of its times, or a row is an example */
@@ -505,7 +506,7 @@ static rc_status take_table(rc__classifier *m, rc__examples *x, numbers *w, cons
         if (begins && row > 0) s = end_series(x, w, t, row - 1, &c, classes, e);
         double now = NAN;
         if (s == RC_OK && begins && c.id != NONE) s = new_series(&ids, t, row, c.id, e);
-        if (s == RC_OK && c.time != NONE && rc__table_column_kind(t, c.time, NULL) == RC_COLUMN_NUMBER)
+        if (s == RC_OK && timed)
             s = rc__table_real(t, row, c.time, &now, e);
         if (s == RC_OK && !begins && now <= last_time)
             s = rc_fail(e, RC_EDATA, "%s: line %zu: the time %g comes after %g of the same series; sort the file by series and time",
