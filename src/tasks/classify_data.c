@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "data/batches.h"
 #include "data/labelled.h"
+#include "data/timestamp.h"
 #include "data/ts_file.h"
 #include "tasks/classify.h"
 #include "tasks/lm_task.h"
@@ -478,6 +479,43 @@ static rc_status new_series(rc__strtab *ids, const rc__table *t, size_t row, siz
                                           rc__table_file(t), rc__table_line(t, row), rc__cell_show(name, show)) : s;
 }
 
+/* Numbers, or stamps as seconds; *at has a place for each row, and one more. */
+static rc_status read_times(const rc__table *t, size_t col, double **at, rc_error *e) {
+    size_t rows = rc__table_n_rows(t), missing = 0;
+    char where[400], name[96];
+    rc__column_kind kind = rc__table_column_kind(t, col, &missing);
+    snprintf(where, sizeof where, "%.250s: %s", rc__table_file(t), rc__table_column_text(t, col, name));
+    if (kind == RC_COLUMN_TEXT || missing)
+        return rc_fail(e, RC_EDATA, "%s: expected a time in every row, found %s", where,
+                       missing ? "rows without one" : "texts");
+    *at = rc__alloc((rows + 1) * sizeof **at);
+    int64_t *stamp = kind == RC_COLUMN_TIME ? rc__alloc((rows + 1) * sizeof *stamp) : NULL;
+    rc_status s = *at && (stamp || kind != RC_COLUMN_TIME) ? RC_OK : rc_fail(e, RC_ENOMEM, "%s: out of memory", where);
+    rc__time_style style;
+    if (s == RC_OK && stamp)
+        s = rc__time_column(rc__table_row(t, 0) + col, rc__rows_columns(rc__table_rows(t)), rows, rc__table_lines(t), where,
+                            RC_DATE_INDEX, &style, stamp, e);
+    for (size_t i = 0; s == RC_OK && i < rows; i++) {
+        if (stamp)
+            (*at)[i] = (double)stamp[i];
+        else
+            s = rc__table_real(t, i, col, &(*at)[i], e);
+    }
+    if (stamp) rc__free(stamp, (rows + 1) * sizeof *stamp);
+    if (s != RC_OK && *at) {
+        rc__free(*at, (rows + 1) * sizeof **at);
+        *at = NULL;
+    }
+    return s;
+}
+
+static rc_status not_later(const rc__table *t, size_t row, size_t col, rc_error *e) {
+    char now[64], then[64];
+    return rc_fail(e, RC_EDATA, "%s: line %zu: the time %s comes after %s of the same series; sort the file by series and time",
+                   rc__table_file(t), rc__table_line(t, row), rc__cell_show(rc__table_cell(t, row, col), now),
+                   rc__cell_show(rc__table_cell(t, row - 1, col), then));
+}
+
 static rc_status take_table(rc__classifier *m, rc__examples *x, numbers *w, const rc__table *t, const rc_data_options *d,
                             const rc__classify_reading *r, rc_error *e) {
     bool classes = m->answer == RC__ANSWER_CLASS;
@@ -496,27 +534,22 @@ static rc_status take_table(rc__classifier *m, rc__examples *x, numbers *w, cons
     if (s == RC_OK && !values) s = rc_fail(e, RC_ENOMEM, "out of memory");
     x->series.channels = c.n;
     w->has_target = w->each_step = !classes;
-    double last_time = NAN;
-    bool timed = s == RC_OK && c.time != NONE && rc__table_column_kind(t, c.time, NULL) == RC_COLUMN_NUMBER;
+    double *at = NULL;
+    if (s == RC_OK && c.time != NONE) s = read_times(t, c.time, &at, e);
     rc__strtab ids = {0};
     for (size_t row = 0; s == RC_OK && row < rows; row++) {
         /* without a column that tells series apart: one series in the order of its times, or a row is an example */
         bool begins = row == 0 || (c.id == NONE ? c.time == NONE
                                                 : !same(rc__table_cell(t, row, c.id), rc__table_cell(t, row - 1, c.id)));
         if (begins && row > 0) s = end_series(x, w, t, row - 1, &c, classes, e);
-        double now = NAN;
         if (s == RC_OK && begins && c.id != NONE) s = new_series(&ids, t, row, c.id, e);
-        if (s == RC_OK && timed)
-            s = rc__table_real(t, row, c.time, &now, e);
-        if (s == RC_OK && !begins && now <= last_time)
-            s = rc_fail(e, RC_EDATA, "%s: line %zu: the time %g comes after %g of the same series; sort the file by series and time",
-                        rc__table_file(t), rc__table_line(t, row), now, last_time);
-        last_time = now;
+        if (s == RC_OK && !begins && at && !(at[row] > at[row - 1])) s = not_later(t, row, c.time, e);
         if (s == RC_OK && classes && !begins && c.answer != NONE) s = same_label(t, row, c.answer, e);
         if (s == RC_OK) s = take_row(x, w, t, row, &c, classes, values, e);
     }
     if (s == RC_OK && rows > 0) s = end_series(x, w, t, rows - 1, &c, classes, e);
     rc__strtab_free(&ids);
+    if (at) rc__free(at, (rows + 1) * sizeof *at);
     rc__free(values, (c.n + 1) * sizeof *values);
     rc__free(c.channel, (rc__rows_columns(rc__table_rows(t)) + 1) * sizeof *c.channel);
     return s;
