@@ -4,6 +4,7 @@
 #include <jansson.h>
 
 #include "base/mem.h"
+#include "tasks/classify.h"
 
 static const char *const texts[] = {"texts.txt"}, *const several[] = {"several.txt"}, *const series[] = {"series.ts"},
                   *const slopes[] = {"slopes.ts"}, *const machines[] = {"machines.csv"};
@@ -497,6 +498,178 @@ static void missing_words(void **state) {
     train_ok(&o, NULL);
 }
 
+/* ---- what another model, or a file of vectors, knows ------------------------------------------------------------------ */
+
+static bool same_values(const rc_params *a, const char *name_a, const rc_params *b, const char *name_b) {
+    const rc_param *p = rc_params_find(a, name_a), *q = rc_params_find(b, name_b);
+    if (!p || !q) fail_msg("%s or %s is missing", name_a, name_b);
+    assert_int_equal(p->len, q->len);
+    return memcmp(p->w, q->w, p->len * sizeof *p->w) == 0;
+}
+
+/* Layers join from the top, each a tenth of the run later; a stop in between changes nothing of that. */
+static void from_a_language_model(void **state) {
+    (void)state;
+    static const char *const file[] = {"words.txt"}, *const names[][2] = {{"encoder.weight_hh_l1", "rnn.weight_hh_l1"},
+                                                                          {"encoder.weight_hh_l0", "rnn.weight_hh_l0"},
+                                                                          {"words.embedding.weight", "embedding.weight"}};
+    write_text("words.txt", 3000, 4);
+    rc_train_options lo = small_options("lm");
+    lo.files = file;
+    lo.vocab = "word";
+    lo.layers = 2;
+    lo.embedding = 5;
+    lo.steps = 10;
+    lo.quiet = true;
+    lo.out = "lm.safetensors";
+    train_ok(&lo, NULL);
+    rc_lm *lm = NULL;
+    OK(rc_lm_load(&lm, "lm.safetensors", &E));
+    for (uint64_t stop = 0; stop <= 24; stop += 6) { /* of 40 steps: from 4, 8 and 12 on they learn */
+        char run[32];
+        snprintf(run, sizeof run, "from-lm%d", (int)stop);
+        rc_train_options o = options_of(TEXT, run);
+        o.from = "lm.safetensors";
+        o.steps = stop ? (int64_t)stop : 1;
+        if (stop) o.steps = 40;
+        o.average = "none";
+        o.valid_fraction = 0;
+        o.out = "m.safetensors";
+        rc_train_hooks hooks = {.ctx = &stop, .on_step = stop ? stop_at : NULL};
+        rc_train_result r;
+        rc_status s = rc_train(&o, &hooks, &r, &E);
+        assert_int_equal(s, stop ? RC_EINTERRUPTED : RC_OK);
+        if (stop) { /* the checkpoint's weights, by a run of no more steps */
+            rc_train_options go;
+            OK(rc_train_options_for("classify", &go, &E));
+            go.resume = run;
+            go.steps = (int64_t)stop;
+            train_ok(&go, NULL);
+        }
+        rc_model *m = load("m.safetensors");
+        for (int i = 0; i < 3; i++) {
+            bool same = same_values(rc_model_params(m), names[i][0], rc_lm_params(lm), names[i][1]);
+            if (same != (stop <= 4 * ((uint64_t)i + 1))) fail_msg("after %d steps %s is %s", (int)stop, names[i][0], same ? "as it was" : "another");
+        }
+        rc_model_free(m);
+    }
+    rc_lm_free(lm);
+    rc_train_options o = options_of(SERIES, "from-lm-bad");
+    rc_train_result r;
+    o.from = "lm.safetensors";
+    FAILS(RC_EINVAL, "not numbers", rc_train(&o, NULL, &r, &E));
+    o = options_of(SLOPES, "from-lm-bad");
+    o.from = "lm.safetensors";
+    FAILS(RC_EINVAL, "", rc_train(&o, NULL, &r, &E));
+}
+
+/* A classifier goes on: at rate 0 it stays what it was; its labels are those of the new data. */
+static void from_a_classifier(void **state) {
+    (void)state;
+    for (int kind = 0; kind < KINDS; kind++) {
+        char run[2][32];
+        snprintf(run[0], sizeof run[0], "first%d", kind);
+        snprintf(run[1], sizeof run[1], "second%d", kind);
+        rc_train_options o = options_of(kind, run[0]);
+        o.out = "m.safetensors";
+        train_ok(&o, NULL);
+        const char *const more[] = {tests[kind]};
+        o = options_of(kind, run[1]);
+        o.files = more;
+        o.from = "m.safetensors";
+        o.lr_groups = "*=0";
+        o.hidden = 20; /* the model's own are kept */
+        o.out = "again.safetensors";
+        train_ok(&o, NULL);
+        rc_model *a = load("m.safetensors"), *b = load("again.safetensors");
+        rc_predict_options po = exact();
+        lines x = predict(a, tests[kind], &po), y = predict(b, tests[kind], &po);
+        same_lines("goes on", x, y);
+        free(x.text), free(y.text);
+        rc_model_free(a), rc_model_free(b);
+    }
+    rc_train_options o = options_of(TEXT, "third");
+    rc_train_result r;
+    static const char *const other[] = {"other.txt"};
+    put("other.txt", "fair\tthe film was there\ngood\tthe film was great\n");
+    o.files = other;
+    o.from = "m.safetensors"; /* a regressor */
+    FAILS(RC_EINVAL, "a regressor", rc_train(&o, NULL, &r, &E));
+    rc_train_options first = options_of(TEXT, "fourth");
+    first.out = "m.safetensors";
+    train_ok(&first, NULL);
+    FAILS(RC_EDATA, "1 labels", rc_train(&o, NULL, &r, &E));
+}
+
+static const rc_real *row_of(const rc_model *m, const char *word) {
+    const rc__classifier *c = (const rc__classifier *)m;
+    int32_t id = rc__strtab_find(&c->lexicon.tokens->entries, word, strlen(word));
+    assert_true(id >= 0);
+    return rc_params_find(m->params, "words.embedding.weight")->w + 3 * (size_t)id;
+}
+
+static void word_vectors(void **state) {
+    (void)state;
+    put("v.txt", "great 1 2 3\nawful -1 -2 -3\nunheard 9 9 9\n");
+    for (int frozen = 0; frozen < 2; frozen++) {
+        rc_train_options o = options_of(TEXT, frozen ? "vectors1" : "vectors0");
+        o.vectors = "v.txt";
+        o.freeze_vectors = frozen;
+        o.steps = 5;
+        o.out = "m.safetensors";
+        train_ok(&o, NULL);
+        rc_model *m = load("m.safetensors");
+        assert_int_equal(rc_params_find(rc_model_params(m), "words.embedding.weight")->dim[1], 3);
+        for (int k = 0; k < 3; k++) {
+            double great = (double)row_of(m, "great")[k], awful = (double)row_of(m, "awful")[k];
+            assert_true(fabs(great - (k + 1)) < 0.2 && fabs(awful + (k + 1)) < 0.2); /* near where they began ... */
+            assert_true((great == k + 1 && awful == -(k + 1)) == frozen);          /* ... or there */
+        }
+        rc_model_free(m);
+    }
+    rc_train_options o = options_of(TEXT, "vectors2");
+    rc_train_result r;
+    o.freeze_vectors = true;
+    FAILS(RC_EINVAL, "vectors", rc_train(&o, NULL, &r, &E));
+    o.vectors = "v.txt", o.vocab = "char";
+    FAILS(RC_EINVAL, "char", rc_train(&o, NULL, &r, &E));
+    put("v.txt", "great 1 2 3\nawful -1 -2\n");
+    o.vocab = "word";
+    FAILS(RC_EDATA, "line 2", rc_train(&o, NULL, &r, &E));
+}
+
+/* ---- what is said ---------------------------------------------------------------------------------------------------- */
+
+static char said[8000];
+static void hear(void *ctx, const char *line) {
+    (void)ctx;
+    size_t n = strlen(said);
+    snprintf(said + n, sizeof said - n, "%s\n", line);
+}
+
+static void reports(void **state) {
+    (void)state;
+    static const struct {
+        int kind;
+        const char *lines[5];
+    } cases[] = {
+        {TEXT, {"1 text is empty: line 8\n", "texts come more than once\n", "\nbaseline: bag of words and pairs, accuracy 0."}},
+        {SERIES, {"\nmissing: ", " of ", "\nbaseline: nearest neighbour (DTW), accuracy "}},
+        {SLOPES, {"--mask tells the model which", "\nbaseline: the mean, RMSE 1.", "\nbaseline: nearest neighbour (DTW), RMSE "}},
+        {MACHINES, {"channels: 2\n", "to 6 steps", "\nbaseline: the mean, RMSE "}}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char run[32];
+        snprintf(run, sizeof run, "reports%zu", i);
+        rc_train_options o = options_of(cases[i].kind, run);
+        rc_train_hooks hooks = {.on_message = hear};
+        o.quiet = false;
+        said[0] = 0;
+        train_ok(&o, &hooks);
+        for (int k = 0; k < 5 && cases[i].lines[k]; k++)
+            if (!strstr(said, cases[i].lines[k])) fail_msg("\"%s\" was not said:\n%s", cases[i].lines[k], said);
+    }
+}
+
 /* ---- answers ------------------------------------------------------------------------------------------------------- */
 
 static void answers(void **state) {
@@ -586,6 +759,7 @@ int main(void) {
         cmocka_unit_test(learns),         cmocka_unit_test(tells_the_truth),   cmocka_unit_test(every_encoder),
         cmocka_unit_test(threads),        cmocka_unit_test(resumes),           cmocka_unit_test(damaged_documents),
         cmocka_unit_test(wrong_data),     cmocka_unit_test(unknown_labels),    cmocka_unit_test(missing_words),
-        cmocka_unit_test(answers),        cmocka_unit_test(cut_texts)};
+        cmocka_unit_test(answers),        cmocka_unit_test(cut_texts),         cmocka_unit_test(from_a_language_model),
+        cmocka_unit_test(from_a_classifier), cmocka_unit_test(word_vectors),   cmocka_unit_test(reports)};
     return cmocka_run_group_tests(all, enter, leave_work);
 }
