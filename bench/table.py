@@ -25,8 +25,8 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 SECTIONS = ["rnn", "lengths", "bidirectional", "cells", "options", "memory", "startup", "step", "program", "classify"]
 SHAPES = "1x64x128 1x64x512 8x64x256 32x64x128 32x64x256 64x64x512 64x128x1024"
-CELLS = ("rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 mgu rhn indrnn mingru "
-         "minlstm sru").split()
+CELLS = ("rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 gru-d mgu rhn indrnn "
+         "mingru minlstm sru").split()
 PEERS = {"onednn": "oneDNN", "torch": "PyTorch", "ort": "ONNX Runtime", "keras": "Keras", "jax": "JAX"}
 OPTIONS = ["--dropout 0.2 --layers 2", "--dropout 0.2 --dropout-sequence --layers 2", "--skip residual --layers 2",
            "--skip highway --layers 2", "--recurrent-dropout 0.2", "--zoneout 0.1", "--zoneout 0.1 --zoneout-c 0.1",

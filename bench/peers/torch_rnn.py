@@ -94,6 +94,20 @@ class GRUv1(Written):
         return n + z * (h - n), c
 
 
+class GRUD(Written):
+    gates, products = 4, 2
+
+    def more(self, hidden):
+        self.r_n = self.parameter(hidden, hidden)
+
+    def step(self, g, h, c):
+        n_h = 2 * self.hidden
+        h = h * (-g[:, 3 * self.hidden:].relu()).exp()
+        r, z = (g[:, :n_h] + F.linear(h, self.r)).sigmoid().chunk(2, 1)
+        n = (g[:, n_h:3 * self.hidden] + F.linear(r * h, self.r_n)).tanh()
+        return n + z * (h - n), c
+
+
 class MGU(Written):
     gates, products = 2, 1
 
@@ -168,7 +182,7 @@ class SRU(Written):
 
 
 WRITTEN = {"lstm-layernorm": LayerNormLSTM, "lstm-peephole": PeepholeLSTM, "lstm-coupled": CoupledLSTM, "gru-v1": GRUv1,
-           "mgu": MGU, "rhn": RHN, "indrnn": IndRNN, "mingru": MinGRU, "minlstm": MinLSTM, "sru": SRU}
+           "gru-d": GRUD, "mgu": MGU, "rhn": RHN, "indrnn": IndRNN, "mingru": MinGRU, "minlstm": MinLSTM, "sru": SRU}
 
 
 def built_in(p):

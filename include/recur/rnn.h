@@ -37,6 +37,9 @@ typedef struct rc_rnn_options {
     bool reverse;               /* each row from its own last step to its first; outputs stay at their input's time */
     bool no_bias;
     int depth;                  /* rhn: micro-steps per time step, default 3 */
+    size_t decay_every;         /* gru-d: of each so many inputs the first layer's decay reads the last (3 where x is value,
+                                   seen, time since, for each channel); its weights of the others are 0 and not trained.
+                                   0: it reads all. Not in a language model's file */
     rc_skip skip;               /* between layers of equal width: y = x + f(x), or a highway gate over both */
     double dropout;             /* on the output of each layer but the last, as in PyTorch */
     bool dropout_sequence;      /* that dropout draws one mask per sequence */

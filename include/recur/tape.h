@@ -53,6 +53,7 @@ typedef struct rc_init {
     double gain;  /* the others; 0 means 1     */
     size_t blocks; /* rows are this many stacked matrices (gates), each initialised alone; 0 means 1 */
     size_t only_block; /* CONSTANT: 1 + the one block that gets value while the others get 0; 0 = all */
+    size_t thin_block, thin_every; /* 1 + a block whose columns start at 0, but the last of each thin_every; 0 = none */
 } rc_init;
 
 typedef struct rc_param {

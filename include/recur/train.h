@@ -51,7 +51,7 @@ typedef struct rc_train_options {
     bool freeze_vectors;
     const char *class_weights; /* none | balanced */
     const char *normalize;    /* numbers: zscore | minmax | series | none */
-    bool mask;                /* numbers: which values are missing, and for how long, are inputs too */
+    bool mask;                /* numbers: which values are missing, and for how long, are inputs too; gru-d: always */
     double target_cap;        /* regress: targets above it count as it; 0 = none */
     int64_t window;           /* regress, detect: steps of a window; 0 = whole sequences */
     bool crf;                 /* tag */

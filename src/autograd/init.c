@@ -17,6 +17,10 @@ rc_status rc__init_check(const char *name, int ndim, const size_t *dim, const rc
         return rc_fail(e, RC_EINVAL, "parameter %s: %zu rows do not divide into %zu blocks", name, dim[0], blocks);
     if (init->only_block > blocks)
         return rc_fail(e, RC_EINVAL, "parameter %s: only block %zu of %zu", name, init->only_block, blocks);
+    if (init->thin_block > blocks ||
+        (init->thin_block && (ndim != 2 || !init->thin_every || dim[1] % init->thin_every)))
+        return rc_fail(e, RC_EINVAL, "parameter %s: columns of block %zu of %zu cannot be thinned to every %zuth", name,
+                       init->thin_block, blocks, init->thin_every);
     if (init->kind >= RC_INIT_ORTHOGONAL && ndim < 2)
         return rc_fail(e, RC_EINVAL, "parameter %s: %s initialisation needs a matrix, not shape %s", name, kind,
                        rc__shape_text(ndim, dim));
@@ -113,6 +117,9 @@ rc_status rc__init_fill(rc_param *p, rc_rng r, rc_error *e) {
             for (size_t i = 0; i < rows && i < cols; i++) w[i * cols + i] = (rc_real)gain;
             break;
         }
+        if (in->thin_block == b + 1)
+            for (size_t i = 0; i < n; i++)
+                if ((i + 1) % in->thin_every) w[i] = 0;
     }
     return s;
 }

@@ -11,7 +11,7 @@
  *       (stage flag ADD: u_s is added into columns [first, first + N_s) of g instead, and u is not used; where the input has
  *       no part in the last blocks of u_0, they are blocks of g of their own, behind the G of x)
  *     forward(stage s)                                              by the cell: activations, next a, finally h and c
- * A scan cell has one stage without a product: its forward runs on g, and element-wise on h(t-1) or c(t-1).
+ * A stage 0 without a product runs on g, and element-wise on h(t-1) or c(t-1). A scan cell has no other.
  *
  * Backward of a step, in reverse: backward(stage s) turns dh, dc (and da_{s+1} = the gradient of the operand of the
  * next stage) into du_s and dg; the driver then makes da_s = du_s R_s and so on; da_0 is added to dh(t-1). What forward
@@ -24,7 +24,7 @@
 
 #define RC_CELL_LIST(X)                                                                                        \
     X(rnn_tanh) X(rnn_relu) X(lstm) X(lstm_peephole) X(lstm_projection) X(lstm_layernorm) X(lstm_coupled) X(gru) \
-    X(gru_v1) X(mgu) X(rhn) X(indrnn) X(mingru) X(minlstm) X(sru)
+    X(gru_v1) X(gru_d) X(mgu) X(rhn) X(indrnn) X(mingru) X(minlstm) X(sru)
 enum {
 #define X(name) RC_CELL_##name,
     RC_CELL_LIST(X)
@@ -37,7 +37,7 @@ enum {
 
 /* ---- what the driver must know of a cell; each cell_NAME.inc holds one under RC_CELL_INFO ------------------------ */
 typedef enum rc__stage_kind {
-    RC_STAGE_NONE,   /* no product: the driver leaves the state to the cell               */
+    RC_STAGE_NONE,   /* no product: the driver leaves the state to the cell; stage 0 alone */
     RC_STAGE_ADD,    /* u_s is added into g, columns [first*H, (first+gates)*H)           */
     RC_STAGE_APART,  /* u_s (B, gates*H) is kept apart, its bias_hh added                 */
     RC_STAGE_PROJECT /* u_s (B, P) = a_s weight_hr^T, no bias; K is H                     */
@@ -62,17 +62,21 @@ typedef struct rc__cell {
     int gates;
     bool has_c, projects, sees_x;
     int stages;          /* rhn: the first of `depth` equal ones after stage[0] */
-    rc__stage stage[2];
+    rc__stage stage[3];
     int save;            /* kept values per unit and step beyond g, a_s and c_new ... */
     int save_per_stage;  /* ... and for each stage after the first */
     int save_scalars;    /* and so many numbers per row and step */
     rc__vec vec[RC_MAX_VECS];
     int candidate;       /* scan cells: block of g that recurrent dropout masks */
     int forget_gate;     /* block of the forget gate, -1 if none: its bias starts at forget_bias */
+    int decay;           /* block of g that decays h, 0 if none: rc_rnn_options.decay_every is about it */
     bool own_bias;       /* the biases are among vec, not added by the driver */
     bool keep_g;         /* backward reads g after it wrote dg: they may not share memory */
 } rc__cell;
 extern const rc__cell rc__cells[RC_CELL_COUNT];
+
+/* A scan cell: no stage has a product. */
+static inline bool rc__cell_scans(const rc__cell *c) { return c->stages == 1 && c->stage[0].kind == RC_STAGE_NONE; }
 
 /* One tile of one step. Pointers with a row stride ld*; all others are (rows, width) contiguous. */
 typedef struct rc__cell_step {

@@ -14,7 +14,7 @@ static rc_cell_info infos[RC_CELL_COUNT];
 __attribute__((constructor)) static void fill_infos(void) {
     for (int i = 0; i < RC_CELL_COUNT; i++) {
         const rc__cell *c = &rc__cells[i];
-        infos[i] = (rc_cell_info){c->name, c->text, c->gates, c->has_c, c->projects, c->stage[0].kind != RC_STAGE_NONE};
+        infos[i] = (rc_cell_info){c->name, c->text, c->gates, c->has_c, c->projects, !rc__cell_scans(c)};
     }
 }
 

@@ -175,6 +175,14 @@ static bool matrix_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r, 
     return !do_x || done == d->GH || rc__tape_outer(t, precision, d->GH - done, R, r->dg + done, d->W, &x, 1, true);
 }
 
+/* Weights of the decay that are held at 0 (decay_every) have no gradient. */
+static void hold(const rc_rnn *rnn, const rc__dir *d) {
+    size_t n = rnn->H * d->I;
+    rc_real *dw = d->w_ih->g + (size_t)rnn->cell->decay * n;
+    for (size_t i = 0; i < n; i++)
+        if ((i + 1) % d->every) dw[i] = 0;
+}
+
 static bool weight_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r) {
     const rc_rnn *rnn = ln->rnn;
     const rc__dir *d = r->d;
@@ -188,6 +196,7 @@ static bool weight_gradients(rc_tape *t, const rc__layer *ln, const rc__run *r) 
         memset(dr, 0, d->w_hh->len * sizeof *dr);
     }
     bool ok = matrix_gradients(t, ln, r, dr);
+    if (ok && d->every && !d->w_ih->frozen) hold(rnn, d);
     if (ok && hh && drop) rc__k->pw.mul_add(d->w_hh->len, dr, drop, d->w_hh->g);
     if (ok && d->w_hr && !d->w_hr->frozen) {
         rc__outer_side a;

@@ -40,6 +40,11 @@ static rc_status check_options(const rc_rnn_options *o, const rc__cell **cell, r
                        o->hidden_size);
     if ((*cell)->id == RC_CELL_rhn && (o->depth < 1 || o->depth > RC_MAX_STAGES))
         return rc_fail(e, RC_EINVAL, "rnn: depth is %d, expected 1 to %d", o->depth, RC_MAX_STAGES);
+    if (o->decay_every && !(*cell)->decay)
+        return rc_fail(e, RC_EINVAL, "rnn: decay_every is %zu, but cell %s has no decay", o->decay_every, o->cell);
+    if (o->decay_every && o->input_size % o->decay_every)
+        return rc_fail(e, RC_EINVAL, "rnn: decay_every is %zu, which does not divide input_size %zu", o->decay_every,
+                       o->input_size);
     if (o->zoneout_c > 0 && !(*cell)->has_c)
         return rc_fail(e, RC_EINVAL, "rnn: zoneout_c is %g, but cell %s has no cell state", o->zoneout_c, o->cell);
     if (o->bidirectional && o->reverse)
@@ -86,7 +91,7 @@ static rc_status dir_params(rc_rnn *r, rc__dir *d, rc_params *ps, namer *n, rc_e
     d->G = (size_t)c->gates + (c->sees_x && !d->sees_x ? 1 : 0);
     d->max_k = P;
     for (size_t s = 0; s < r->stages; s++) {
-        const rc__stage *st = &c->stage[s < 2 ? s : 1]; /* rhn: the second describes all that follow */
+        const rc__stage *st = &c->stage[c->id == RC_CELL_rhn && s > 1 ? 1 : s]; /* its second describes those after */
         d->kind[s] = st->kind;
         d->col[s] = (size_t)st->first;
         if (st->kind == RC_STAGE_NONE) continue;
@@ -106,6 +111,7 @@ static rc_status dir_params(rc_rnn *r, rc__dir *d, rc_params *ps, namer *n, rc_e
     rc_init hh = {.kind = o->init_hh, .value = 1.0 / sqrt((double)H), .blocks = rows / H};
     rc_init bias = {.kind = RC_INIT_ZEROS};
     if (o->init_torch) ih = hh = bias = torch_init(H);
+    if (d->every) ih.blocks = d->G, ih.thin_block = 1 + (size_t)c->decay, ih.thin_every = d->every;
     if (!(d->w_ih = add_param(ps, n, "weight_ih", d->GH, d->I, ih, e))) return e ? e->code : RC_ENOMEM;
     if (rows && !(d->w_hh = add_param(ps, n, "weight_hh", rows, P, hh, e))) return e ? e->code : RC_ENOMEM;
     if (!o->no_bias && !c->own_bias) {
@@ -176,6 +182,7 @@ rc_status rc_rnn_new(rc_rnn **out, rc_params *ps, const char *prefix, const rc_r
             rc__dir *dir = rc__rnn_dir(r, l, d);
             n.dir = d;
             dir->I = l ? r->D * r->P : opt->input_size;
+            dir->every = l ? 0 : opt->decay_every;
             s = dir_params(r, dir, ps, &n, &why);
         }
         if (!s) s = gate_params(r, l, ps, &n, &why);
@@ -233,7 +240,7 @@ size_t rc_rnn_state_size(const rc_rnn *r) { return r->P; }
 
 size_t rc__dir_drop_len(const rc__dir *d) {
     if (d->w_hh) return d->w_hh->len;
-    return d->kind[0] == RC_STAGE_NONE ? d->vecs_len : 0;
+    return d->kind[0] == RC_STAGE_NONE ? d->vecs_len : 0; /* a scan cell: there is no weight_hh */
 }
 
 typedef struct pack_job {
@@ -527,18 +534,18 @@ size_t rc_rnn_explain(const rc_rnn *r, size_t batch, size_t seq_len, char *out, 
                 snprintf(rows, sizeof rows, "%zu row%s together", batch, batch == 1 ? "" : "s");
                 why = "each thread has its columns of the recurrent weights, two waits a product";
             } else if (threads > 1) {
-                why = d->kind[0] == RC_STAGE_NONE ? "an element-wise scan, no wait between steps"
-                                                  : "each thread has rows of its own, no wait between steps";
+                why = rc__cell_scans(r->cell) ? "an element-wise scan, no wait between steps"
+                                              : "each thread has rows of its own, no wait between steps";
             } else if (most > 1) {
-                why = d->kind[0] == RC_STAGE_NONE ? "an element-wise scan of few rows"
-                                                  : "few rows, and a step too short to share";
+                why = rc__cell_scans(r->cell) ? "an element-wise scan of few rows"
+                                              : "few rows, and a step too short to share";
             }
             int n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0,
                              "layer %zu%s: %s %zu -> %zu, %s, %s, packed products by recur, others by %s, "
                              "kernels %s, %s, %zu thread%s: %s\n",
                              l, i ? " reverse" : "", r->cell->name, d->I, r->P,
                              rc__precision_text(rc_params_get_precision(r->ps)),
-                             d->kind[0] == RC_STAGE_NONE ? "scan" : "fused sequence", rc__gemm_backend(), rc__k->isa,
+                             rc__cell_scans(r->cell) ? "scan" : "fused sequence", rc__gemm_backend(), rc__k->isa,
                              rows, threads, threads == 1 ? "" : "s", why);
             if (n > 0) at += (size_t)n;
         }

@@ -14,6 +14,7 @@ typedef struct rc__dir {
     size_t I, G, GH;             /* input width; blocks of H in w_ih, and their columns */
     size_t A, W;                 /* columns of g aside (R's alone), and all: W = G*H + A */
     bool sees_x;                 /* the cell gets x itself (sru of equal widths) */
+    size_t every;                /* gru-d: the decay reads the last of each so many columns of x; 0 = all */
     /* per stage: rows of the recurrent matrix, its width, where it starts in w_hh, blocks of g it adds to; those aside are
      * the rows of w_hh after stage 0's */
     size_t N[RC_MAX_STAGES], K[RC_MAX_STAGES], row[RC_MAX_STAGES], col[RC_MAX_STAGES];

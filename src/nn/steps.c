@@ -161,7 +161,7 @@ static void stage_forward(const share *w, size_t s, size_t i, const rc_real *u) 
         st.stage = (int)i;
         if (d->kind[i] != RC_STAGE_ADD) st.u = u + at.in_group * d->N[i];
         if (i + 1 < rnn->stages) st.a_next = r->a[i + 1] + at.row * d->K[i + 1];
-        if (r->mask && d->kind[i] == RC_STAGE_NONE) mask_candidate(rnn, at.n, r->mask + at.first * P, st.g, st.ldg);
+        if (r->mask && rc__cell_scans(rnn->cell)) mask_candidate(rnn, at.n, r->mask + at.first * P, st.g, st.ldg);
         rc__k->cell[rnn->cell->id].forward(&st);
         if (i + 1 < rnn->stages) {
             if (r->mask && d->kind[i + 1] != RC_STAGE_PROJECT)
@@ -335,7 +335,7 @@ static void gradient_out(const share *w, size_t s, const back_room *m) {
     for (size_t t = w->tile0; t < w->tile1; t++) {
         place at = place_of(w, t, s);
         rc_real *part = part_of(w, t), *sum = part + ldg + d->vecs_len, *dg = r->dg + at.row * ldg;
-        if (r->mask && d->kind[0] == RC_STAGE_NONE) mask_candidate(rnn, at.n, r->mask + at.first * P, dg, ldg);
+        if (r->mask && rc__cell_scans(rnn->cell)) mask_candidate(rnn, at.n, r->mask + at.first * P, dg, ldg);
         if (r->c && r->fresh_c != r->c)
             rc__k->pw.add(at.n * H, m->dc_zone + at.in_group * H, m->dc_fresh + at.in_group * H, m->dc + at.in_group * H);
         column_sums(at.n, ldg, dg, ldg, part);

@@ -16,6 +16,9 @@ rc_status rc__classifier_declare(rc__classifier *m, rc_error *e) {
         if (s == RC_OK) m->eo.input_size = rc__words_width(m->words);
     } else if (s == RC_OK) {
         m->eo.input_size = m->scaler.channels * (m->mask ? 3 : 1);
+        bool decays = m->mask && m->eo.kind == RC__ENCODER_RNN && strcmp(m->eo.rnn.cell, "gru-d") == 0;
+        m->eo.rnn.decay_every = decays ? 3 : 0;
+        if (decays) s = rc__decay_declare(&m->decay, m->base.params, "decay.", m->scaler.channels, e);
     }
     if (s == RC_OK) s = rc__encoder_new(&m->encoder, m->base.params, "encoder.", &m->eo, e);
     if (s != RC_OK) return s;
@@ -53,6 +56,7 @@ rc_var *rc__classifier_forward(rc_tape *t, const rc__classifier *m, const rc__ex
     } else {
         size_t dim[3] = {b->T, b->n, m->eo.input_size};
         x = rc_input(t, 3, dim, b->x);
+        if (m->decay.w) x = rc__decay_forward(t, &m->decay, x);
     }
     x = rc_dropout(t, x, m->dropout_input);
     rc__encoder_forward(t, m->encoder, x, b->lengths, &pooled);

@@ -11,6 +11,7 @@
 #include "data/epochs.h"
 #include "data/sequences.h"
 #include "data/text_set.h"
+#include "nn/decay.h"
 #include "tasks/fields.h"
 #include "tasks/task.h"
 
@@ -30,6 +31,7 @@ typedef struct rc__classifier {
     rc__scaler scaler;
     rc__strtab channels; /* their names */
     bool mask;
+    rc__decay decay; /* of missing values, before the layers, where they are gru-d and have the mask; else none */
     size_t window; /* the last steps that are read; 0 = all */
     /* both */
     rc__encoder_options eo;

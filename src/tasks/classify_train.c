@@ -195,7 +195,7 @@ static rc_status new_model(classify_task *t, const rc_train_options *o, bool reg
     m->outputs = 1;
     m->threshold = 0.5;
     m->cap = o->target_cap;
-    m->mask = o->mask;
+    m->mask = o->mask || (!m->text && strcmp(o->encoder, "gru-d") == 0); /* what it is for */
     m->window = (size_t)o->window;
     m->max_len = (size_t)o->max_len;
     m->lexicon.lowercase = o->lowercase;

@@ -81,8 +81,8 @@ rc_train_options rc_train_options_default(void) {
 #define AT(field) offsetof(rc_train_options, field)
 #define DATA(field) offsetof(rc_train_options, data.field)
 #define CELLS                                                                                                        \
-    "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 mgu rhn indrnn mingru " \
-    "minlstm sru"
+    "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 gru-d mgu rhn indrnn " \
+    "mingru minlstm sru"
 #define BIG       9007199254740992.0 /* 2^53: whole numbers stay exact in a double */
 
 static const rc_option table[] = {
@@ -125,7 +125,7 @@ static const rc_option table[] = {
     {"normalize", 0, RC_OPT_CHOICE, AT(normalize), 0, 0, "zscore minmax series none", "KIND", "Model",
      "numbers: by mean and deviation of the training data, by its range, of each series by its own, not at all"},
     {"mask", 0, RC_OPT_BOOL, AT(mask), 0, 0, NULL, NULL, "Model",
-     "numbers: which are missing, and since when, are inputs too"},
+     "numbers: which are missing, and since when, are inputs too (gru-d: always)"},
     {"target-cap", 0, RC_OPT_REAL, AT(target_cap), 0, 1e300, NULL, "X", "Model",
      "larger targets count as X while training; 0 = none"},
     {"window", 0, RC_OPT_INT, AT(window), 0, 1e6, NULL, "N", "Model",

@@ -84,6 +84,16 @@ def gru_v1(w, x, h, c):
     return (1 - z) * n + z * h, c
 
 
+def gru_d(w, x, h, c):
+    """Che et al. 2018, eq. 10 and 12-14; z keeps the old state, where theirs lets the new one in."""
+    xr, xz, xn, xd = (x @ w["weight_ih"].T + w.get("bias_ih", 0)).chunk(4, -1)
+    Rr, Rz, Rn = w["weight_hh"].chunk(3)
+    br, bz, bn = bias_hh(w, 3)
+    h = torch.exp(-relu(xd)) * h
+    r, z = sig(xr + h @ Rr.T + br), sig(xz + h @ Rz.T + bz)
+    return (1 - z) * tanh(xn + (r * h) @ Rn.T + bn) + z * h, c
+
+
 def mgu(w, x, h, c):
     xf, xn = (x @ w["weight_ih"].T + w.get("bias_ih", 0)).chunk(2, -1)
     Rf, Rn = w["weight_hh"].chunk(2)
@@ -131,10 +141,10 @@ def sru(w, x, h, c):
 
 
 def shapes(cell, i, h, p, depth, no_bias):
-    gates = {"rnn": 1, "rnn-relu": 1, "lstm": 4, "lstm-projection": 4, "gru": 3, "lstm-peephole": 4, "lstm-coupled": 3, "lstm-layernorm": 4, "gru-v1": 3, "mgu": 2, "rhn": 2, "indrnn": 1,
+    gates = {"rnn": 1, "rnn-relu": 1, "lstm": 4, "lstm-projection": 4, "gru": 3, "lstm-peephole": 4, "lstm-coupled": 3, "lstm-layernorm": 4, "gru-v1": 3, "gru-d": 4, "mgu": 2, "rhn": 2, "indrnn": 1,
              "mingru": 2, "minlstm": 3, "sru": 3 if i == h else 4}[cell]
     s = {"weight_ih": (gates * h, i), "bias_ih": (gates * h,)}
-    rows = {"rhn": 2 * depth * h}.get(cell, gates * h)
+    rows = {"rhn": 2 * depth * h, "gru-d": 3 * h}.get(cell, gates * h)
     if cell not in ("indrnn", "mingru", "minlstm", "sru"):
         s["weight_hh"] = (rows, p)
         if cell != "lstm-layernorm":
@@ -301,6 +311,9 @@ for cell in ("rnn", "rnn-relu", "lstm", "gru", "lstm-projection", "lstm-peephole
     case(cell)
     case(cell, layers=2, bidir=True, lengths=[3, 0, 5])
 case("sru", inp=H)
+with torch.random.fork_rng():  # a later cell: the numbers of the others stay
+    case("gru-d")
+    case("gru-d", layers=2, bidir=True, lengths=[3, 0, 5])
 save("rnn.safetensors")
 
 T, H, P = 3, 5, 3
@@ -323,4 +336,8 @@ case("lstm-projection", zoneout_h=0.25, zoneout_c=0.125)
 case("rhn", zoneout_h=0.25)
 case("sru", zoneout_h=0.125, zoneout_c=0.25)
 case("lstm", inp=9)
+with torch.random.fork_rng():
+    case("gru-d", no_bias=True)
+    case("gru-d", lengths=some, reverse=True)
+    case("gru-d", zoneout_h=0.25)
 save("rnn_options.safetensors")

@@ -50,6 +50,7 @@ static rc_rnn_options draw_options(rc_rng *r) {
     rc_rnn_options o = layers_of(cell->name, (int)between(r, 1, 3), any_size(r, 80), any_size(r, 80));
     if (cell->projects && chance(r, 0.8)) o.proj_size = between(r, 1, o.hidden_size);
     if (chance(r, 0.2)) o.input_size = o.hidden_size; /* sru then reads x itself */
+    if (!strcmp(cell->name, "gru-d") && chance(r, 0.5)) o.decay_every = o.input_size;
     o.bidirectional = chance(r, 0.3);
     o.reverse = !o.bidirectional && chance(r, 0.2);
     o.no_bias = chance(r, 0.2);
@@ -503,6 +504,7 @@ static part part_of(const spec *s, const net *stack, size_t layer, size_t dir) {
     rc_error e = {0};
     rc_rnn_options o = s->o;
     o.input_size = layer ? stack->O : o.input_size;
+    o.decay_every = layer ? 0 : o.decay_every;
     o.num_layers = 1;
     o.skip = RC_SKIP_NONE;
     o.reverse = s->o.bidirectional ? dir == 1 : s->o.reverse;

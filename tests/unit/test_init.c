@@ -116,6 +116,29 @@ static void test_orthogonal_signs(void **state) {
     rc_params_free(ps);
 }
 
+/* One block of a matrix reads every third column; all other elements are those of the matrix without it. */
+static void test_thin_block(void **state) {
+    (void)state;
+    rc_init init = {.kind = RC_INIT_XAVIER_UNIFORM, .blocks = 4};
+    rc_params *all = build(2, (size_t[]){8, 6}, init);
+    init.thin_block = 3, init.thin_every = 3;
+    rc_params *thin = build(2, (size_t[]){8, 6}, init);
+    for (size_t i = 0; i < 48; i++) {
+        bool kept = i < 24 || i >= 36 || i % 3 == 2;
+        rc_real w = rc_params_at(all, 0)->w[i];
+        assert_true(w != 0 && rc_params_at(thin, 0)->w[i] == (kept ? w : 0));
+    }
+    rc_params_free(thin);
+    rc_error e = {0};
+    init.thin_every = 4;
+    rc_params *ps;
+    assert_int_equal(rc_params_new(&ps, &e), RC_OK);
+    assert_null(rc_params_add(ps, "p", 2, (size_t[]){8, 6}, init, &e));
+    assert_string_equal(e.text, "parameter p: columns of block 3 of 4 cannot be thinned to every 4th");
+    rc_params_free(ps);
+    rc_params_free(all);
+}
+
 static void test_threads_do_not_matter(void **state) {
     (void)state;
     int threads = rc_threads();
@@ -134,7 +157,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_distributions),    cmocka_unit_test(test_constants),
         cmocka_unit_test(test_orthogonal),       cmocka_unit_test(test_orthogonal_signs),
-        cmocka_unit_test(test_threads_do_not_matter),
+        cmocka_unit_test(test_thin_block),       cmocka_unit_test(test_threads_do_not_matter),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
