@@ -209,13 +209,16 @@ static int run(cli_args *a) {
 const cli_command cmd_eval = {
     .name = "eval",
     .usage = "eval MODEL FILE [OPTIONS]",
-    .summary = "score a model on data: nats, bits, perplexity",
-    .text = "Scores text with a language model. nats: mean -ln p of a unit (byte, char, word or token, as the model's "
+    .summary = "score a model on data",
+    .text = "A classifier: accuracy, F1 and more, each class and the confusion matrix (--no-details: not). A regressor: RMSE, "
+            "MAE, R2. docs/evaluation.md has the definitions; data are read as in training, and options say otherwise.\n\n"
+            "Scores text with a language model. nats: mean -ln p of a unit (byte, char, word or token, as the model's "
             "vocabulary has it); perplexity = exp(nats); bits per byte and per character compare models of different "
             "vocabularies; perplexity per word counts words by white space. The first unit has no context and is not "
             "scored. FILE may be gzip; - is standard input. --precision int8 (weights in 8 bits, a scale per row) or bf16 "
             "scores twice, in fp32 and so, and prints the change.",
-    .examples = "eval book.safetensors chapter.txt\n"
+    .examples = "eval reviews.safetensors test.csv\n"
+                "eval book.safetensors chapter.txt\n"
                 "eval book.safetensors chapter.txt --dynamic\n"
                 "eval book.safetensors chapter.txt --precision int8\n"
                 "eval book.safetensors - --json < chapter.txt",

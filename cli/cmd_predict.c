@@ -254,15 +254,20 @@ static int run(cli_args *a) {
 const cli_command cmd_predict = {
     .name = "predict",
     .usage = "predict MODEL [--prompt TEXT | INPUT] [OPTIONS]",
-    .summary = "run a model: continue a text",
-    .text = "Continues a text with a language model, as it is written. INPUT is a file with the prompt, - is standard "
+    .summary = "run a model: continue a text, give answers",
+    .text = "Of a classifier or regressor: an answer for each text or series of INPUT, in its order. Texts are lines, or the "
+            "column of the training data in a table; - is standard input, answered line by line. --top-k K gives K labels, "
+            "--json and --csv other forms, --why what each word adds.\n\n"
+            "Continues a text with a language model, as it is written. INPUT is a file with the prompt, - is standard "
             "input. Without a prompt the text starts at the beginning of a line. The filters apply in this order: "
             "repetition penalty, temperature, top-k, top-p, min-p. Sample i of a seed is the same text alone or among "
             "others.",
     .examples = "predict book.safetensors --prompt \"Once \"\n"
                 "predict book.safetensors --prompt \"Once \" --length 200 --temperature 0.7 --seed 3\n"
                 "predict book.safetensors --prompt \"Q: \" --stop \"\\n\" --samples 4 --json\n"
-                "predict book.safetensors - < start.txt",
+                "predict book.safetensors - < start.txt\n"
+                "predict reviews.safetensors --prompt \"not bad at all\" --why\n"
+                "predict reviews.safetensors new.csv --csv > answers.csv",
     .words = "file",
     .table = table,
     .options_size = sizeof(struct predict_options),

@@ -131,12 +131,16 @@ static rc_status put_line(void *ctx, const char *text, size_t len) {
     return cli_stdout_gone() ? RC_ESTOP : RC_OK;
 }
 
-/* The text of --prompt as a file, for a task that reads files. */
+/* The text of --prompt as a file of one line, for a task that reads files. */
 static rc_status text_file(const char *text, char path[64], rc_error *e) {
     snprintf(path, 64, "/tmp/recur-input-XXXXXX");
     int fd = mkstemp(path);
     size_t n = strlen(text);
-    bool ok = fd >= 0 && write(fd, text, n) == (ssize_t)n && write(fd, "\n", 1) == 1;
+    char *line = cli_alloc(n + 1);
+    for (size_t i = 0; i < n; i++) line[i] = (char)(text[i] == '\n' || text[i] == '\r' ? ' ' : text[i]);
+    line[n] = '\n';
+    bool ok = fd >= 0 && write(fd, line, n + 1) == (ssize_t)(n + 1);
+    free(line);
     if (fd >= 0 && close(fd) != 0) ok = false;
     return ok ? RC_OK : rc_fail(e, RC_EIO, "%s: cannot be written", path);
 }
@@ -151,10 +155,12 @@ int cli_predict_model(cli_args *a, const char *path, const char *input, const ch
     rc_status s = load(&m, path, precision, &e);
     if (!s && text) s = text_file(text, own, &e);
     const char *from = text ? own : input ? input : "-";
+    rc_predict_options mine = *o;
+    if (text && m && (strcmp(rc_model_task(m), "classify") == 0 || strcmp(rc_model_task(m), "regress") == 0)) mine.data.format = "lines"; /* whatever it looks like */
     if (!s && why)
-        s = rc_model_reasons(m, from, o, &sink, &e);
+        s = rc_model_reasons(m, from, &mine, &sink, &e);
     else if (!s)
-        s = rc_model_predict(m, from, o, &sink, &e);
+        s = rc_model_predict(m, from, &mine, &sink, &e);
     if (*own) unlink(own);
     rc_model_free(m);
     return s && s != RC_ESTOP ? cli_fail(a->command, &e) : CLI_DONE;

@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 data=$RECUR_DATA/ud-english-ewt
 show "$RECUR" train tag "$data/en_ewt-ud-train.conllu.gz" --column upos --valid "$data/en_ewt-ud-dev.conllu.gz" \
-    --time "${TIME:-15m}" --epochs 0 --threads "$THREADS" --seed "$SEED" --run "$WORK/run" -o "$WORK/model.safetensors" \
+    --layers 2 --hidden 256 --time "${TIME:-15m}" --epochs 0 --threads "$THREADS" --seed "$SEED" --run "$WORK/run" -o "$WORK/model.safetensors" \
     --json ${MORE:-} > "$WORK/train.json"
 for part in dev test; do
     show "$RECUR" eval "$WORK/model.safetensors" "$data/en_ewt-ud-$part.conllu.gz" --threads "$THREADS" --json > "$WORK/$part.json"

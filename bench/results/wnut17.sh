@@ -4,7 +4,7 @@
 # in strict mode, IOB2.
 . "$(dirname "$0")/lib.sh"
 data=$RECUR_DATA/wnut17
-show "$RECUR" train tag "$data/wnut17train.conll" --valid "$data/emerging.dev.conll" --batch 16 --lr 0.003 --epochs "${EPOCHS:-30}" \
+show "$RECUR" train tag "$data/wnut17train.conll" --valid "$data/emerging.dev.conll" --batch 16 --lr 0.003 --hidden 128 --epochs "${EPOCHS:-15}" \
     --threads "$THREADS" --seed "$SEED" --run "$WORK/run" -o "$WORK/model.safetensors" --json ${MORE:-} > "$WORK/train.json"
 show "$RECUR" eval "$WORK/model.safetensors" "$data/emerging.dev.conll" --threads "$THREADS" --json > "$WORK/dev.json"
 show "$RECUR" eval "$WORK/model.safetensors" "$data/emerging.test.annotated" --threads "$THREADS" --json > "$WORK/test.json"

@@ -28,6 +28,7 @@ typedef struct rc_data_options {
     const char *fixed;       /* covariates of a whole series */
     const char *categorical; /* of the columns above, those that are names, not numbers */
     bool numeric;            /* classify: the data are numbers, not text */
+    bool skip_bad_rows;      /* of tables: rows with another number of cells are left out; of this file, not stored */
 } rc_data_options;
 
 /* Entries for a table of options; offsets are those in rc_data_options. */

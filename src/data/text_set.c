@@ -153,10 +153,10 @@ static rc_status make_forms(rc__text_batch *b, const rc__text_set *t, const uint
                             rc_error *e) {
     size_t old = b->cap_local, n_forms = 0, longest = 1;
     rc_status s = rc__grow((void **)&b->local, &b->cap_local, t->forms.count + 1, sizeof(int32_t), e);
+    if (b->cap_local > old) memset(b->local, 0, b->cap_local * sizeof *b->local); /* at once: the next may fail */
     if (s == RC_OK) s = rc__grow((void **)&b->form, &b->cap_form, T * n, sizeof(int32_t), e);
     if (s == RC_OK) s = rc__grow((void **)&b->used, &b->cap_used, T * n + 1, sizeof(uint32_t), e);
     if (s != RC_OK) return s;
-    if (b->cap_local > old) memset(b->local, 0, b->cap_local * sizeof *b->local);
     memset(b->form, 0, T * n * sizeof *b->form);
     for (size_t r = 0; r < n; r++) {
         const int32_t *form = t->form + t->start[index[r]];

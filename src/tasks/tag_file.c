@@ -60,15 +60,13 @@ static rc_status tags_from_json(rc__tagger *m, const json_t *doc, const char *wh
         names[k] = json_string_value(json_array_get(list, k));
         if (!names[k]) s = rc_fail(e, RC_EMODEL, "%s: \"tags\": entry %zu is no string", where, k + 1);
     }
-    if (s == RC_OK && (s = rc__tagset_new(names, K, &from, &inner)) == RC_OK) {
+    if (s == RC_OK) {
         rc__tag_scheme any;
-        if (m->spans && !rc__tagset_scheme(from, &any))
-            s = rc_fail(&inner, RC_EINVAL, "the tags are no spans");
-        else
-            s = rc__tagger_set_tags(m, from, &inner);
+        s = rc__tagset_new(names, K, &from, &inner);
+        if (s == RC_OK && m->spans && !rc__tagset_scheme(from, &any))
+            s = rc_fail(&inner, RC_EINVAL, "they are no spans");
+        if (s == RC_OK) s = rc__tagger_set_tags(m, from, &inner);
         if (s != RC_OK) s = rc_fail(e, s == RC_EINVAL ? RC_EMODEL : s, "%s: \"tags\": %s", where, inner.text);
-    } else if (s != RC_OK && from == NULL && names[K - 1]) {
-        s = rc_fail(e, s == RC_EINVAL ? RC_EMODEL : s, "%s: \"tags\": %s", where, inner.text);
     }
     rc__tagset_free(from);
     rc__free(names, K * sizeof *names);

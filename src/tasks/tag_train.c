@@ -6,9 +6,11 @@
 #include "tasks/tag.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DROP_STREAM    0x7461672D64726F70u /* mixed into the seed: no other use of it draws these numbers */
+#define EXCHANGE_STREAM 0x657863680000u
 #define AFFIX_ROWS     16384
 #define CUT_SHARE      0.003 /* words with a mark at their end, as text has that was cut at white space (snips 0.019, EWT 0.00004) */
 #define BASELINE_CELLS ((size_t)1 << 28)
@@ -32,12 +34,14 @@ typedef struct corpus {
     rc__sentences **files;
     rc__sentence *at;
     size_t n_files, n, cap, words;
+    rc__arena *made; /* of sentences that are in no file; NULL: none */
 } corpus;
 
 static void corpus_free(corpus *c) {
     for (size_t i = 0; i < c->n_files; i++) rc__conll_free(c->files[i]);
     rc__free(c->files, (c->n_files + 1) * sizeof *c->files);
     rc__free(c->at, c->cap * sizeof *c->at);
+    rc__arena_free(c->made);
     *c = (corpus){0};
 }
 
@@ -214,7 +218,7 @@ static rc_status new_model(rc__tagger **out, const rc_train_options *o, const co
     if (s == RC_OK && o->joint_intent) s = learn_intents(m, c, e);
     if (s == RC_OK) s = rc__tagger_declare(m, e);
     if (s == RC_OK) s = rc_params_build(m->base.params, (uint64_t)o->seed, e);
-    if (s != RC_OK) return rc__tagger_free(&m->base), s;
+    if (s != RC_OK) return rc_model_free(&m->base), s;
     *out = m;
     return RC_OK;
 }
@@ -229,6 +233,123 @@ static rc_status old_model(rc__tagger **out, const rc_train_options *o, const ch
     if (s != RC_OK) return rc_model_free(m), s;
     *out = (rc__tagger *)m;
     return RC_OK;
+}
+
+/* ---- exchanged spans --------------------------------------------------------------------------------------------- */
+
+/* A name in the place of another one of its type: what is around a span, and what is in it, are learnt apart (mention
+ * replacement, Dai & Adel 2020, "An analysis of simple data augmentation for named entity recognition", section 3). */
+typedef struct mention {
+    uint32_t sentence, start, len, type;
+} mention;
+
+/* The span of c's sentence that begins at k, as its tags say; len 0: none does. */
+static size_t span_at(const rc__sentence *s, size_t k) {
+    size_t end = k + 1;
+    if (s->tags[k].text[0] == 'O') return 0;
+    while (end < s->n && strchr("IEL", s->tags[end].text[0]) && same_type(s->tags[end], s->tags[k])) end++;
+    return end - k;
+}
+
+typedef struct mentions {
+    mention *at;      /* in the order of their types */
+    size_t n, cap;
+    rc__strtab types;
+    size_t *first;    /* types + 1 */
+} mentions;
+
+static int by_type(const void *pa, const void *pb) {
+    const mention *a = pa, *b = pb;
+    if (a->type != b->type) return a->type < b->type ? -1 : 1;
+    if (a->sentence != b->sentence) return a->sentence < b->sentence ? -1 : 1;
+    return (a->start > b->start) - (a->start < b->start);
+}
+
+static void mentions_free(mentions *x) {
+    rc__free(x->at, x->cap * sizeof *x->at);
+    rc__free(x->first, (x->types.count + 2) * sizeof *x->first);
+    rc__strtab_free(&x->types);
+}
+
+static rc_status find_mentions(mentions *x, const corpus *c, rc_error *e) {
+    rc_status s = RC_OK;
+    for (size_t i = 0; s == RC_OK && i < c->n; i++)
+        for (size_t k = 0, len; s == RC_OK && k < c->at[i].n; k += len ? len : 1) {
+            rc__cell tag = c->at[i].tags[k];
+            uint32_t type;
+            len = span_at(&c->at[i], k);
+            if (!len) continue;
+            s = rc__strtab_add(&x->types, tag.text + 1, tag.len - 1, &type, NULL, e);
+            if (s == RC_OK) s = rc__grow((void **)&x->at, &x->cap, x->n + 1, sizeof *x->at, e);
+            if (s == RC_OK) x->at[x->n++] = (mention){(uint32_t)i, (uint32_t)k, (uint32_t)len, type};
+        }
+    if (s != RC_OK) return s;
+    x->first = rc__calloc(x->types.count + 2, sizeof *x->first);
+    if (!x->first) return rc_fail(e, RC_ENOMEM, "out of memory for %zu spans", x->n);
+    if (x->n) qsort(x->at, x->n, sizeof *x->at, by_type);
+    for (size_t i = 0; i < x->n; i++) x->first[x->at[i].type + 1]++;
+    for (size_t t = 0; t < x->types.count; t++) x->first[t + 1] += x->first[t];
+    return RC_OK;
+}
+
+static rc_status exchanged(corpus *c, const mentions *x, size_t i, rc_rng *rng, rc_error *e) {
+    size_t room = 0, n = 0;
+    const rc__sentence *from = &c->at[i];
+    rc_rng again = *rng; /* the same draws: first how long, then what */
+    for (int pass = 0; pass < 2; pass++) {
+        rc__cell *words = NULL, *tags = NULL;
+        if (pass == 1) {
+            words = rc__arena_alloc(c->made, (room + 1) * sizeof *words);
+            tags = rc__arena_alloc(c->made, (room + 1) * sizeof *tags);
+            if (!words || !tags) return rc_fail(e, RC_ENOMEM, "out of memory for sentences of %zu words", room);
+            *rng = again;
+        }
+        n = 0;
+        for (size_t k = 0; k < from->n;) {
+            size_t len = span_at(from, k), take = 1;
+            const rc__sentence *source = from;
+            size_t start = k;
+            if (len) {
+                uint32_t type = (uint32_t)rc__strtab_find(&x->types, from->tags[k].text + 1, from->tags[k].len - 1);
+                size_t many = x->first[type + 1] - x->first[type];
+                const mention *other = &x->at[x->first[type] + (size_t)rc_rng_below(rng, many)];
+                source = &c->at[other->sentence];
+                start = other->start;
+                take = other->len;
+            }
+            if (pass == 1) memcpy(words + n, source->words + start, take * sizeof *words);
+            if (pass == 1) memcpy(tags + n, source->tags + start, take * sizeof *tags);
+            n += take;
+            k += len ? len : 1;
+        }
+        room = n;
+        if (pass == 0) continue;
+        rc_status s = rc__grow((void **)&c->at, &c->cap, c->n + 1, sizeof *c->at, e);
+        if (s != RC_OK) return s;
+        c->at[c->n] = c->at[i];
+        c->at[c->n].words = words;
+        c->at[c->n].tags = tags;
+        c->at[c->n++].n = n;
+        c->words += n;
+    }
+    return RC_OK;
+}
+
+static rc_status exchange(corpus *c, size_t copies, uint64_t seed, const rc_train_hooks *hooks, rc_error *e) {
+    mentions x = {0};
+    rc_rng rng = rc_rng_make(seed ^ EXCHANGE_STREAM, 0);
+    size_t n = c->n;
+    c->made = rc__arena_new();
+    rc_status s = c->made ? find_mentions(&x, c, e) : rc_fail(e, RC_ENOMEM, "out of memory");
+    for (size_t copy = 0; s == RC_OK && copy < copies; copy++)
+        for (size_t i = 0; s == RC_OK && i < n; i++) {
+            bool any = false;
+            for (size_t k = 0; k < c->at[i].n && !any; k++) any = span_at(&c->at[i], k) > 0;
+            if (any) s = exchanged(c, &x, i, &rng, e);
+        }
+    if (s == RC_OK) rc__say(hooks, "exchanged spans: %zu sentences more, from %zu spans", c->n - n, x.n);
+    mentions_free(&x);
+    return s;
 }
 
 /* ---- numbers of it ----------------------------------------------------------------------------------------------- */
@@ -480,7 +601,7 @@ static void tag_free(rc__task *base) {
     rc__tag_set_free(&t->valid);
     rc__tag_batch_free(&t->batch);
     rc__epochs_free(t->epochs);
-    if (t->m) rc__tagger_free(&t->m->base);
+    if (t->m) rc_model_free(&t->m->base);
     rc__free(t, sizeof *t);
 }
 
@@ -505,13 +626,12 @@ static rc_status no_unknown_tags(const rc__tag_set *x, const char *from, rc_erro
                    x->unknown_tags, x->unknown_intents, from);
 }
 
-static rc_status make_sets(tag_task *t, const rc_train_options *o, const corpus *train, const corpus *valid,
+static rc_status make_sets(tag_task *t, const rc_train_options *o, const corpus *train, const corpus *valid, size_t twice,
                            const rc_train_hooks *hooks, rc_error *e) {
-    size_t max_len = (size_t)o->max_len, twice = 0;
+    size_t max_len = (size_t)o->max_len;
     rc_status s = fill(&t->train, t->m, train, max_len, e);
     if (s == RC_OK) s = no_unknown_tags(&t->train, o->from, e);
     if (s == RC_OK) s = fill(&t->valid, t->m, valid, 0, e);
-    if (s == RC_OK && valid->n) s = repeated(train, valid, &twice, e);
     if (s == RC_OK)
         s = rc__epochs_new(&t->epochs, t->train.lengths, t->train.text.n, (size_t)o->batch, t->seed, false, e);
     if (s != RC_OK) return s;
@@ -532,6 +652,7 @@ static rc_status tag_make(rc__task **out, const rc_train_options *o, const char 
     const char *old = initial ? initial : o->from;
     corpus train = {0}, valid = {0};
     rc_precision precision = RC_FP32;
+    size_t twice = 0;
     tag_task *t = rc__calloc(1, sizeof *t);
     if (!t) return rc_fail(e, RC_ENOMEM, "train: out of memory");
     t->base.ops = &tag_ops;
@@ -545,7 +666,10 @@ static rc_status tag_make(rc__task **out, const rc_train_options *o, const char 
     if (s == RC_OK && o->valid) s = read_files(&valid, &o->valid, 1, &data, intents, hooks, e);
     if (s == RC_OK && !o->valid) s = split(&train, &valid, o->valid_fraction, e);
     if (s == RC_OK && !t->m) s = new_model(&t->m, o, &train, e);
-    if (s == RC_OK) s = make_sets(t, o, &train, &valid, hooks, e);
+    if (s == RC_OK && valid.n) s = repeated(&train, &valid, &twice, e);
+    if (s == RC_OK && o->exchange && !t->m->spans) s = rc_fail(e, RC_EINVAL, "exchange: the tags are no spans");
+    if (s == RC_OK && o->exchange) s = exchange(&train, (size_t)o->exchange, t->seed, hooks, e);
+    if (s == RC_OK) s = make_sets(t, o, &train, &valid, twice, hooks, e);
     if (s == RC_OK) s = rc__train_precision(o, &precision, e);
     if (s == RC_OK) s = rc_params_set_precision(t->m->base.params, precision, e);
     if (s == RC_OK) say_model(t, hooks);
@@ -567,10 +691,10 @@ static void tag_defaults(rc_train_options *o) {
     o->hidden = 200;
     o->embedding = 100;
     o->lowercase = true;
-    o->min_count = 1;
-    o->chars = "cnn";
+    o->min_count = 2; /* a word seen once teaches what the unknown one is */
+    o->chars = "lstm";
     o->char_embedding = 30;
-    o->char_hidden = 60;
+    o->char_hidden = 30;
     o->affixes = 16;
     o->dropout = 0.5;
     o->dropout_input = 0.33;
@@ -590,7 +714,7 @@ const rc__task_kind rc__task_tag = {
     .name = "tag",
     .title = "a tagger",
     .options = "encoder bidirectional pool kernels filters embedding chars char-hidden char-embedding affixes lowercase "
-               "min-count max-len word-dropout dropout-input dropout-output crf scheme joint-intent format column",
+               "min-count max-len word-dropout dropout-input dropout-output crf scheme joint-intent exchange format column",
     .defaults = tag_defaults,
     .make = tag_make,
     .open = rc__tag_open,

@@ -26,6 +26,8 @@ typedef struct rc__log_lengths {
 /* A new folder: o->run, or runs/DATE-TIME-NAME with the name of the model or the first file. Takes the lock and writes
  * config.json. RC_EINVAL when o->run is in use by a living run, or holds checkpoints of an earlier one. */
 rc_status rc__run_create(rc__run *r, const rc_train_options *o, rc_error *e);
+/* The folder and its lock alone. */
+rc_status rc__run_claim(rc__run *r, const rc_train_options *o, rc_error *e);
 /* Takes the lock of an existing run; RC_EINVAL when it is no run folder or is in use. */
 rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e);
 /* Opens the logs. resumed NULL: a run that begins, without what an earlier attempt logged. Else it goes on from the

@@ -169,6 +169,9 @@ static const struct base {
     {"train", {"train", "lm", "text.txt", "--run=run", TINY_RUN}},
     {"plan", {"plan", "lm", "text.txt", "--probe=0.1", TINY, "--batch=2", "--seq-len=4"}},
     {"compare", {"compare", "lm", "text.txt", "--cells=rnn", TINY_RUN}},
+    {"tune",
+     {"tune", "lm", "text.txt", "--run=run", "--trials=2", "--search=dropout=0,0.1", TINY, "--batch=2", "--seq-len=4",
+      "--steps=2", "--time=9", "--quiet"}},
     {"eval", {"eval", "model", "text.txt", "--threads=1"}},
     {"predict", {"predict", "model", "--length=3", "--threads=1"}},
     {"explain", {"explain", "model", "--threads=1"}},
@@ -433,9 +436,20 @@ static void try_name(const char *command, const rc_option *o) {
 static void try_option(const char *command, const rc_option *o) {
     size_t n;
     const rc_option *train = rc_train_option_table(&n);
-    /* plan and compare take train's entries as they are: once through the parser will do. */
+    const cli_command *c = cli_command_find(command);
+    if (c->tasks &&
+        !rc_train_option_is_for(o->name, "lm")) { /* which the commands that work have: another task's is told so */
+        char text[128];
+        line l;
+        if (give(command, o, "1", &l, text, sizeof text) != 2 || !strstr(err_text, o->name) ||
+            !strstr(err_text, "not for lm"))
+            complain(&l, "expected to be told that it is for other tasks");
+        try_name(command, o);
+        return;
+    }
+    /* plan, compare and tune take train's entries as they are: once through the parser will do. */
     if (effort < 2 && strcmp(command, "train") != 0 && rc_option_find(train, n, o->name) &&
-        (strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0)) {
+        (strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0 || strcmp(command, "tune") == 0)) {
         if (o->type != RC_OPT_STRING) refused(command, o, "missing/1x");
         try_name(command, o);
         return;
@@ -460,7 +474,10 @@ static void try_words(const char *command) {
         "",  " ", "missing", "folder", "/", "/dev/null", "/dev/zero", "text.txt/x", "\xff\xfe", "adding", "adding:", "adding:T",
         "adding:T=", "adding:T=0", "adding:T=-1", "adding:T=nan", "adding:T=1e3", "adding:T=1x", "adding:T=5,", "adding:T=5,T=6",
         "adding:T=99999999999999999999", "count:X=5", "temporal-order:T=1", "adding:T=1000000000", long_text};
-    size_t place = strcmp(command, "train") == 0 || strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0 ? 2 : 1;
+    size_t place = strcmp(command, "train") == 0 || strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0 ||
+                           strcmp(command, "tune") == 0
+                       ? 2
+                       : 1;
     line l = base_of(command);
     for (size_t at = 1; at <= place && (int)at < l.n; at++)
         for (size_t i = 0; i < sizeof words / sizeof *words; i++) {

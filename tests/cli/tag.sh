@@ -1,5 +1,6 @@
 # Taggers: train, eval, predict in every form of input, a pipe that is fed sentence by sentence.
 . "$(dirname "$0")/lib.sh"
+mask 's/is for [a-z, ]+, not for/is for OTHERS, not for/'
 mask 's/-?[0-9]+\.[0-9]+(e-?[0-9]+)?/X/g; s/"(seconds|tokens_per_second)": [0-9]+/"\1": X/g'
 small="--hidden 12 --embedding 8 --char-hidden 6 --char-embedding 4 --affixes 3 --batch 8 --lr 0.02 --average-decay 0.9 --epochs 0 --threads 1"
 
