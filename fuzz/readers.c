@@ -16,6 +16,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "data/synthetic.h"
+#include "data/table.h"
+#include "data/timestamp.h"
 #include "formats/params_file.h"
 #include "recur/recur.h"
 #include "train/loop.h"
@@ -536,6 +538,74 @@ static rc_status read_text(const char *path, rc_error *e) {
     return s;
 }
 
+/* ---- data files -------------------------------------------------------------------------------------------------- */
+
+#define SEED(name, text)                                           \
+    static rc_status write_##name(const char *path, rc_error *e) { \
+        return rc__file_write(path, text, sizeof text - 1, e);     \
+    }
+
+SEED(csv, "\xEF\xBB\xBF"
+          "date,v,text\r\n2016-07-01,1.5,\"a, \"\"b\"\"\nc\"\r\n2016-07-02,NA,\xC3\xA4\r\n2016-07-04,-2e3,\r\n")
+SEED(jsonl, "{\"t\": \"a\\u00e4\", \"n\": 0.1}\n{\"n\": null}\n")
+SEED(slashes, "# by hand\n31/7/2016 1:05\t7\n1/8/2016 1:05\t8\n")
+
+/* The same rows again as a stream. */
+static rc_status stream_rows(const char *path, const rc__table *t, rc_error *e) {
+    FILE *f = fopen(path, "rb");
+    rc__source *src = NULL;
+    rc__rows *rows = NULL;
+    const rc__cell *row = NULL;
+    rc_status s = f ? rc__source_stream(&src, f, path, 0, e) : rc_fail(e, RC_EIO, "%s: is gone", path);
+    TRY(rc__rows_open(&rows, src, NULL, e));
+    if (s == RC_OK && rc__rows_columns(rows) != rc__rows_columns(rc__table_rows(t))) rows = (rc__rows_free(rows), NULL);
+    for (size_t n = 0; s == RC_OK && rows; n++) { /* one line shows less than the head of a file: columns may differ */
+        s = rc__rows_next(rows, &row, e);
+        if (!row) break;
+        for (size_t i = 0; i < rc__rows_columns(rows); i++)
+            if (row[i].len && memchr(row[i].text, 0, row[i].len)) s = rc_fail(e, RC_ENO, "%s: a cell with a 0", path);
+    }
+    rc__rows_free(rows);
+    rc__source_free(src);
+    if (f) fclose(f);
+    return s == RC_EDATA ? RC_OK : s;
+}
+
+static rc_status use_times(const rc__table *t, const char *path, size_t col, rc_error *e) {
+    size_t n = rc__table_n_rows(t), bytes = n * sizeof(int64_t);
+    int64_t *at = rc__alloc(bytes);
+    rc__time_style style;
+    rc__frequency f;
+    char text[64];
+    if (!at) return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+    rc_status s = rc__time_column(rc__table_row(t, 0) + col, rc__rows_columns(rc__table_rows(t)), n, rc__table_lines(t),
+                                  path, RC_DATE_INDEX, &style, at, e);
+    TRY(rc__time_check_order(at, n, rc__table_lines(t), &style, path, e));
+    TRY(rc__time_frequency(at, n, &style, path, &f, e));
+    if (s == RC_OK) rc__time_text(rc__time_step(at[n - 1], &f, 3), &style, text);
+    rc__free(at, bytes);
+    return s;
+}
+
+static rc_status read_table(const char *path, rc_error *e) {
+    rc__table *t;
+    rc_status s = rc__table_read(&t, path, NULL, e);
+    if (s != RC_OK) return t ? rc_fail(e, RC_ENO, "%s: failed, and left a table", path) : s;
+    size_t cols = rc__rows_columns(rc__table_rows(t)), found;
+    rc__column_kind kind = RC_COLUMN_TEXT;
+    for (size_t i = 0; s == RC_OK && i < rc__table_n_rows(t) * cols; i++) {
+        double x;
+        if (i < cols) kind = rc__table_column_kind(t, i, NULL);
+        if (rc__table_column_kind(t, i % cols, NULL) == RC_COLUMN_NUMBER)
+            s = rc__table_real(t, i / cols, i % cols, &x, e);
+        if (i < cols && kind == RC_COLUMN_TIME) s = use_times(t, path, i, e);
+    }
+    TRY(rc__rows_find(rc__table_rows(t), "1", &found, e));
+    TRY(stream_rows(path, t, e));
+    rc__table_free(t);
+    return s;
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 #define ANY SIZE_MAX
@@ -555,6 +625,9 @@ const reader readers[] = {
     {"status", "done", "status.json", write_status, read_status, 0, 1, 1},
     {"metrics", "lines", "metrics.jsonl", write_metrics, read_metrics, ANY, 0, 1},
     {"options", "lines", "options.txt", write_options, read_options, ANY, 0, 1},
+    {"table", "csv", "a.csv", write_csv, read_table, ANY, 0, 1},
+    {"table", "jsonl", "a.jsonl", write_jsonl, read_table, ANY, 0, 1},
+    {"table", "slashes", "a.txt", write_slashes, read_table, ANY, 0, 1},
     {"text", "lines", "text.txt", write_text, read_text, ANY, 0, 1},
     {"gzip", "member", "text.gz", write_one_member, read_text, 2, 0, 1032},
     {"gzip", "members", "text.gz", write_two_members, read_text, ANY, 0, 1032}, /* the first alone is a file too */

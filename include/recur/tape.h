@@ -161,8 +161,8 @@ rc_var *rc_matmul(rc_tape *t, rc_var *a, bool ta, rc_var *b, bool tb);
 rc_var *rc_linear(rc_tape *t, rc_var *x, rc_var *w, rc_var *b);
 /* Convolution over time, stride 1: x (T, B, I), w (O, I, K) as torch.nn.Conv1d.weight, b (O) or NULL -> (T, B, O) with
  * y[t] = b + sum over k of w[:, :, k] x[t + k - pad_left]. pad_left is 0 to K-1: (K-1)/2 keeps the window in the middle
- * ("same"), K-1 sees nothing of the future (causal). Steps outside 0..lengths[row]-1 count as zero, whatever they hold; y is
- * zero there, without a gradient. lengths (B), NULL = all T. Padding is not computed. Precision as for rc_linear.
+ * ("same"), K-1 sees nothing of the future (causal). Steps outside 0..lengths[row]-1 count as zero, whatever they hold;
+ * y is zero there, without a gradient. lengths (B), NULL = all T. Padding is not computed. Precision as for rc_linear.
  * RC_EINVAL: shapes, a length outside 0..T, pad_left. */
 rc_var *rc_conv1d(rc_tape *t, rc_var *x, const int32_t *lengths, rc_var *w, rc_var *b, int pad_left);
 /* Rows of table (V, E): ids (n) in 0..V-1 -> dims + (E). Gradient is scattered into the rows used; when the table is a
@@ -180,11 +180,11 @@ rc_var *rc_mean_time(rc_tape *t, rc_var *x, const int32_t *lengths);
 rc_var *rc_max_time(rc_tape *t, rc_var *x, const int32_t *lengths);
 rc_var *rc_last_time(rc_tape *t, rc_var *x, const int32_t *lengths); /* step lengths[b]-1 */
 
-/* Attention pooling (Yang et al. 2016, "Hierarchical attention networks", eq. 6 and 7). Softmax over the valid steps of each
- * row: scores (T, B) or (T, B, N), each column for itself; zero beyond lengths, and everywhere in a row of length 0. */
+/* Attention pooling (Yang et al. 2016, "Hierarchical attention networks", eq. 6 and 7). Softmax over the valid steps of
+ * each row: scores (T, B) or (T, B, N), each column for itself; zero beyond lengths, and in a row of length 0. */
 rc_var *rc_softmax_time(rc_tape *t, rc_var *scores, const int32_t *lengths);
-/* (B, F): the sum over time of weights[t, b] x[t, b]; x (T, B, F), weights (T, B). A weight of exactly 0 leaves its step out,
- * whatever that holds. */
+/* (B, F): the sum over time of weights[t, b] x[t, b]; x (T, B, F), weights (T, B). A weight of exactly 0 leaves its step
+ * out, whatever that holds. */
 rc_var *rc_weighted_sum_time(rc_tape *t, rc_var *x, rc_var *weights);
 
 /* ---- ops: pointwise ---------------------------------------------------------------------------------------------- */
@@ -219,8 +219,8 @@ rc_var *rc_log_softmax(rc_tape *t, rc_var *x);
  * Scalars. A position counts when t < lengths[b] (lengths NULL = all) and, for classes, target != ignore_index. The
  * mean is over positions that count (by class weight for cross-entropy, as in PyTorch); none counting gives 0, not NaN.
  * Leading dims are (T, B) when lengths are given. A target that is NaN is missing: in rc_bce_logits, rc_mse, rc_mae,
- * rc_huber, rc_quantile and the likelihoods such a position does not count, neither in the sum nor in the mean, and takes no
- * gradient, whatever the prediction there is. */
+ * rc_huber, rc_quantile and the likelihoods such a position does not count, neither in the sum nor in the mean, and takes
+ * no gradient, whatever the prediction there is. */
 typedef struct rc_loss_options {
     const int32_t *lengths;         /* (B), NULL = all T steps                                               */
     bool sum;                       /* sum instead of mean                                                    */
@@ -246,12 +246,28 @@ rc_var *rc_mae(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_o
 rc_var *rc_huber(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_options *opt);
 rc_var *rc_quantile(rc_tape *t, rc_var *pred, const rc_real *targets, const rc_loss_options *opt);
 
-/* -log p(targets | emissions) of a linear-chain conditional random field (Lafferty, McCallum & Pereira 2001; Lample et al.
- * 2016, arXiv 1603.01360, section 2.2): emissions (T, B, K), transitions (K, K) [from][to], start and end (K), targets (T, B)
- * in 0..K-1. Of opt, `sum` alone is read; the mean is over rows with length > 0 (lengths NULL = all T), a row of length 0
- * counts for nothing. allowed: (K+1, K+1) bytes [from][to], row K = from the start, column K = to the end; a move whose byte
- * is 0 has probability 0 and takes no gradient; NULL = all may be. O(T B K^2), forward and gradients in one pass, in double.
- * RC_EDATA names row and step of a target that is out of range or not allowed; RC_EINVAL: shapes, lengths. */
+/* Negative log likelihoods, constants included, of a distribution whose parameters are the last axis of params (..., P);
+ * one target per leading position. Of opt, lengths and sum are read. As in DeepAR (Salinas et al. 2020, arXiv
+ * 1704.04110, section 3.1) and GluonTS, with softplus(r) = log(1 + exp(r)):
+ *   Gaussian, P = 2: mean = params[0], standard deviation = softplus(params[1]) + 1e-4.
+ *   Student's t, P = 3: location = params[0], scale = softplus(params[1]) + 1e-4,
+ *     degrees of freedom = 2 + softplus(params[2]).
+ *   Negative binomial, P = 2: mean = scale (softplus(params[0]) + 1e-6), of variance mean + alpha mean^2,
+ *     alpha = (softplus(params[1]) + 1e-6) / sqrt(scale); targets are counts, 0 or more (RC_EDATA). scale: one number
+ *     above 0 per position, as targets, that a series was divided by when the network saw it (DeepAR's section 3.3);
+ *     NULL = 1. The other two need none: divide the targets. */
+rc_var *rc_gaussian_nll(rc_tape *t, rc_var *params, const rc_real *targets, const rc_loss_options *opt);
+rc_var *rc_student_t_nll(rc_tape *t, rc_var *params, const rc_real *targets, const rc_loss_options *opt);
+rc_var *rc_negative_binomial_nll(rc_tape *t, rc_var *params, const rc_real *targets, const rc_real *scale,
+                                 const rc_loss_options *opt);
+
+/* -log p(targets | emissions) of a linear-chain conditional random field (Lafferty, McCallum & Pereira 2001; Lample et
+ * al. 2016, arXiv 1603.01360, section 2.2): emissions (T, B, K), transitions (K, K) [from][to], start and end (K),
+ * targets (T, B) in 0..K-1. Of opt, `sum` alone is read; the mean is over rows with length > 0 (lengths NULL = all T), a
+ * row of length 0 counts for nothing. allowed: (K+1, K+1) bytes [from][to], row K = from the start, column K = to the
+ * end; a move whose byte is 0 has probability 0 and takes no gradient; NULL = all may be. O(T B K^2), forward and
+ * gradients in one pass, in double. RC_EDATA names row and step of a target that is out of range or not allowed;
+ * RC_EINVAL: shapes, lengths. */
 rc_var *rc_crf_loss(rc_tape *t, rc_var *emissions, rc_var *transitions, rc_var *start, rc_var *end,
                     const int32_t *targets, const int32_t *lengths, const uint8_t *allowed,
                     const rc_loss_options *opt);

@@ -28,17 +28,37 @@ static bool too_deep(const char *s, size_t len) {
     return false;
 }
 
+/* *v, or NULL: jansson often reports no memory as some syntax error, or as nothing at all; malloc leaves ENOMEM behind. */
+static rc_status load(const char *text, size_t len, const char *where, json_t **v, json_error_t *err, rc_error *e) {
+    errno = 0;
+    *v = json_loadb(text, len, JSON_REJECT_DUPLICATES, err);
+    if (*v || !(errno == ENOMEM || err->line < 0 || json_error_code(err) == json_error_out_of_memory)) return RC_OK;
+    return rc_fail(e, RC_ENOMEM, "%s: out of memory for JSON", where);
+}
+
 rc_status rc__json_parse(const char *text, size_t len, const char *where, json_t **out, rc_error *e) {
     if (too_deep(text, len))
         return rc_fail(e, RC_EMODEL, "%s: JSON nested deeper than %d levels", where, RC_JSON_MAX_DEPTH);
     json_error_t err;
-    errno = 0;
-    json_t *v = json_loadb(text, len, JSON_REJECT_DUPLICATES, &err);
-    if (!v) {
-        /* jansson often reports no memory as some syntax error, or as nothing at all; malloc leaves ENOMEM behind. */
-        if (errno == ENOMEM || err.line < 0 || json_error_code(&err) == json_error_out_of_memory)
-            return rc_fail(e, RC_ENOMEM, "%s: out of memory for JSON", where);
-        return rc_fail(e, RC_EMODEL, "%s: line %d, column %d: %s", where, err.line, err.column, err.text);
+    json_t *v;
+    rc_status s = load(text, len, where, &v, &err, e);
+    if (s != RC_OK) return s;
+    if (!v) return rc_fail(e, RC_EMODEL, "%s: line %d, column %d: %s", where, err.line, err.column, err.text);
+    *out = v;
+    return RC_OK;
+}
+
+rc_status rc__json_parse_line(const char *text, size_t len, const char *where, size_t line, json_t **out, rc_error *e) {
+    if (too_deep(text, len))
+        return rc_fail(e, RC_EDATA, "%s: line %zu: JSON nested deeper than %d levels", where, line, RC_JSON_MAX_DEPTH);
+    json_error_t err;
+    json_t *v;
+    rc_status s = load(text, len, where, &v, &err, e);
+    if (s != RC_OK) return s;
+    if (!v) return rc_fail(e, RC_EDATA, "%s: line %zu, column %d: %s", where, line, err.column, err.text);
+    if (!json_is_object(v)) {
+        json_decref(v);
+        return rc_fail(e, RC_EDATA, "%s: line %zu: expected a JSON object, found an array", where, line);
     }
     *out = v;
     return RC_OK;

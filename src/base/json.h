@@ -15,6 +15,8 @@
 rc_status rc__json_parse(const char *text, size_t len, const char *where, json_t **out, rc_error *e);
 /* The same from a file of at most limit bytes (0 = 1 GiB). */
 rc_status rc__json_read(const char *path, size_t limit, json_t **out, rc_error *e);
+/* One line of a file of JSON lines, which must be an object: RC_EDATA with the number of the line. */
+rc_status rc__json_parse_line(const char *text, size_t len, const char *where, size_t line, json_t **out, rc_error *e);
 
 /* One line, keys in the order they were set, numbers with 17 digits. *out has *len + 1 bytes, the last 0: rc__free(out,
  * len + 1). RC_ENOMEM when v is NULL too, so that a chain of json_pack needs one check. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "data/batches.h"
+#include "data/source.h"
 
 #define SOURCE_STREAM 0x736F757263653121u /* mixed into the seed: no other use of it draws these numbers */
 #define MAX_T         1000000
@@ -31,25 +32,6 @@ enum { SOURCES = sizeof table / sizeof *table };
 
 /* ---- the spec ---------------------------------------------------------------------------------------------------- */
 
-/* Edit distance (Levenshtein), for suggestions; names are short. */
-static size_t distance(const char *a, size_t na, const char *b, size_t nb) {
-    size_t row[33];
-    if (na > 32 || nb > 32) return 99;
-    for (size_t j = 0; j <= nb; j++) row[j] = j;
-    for (size_t i = 1; i <= na; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= nb; j++) {
-            size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            if (row[j] + 1 < best) best = row[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[nb];
-}
-
 static size_t name_length(const char *spec) {
     const char *colon = strchr(spec, ':');
     return colon ? (size_t)(colon - spec) : strlen(spec);
@@ -60,7 +42,7 @@ static int nearest(const char *spec, size_t len, size_t *how_far) {
     int best = 0;
     *how_far = 99;
     for (int k = 0; k < SOURCES; k++) {
-        size_t d = distance(spec, len, table[k].name, strlen(table[k].name));
+        size_t d = rc__edit_distance(spec, len, table[k].name, strlen(table[k].name));
         if (d < *how_far) {
             *how_far = d;
             best = k;

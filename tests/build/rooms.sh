@@ -2,7 +2,7 @@
 # include/recur is free to all of src/; cli/ and examples/ use nothing else. The list is that of docs/architecture.md.
 # SOURCE names the tree.
 set -u
-rooms="base kernels autograd nn optim data decode formats tasks train"
+rooms="base kernels autograd nn optim data metrics decode formats tasks train"
 : "${SOURCE:?SOURCE must name the tree}"
 
 # look TREE: prints what is wrong there

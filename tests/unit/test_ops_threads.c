@@ -1,5 +1,5 @@
-/* Norms, softmax, embedding, convolution and losses give the same bits for any number of threads, and a batch of one row those of the
- * row in a batch. */
+/* Norms, softmax, embedding, convolution and losses give the same bits for any number of threads, and a batch of one row
+ * those of the row in a batch. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@ static int32_t ids[N], classes[N], tags[N], lengths[B];
 
 typedef enum op {
     LAYER_NORM, BATCH_NORM, SOFTMAX, LOG_SOFTMAX, EMBEDDING, EMBEDDING_DROPOUT, CROSS_ENTROPY, FUSED, FUSED_ALL, BCE, MSE, CONV, CONV_ALL,
-    ATTENTION, CRF, OPS
+    ATTENTION, CRF, STUDENT_T, OPS
 } op;
 
 static rc_var *apply(rc_tape *t, op o, rc_var *x, rc_var *w, rc_var *g, rc_var *b) {
@@ -43,6 +43,7 @@ static rc_var *apply(rc_tape *t, op o, rc_var *x, rc_var *w, rc_var *g, rc_var *
     }
     case CRF:
         return rc_crf_loss(t, x, rc_slice(t, w, 0, 0, F), rc_slice(t, g, 0, 0, F), rc_slice(t, b, 0, 0, F), tags, lengths, NULL, NULL);
+    case STUDENT_T: return rc_student_t_nll(t, rc_reshape(t, x, 4, (size_t[]){T, B, F / 3, 3}), target, &l);
     case OPS: break;
     }
     return NULL;
