@@ -300,7 +300,7 @@ static int run(cli_args *a) {
 
 const cli_command cmd_train = {
     .name = "train",
-    .tasks = "lm",
+    .tasks = "lm forecast",
     .usage = "train lm FILE... [-o MODEL] [OPTIONS]\ntrain lm --resume RUN [OPTIONS]",
     .summary = "learn a model from data: train lm FILE... -o MODEL",
     .text = "Trains a language model on text and writes one file that holds all of it: weights, vocabulary, settings. "

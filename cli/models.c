@@ -150,7 +150,9 @@ int cli_predict_model(cli_args *a, const char *path, const char *input, const ch
     rc_sink sink = {&flush, put_line};
     rc_status s = load(&m, path, precision, &e);
     if (!s && text) s = text_file(text, own, &e);
-    const char *from = text ? own : input ? input : "-";
+    /* a forecaster knows where its data ended */
+    bool knows = !s && !text && !input && strcmp(rc_model_task(m), "forecast") == 0;
+    const char *from = text ? own : input ? input : knows ? NULL : "-";
     if (!s && why)
         s = rc_model_reasons(m, from, o, &sink, &e);
     else if (!s)
