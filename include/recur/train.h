@@ -62,6 +62,7 @@ typedef struct rc_train_options {
     const char *likelihood;   /* forecast: point | quantile | gaussian | student-t | negative-binomial */
     const char *quantiles;    /* forecast: "0.1,0.5,0.9" */
     int64_t segment;          /* forecast: steps of a segment */
+    bool linear;              /* forecast: a linear part beside the network; true */
     double threshold;         /* detect: share of alarms */
     int64_t trials;           /* members of an ensemble, trained one after the other */
     const char *init;         /* default | torch | xavier | he | orthogonal | uniform | identity */

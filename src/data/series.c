@@ -737,7 +737,10 @@ static int64_t steps_between(const rc__frequency *f, int64_t from, int64_t to) {
         int64_t d = to - from;
         return d >= 0 ? d / f->count : -((-d + f->count - 1) / f->count);
     }
-    int64_t low = -(INT64_C(1) << 22), high = INT64_C(1) << 22; /* the first k with step(from, k) >= to */
+    /* the first k with step(from, k) >= to; about where it must be, within the years that there are */
+    double unit = f->unit == RC_UNIT_MONTH ? 30.436875 * 86400 : 1.4 * 86400;
+    int64_t guess = (int64_t)((double)(to - from) / (unit * (double)f->count)), room = 8 + (guess < 0 ? -guess : guess) / 50;
+    int64_t low = guess - room, high = guess + room;
     while (low < high) {
         int64_t mid = low + (high - low) / 2;
         if (rc__time_step(from, f, mid) < to)

@@ -40,6 +40,7 @@ typedef struct rc__fc_config {
     double dropout;
     bool mask;     /* which values are missing is an input */
     bool calendar; /* so is the calendar */
+    bool linear;   /* windows: a linear part beside the network (LSTNet's) */
     size_t n_lags, lag[RC_FC_MAX_LAGS];
     size_t n_quantiles;
     double quantile[RC_FC_MAX_QUANTILES];
@@ -142,8 +143,9 @@ rc_status rc__fc_windows(const rc__forecast *m, const rc__series *s, const size_
 /* A later file on its own, or joined to what came before it: when its time begins where that ends; without time, when
  * none of its series is long enough for a window. *joined says which; *later is taken over (freed when replaced). */
 rc_status rc__fc_continue(const rc__forecast *m, const rc__series *earlier, rc__series **later, bool *joined, rc_error *e);
+/* whole: MASE's scale is the past of each window; else that of the training data, where the series is known. */
 rc_status rc__fc_score(rc__forecast *m, rc_tape *t, const rc__series *s, const rc__fc_window *w, size_t n, size_t batch,
-                       size_t samples, uint64_t seed, bool details, json_t *out, rc_error *e);
+                       size_t samples, uint64_t seed, bool whole, bool details, json_t *out, rc_error *e);
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 rc__forecast *rc__fc_new(rc_error *e);

@@ -86,6 +86,8 @@ rc_status rc__fc_fit_linear(rc__forecast *m, const rc__series *s, const int32_t 
         rc__ridge_add(r, rows, x, y);
     }
     if (st == RC_OK) rc__ridge_solve(r, RIDGE, m->baseline->w);
+    for (size_t j = 0; st == RC_OK && m->ar && L == m->c.lookback && j < H; j++) /* the network begins from there */
+        memcpy(m->ar->w + j * L, m->baseline->w + j * K, L * sizeof *m->ar->w);
     rc_params_changed(m->base.params);
     rc__ridge_free(r);
     rc__free(x, bytes);

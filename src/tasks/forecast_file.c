@@ -54,6 +54,7 @@ static const rc__field fields[] = {
     {"dropout", RC__FIELD_PROBABILITY, AT(dropout), NULL, 0},
     {"mask", RC__FIELD_BOOL, AT(mask), NULL, 0},
     {"calendar", RC__FIELD_BOOL, AT(calendar), NULL, 0},
+    {"linear", RC__FIELD_BOOL, AT(linear), NULL, 0},
 };
 #define FIELDS (sizeof fields / sizeof *fields)
 

@@ -78,11 +78,6 @@ static rc_status build_direct(rc__forecast *m, rc_error *e) {
     s = add_linear(ps, "context", c->horizon * CONTEXT, h, &m->context_w, &m->context_b, e);
     if (s == RC_OK) s = add_linear(ps, "mix", MIX, CONTEXT + F, &m->mix_w, &m->mix_b, e);
     if (s == RC_OK) s = add_linear(ps, "head", P, MIX, &m->head_w, &m->head_b, e);
-    if (s == RC_OK && c->likelihood != RC_FC_NEGATIVE_BINOMIAL) {
-        m->ar = rc_params_add(ps, "ar.weight", 2, (size_t[2]){c->horizon, c->lookback},
-                              (rc_init){.kind = RC_INIT_ZEROS}, e); /* begins as the last value going on */
-        if (!m->ar) s = RC_ENOMEM;
-    }
     return s;
 }
 
@@ -101,14 +96,19 @@ rc_status rc__fc_build(rc__forecast *m, rc_error *e) {
     rc_status s = m->c.kind == RC_FC_SEGMENT  ? build_segment(m, e)
                   : m->c.kind == RC_FC_DIRECT ? build_direct(m, e)
                                               : build_steps(m, e);
-    size_t L = m->baseline_lookback, Q = m->c.n_quantiles;
+    size_t L = m->baseline_lookback;
+    if (s == RC_OK && m->c.linear) {
+        m->ar = rc_params_add(m->base.params, "ar.weight", 2, (size_t[2]){m->c.horizon, m->c.lookback},
+                              (rc_init){.kind = RC_INIT_ZEROS}, e); /* begins as the linear baseline */
+        if (!m->ar) s = RC_ENOMEM;
+        else m->ar->no_decay = true;
+    }
     if (s == RC_OK && L) {
         m->baseline = rc_params_add(m->base.params, "baseline.weight", 2, (size_t[2]){m->c.horizon, L + 1},
                                     (rc_init){.kind = RC_INIT_ZEROS}, e);
         if (m->baseline) m->baseline->frozen = true;
         if (!m->baseline) s = RC_ENOMEM;
     }
-    (void)Q;
     if (s == RC_ENOMEM && e->code == RC_OK) rc_fail(e, s, "forecast: out of memory");
     return s;
 }
@@ -154,6 +154,19 @@ static rc_var *channels(rc_tape *t, const rc__forecast *m, const rc__fc_batch *b
     return rc_add(t, rc_mul(t, v, k), rc_mul(t, mean, u));
 }
 
+/* out (H, B, P) plus what is linear in the lookback: to every quantile, or the location of a distribution. */
+static rc_var *add_linear_part(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, rc_var *out) {
+    const rc__fc_config *c = &m->c;
+    size_t H = c->horizon, B = b->B;
+    if (!m->ar) return out;
+    rc_var *past = rc_transpose(t, rc_input(t, 2, (size_t[2]){b->L, B}, b->past), (int[2]){1, 0});
+    rc_var *line = rc_transpose(t, rc_linear(t, past, rc_param_var(t, m->ar), NULL), (int[2]){1, 0});
+    line = rc_reshape(t, line, 3, (size_t[3]){H, B, 1});
+    if (c->likelihood == RC_FC_QUANTILE || c->likelihood == RC_FC_POINT) return rc_add(t, out, line);
+    rc_var *rest = rc_zeros(t, 3, (size_t[3]){H, B, rc__fc_outputs(c) - 1});
+    return rc_add(t, out, rc_concat(t, 2, (rc_var *[2]){line, rest}, 2));
+}
+
 /* -> (H, B, P) */
 static rc_var *segment_forward(rc_tape *t, rc__forecast *m, const rc__fc_batch *b) {
     const rc__fc_config *c = &m->c;
@@ -194,7 +207,7 @@ static rc_var *segment_forward(rc_tape *t, rc__forecast *m, const rc__fc_batch *
     y = rc_linear(t, rc_dropout(t, y, c->dropout), rc_param_var(t, m->head_w), rc_param_var(t, m->head_b));
     y = rc_reshape(t, y, 4, (size_t[4]){S, B, w, P});
     y = rc_reshape(t, rc_transpose(t, y, (int[4]){0, 2, 1, 3}), 3, (size_t[3]){S * w, B, P});
-    return S * w == c->horizon ? y : rc_slice(t, y, 0, 0, c->horizon);
+    return add_linear_part(t, m, b, S * w == c->horizon ? y : rc_slice(t, y, 0, 0, c->horizon));
 }
 
 static rc_var *direct_forward(rc_tape *t, rc__forecast *m, const rc__fc_batch *b) {
@@ -210,14 +223,7 @@ static rc_var *direct_forward(rc_tape *t, rc__forecast *m, const rc__fc_batch *b
         ctx = rc_concat(t, 2, (rc_var *[2]){ctx, f}, 2);
     }
     rc_var *mix = rc_relu(t, rc_linear(t, ctx, rc_param_var(t, m->mix_w), rc_param_var(t, m->mix_b)));
-    rc_var *out = rc_linear(t, mix, rc_param_var(t, m->head_w), rc_param_var(t, m->head_b));
-    if (!m->ar) return out;
-    rc_var *past = rc_transpose(t, rc_input(t, 2, (size_t[2]){b->L, B}, b->past), (int[2]){1, 0});
-    rc_var *line = rc_transpose(t, rc_linear(t, past, rc_param_var(t, m->ar), NULL), (int[2]){1, 0});
-    line = rc_reshape(t, line, 3, (size_t[3]){H, B, 1});
-    if (c->likelihood == RC_FC_QUANTILE || c->likelihood == RC_FC_POINT) return rc_add(t, out, line);
-    rc_var *rest = rc_zeros(t, 3, (size_t[3]){H, B, rc__fc_outputs(c) - 1}); /* the location alone */
-    return rc_add(t, out, rc_concat(t, 2, (rc_var *[2]){line, rest}, 2));
+    return add_linear_part(t, m, b, rc_linear(t, mix, rc_param_var(t, m->head_w), rc_param_var(t, m->head_b)));
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */

@@ -54,7 +54,7 @@ rc_status rc__fc_eval(rc_model *base, const char *path, const rc_eval_options *o
                      path, m->c.lookback, m->c.horizon);
     if (st == RC_OK) st = rc_tape_new(&tape, e);
     if (st == RC_OK) json_object_set_new(out, "history", json_string(joined ? "the model's" : "the file's"));
-    if (st == RC_OK) st = rc__fc_score(m, tape, s, w, n, (size_t)o->batch, 100, 1, o->details, out, e);
+    if (st == RC_OK) st = rc__fc_score(m, tape, s, w, n, (size_t)o->batch, 100, 1, joined, o->details, out, e);
     rc_tape_free(tape);
     rc__free(w, n * sizeof *w);
     rc__free(from, 2 * G * sizeof *from);

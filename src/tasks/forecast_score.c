@@ -107,6 +107,7 @@ typedef struct scoring {
     size_t inside, of_quantiles;
     double width;
     sums *series; /* (groups * targets), or NULL */
+    bool whole; /* the series are there from their beginning: their own past is the scale of MASE */
     bool with_naive2;
     double *y, *f; /* (H) scratch */
 } scoring;
@@ -117,7 +118,7 @@ static void score_window(scoring *c, const rc__fc_window *w, const double *point
     const double *y = rc__series_y(c->s, w->group, w->target);
     size_t n = c->s->group[w->group].n, o = w->origin;
     int32_t id = c->map[at];
-    double mase = id >= 0 ? m->stats[id].mase : rc__mase_scale(o, y, m->c.season), unit;
+    double mase = id >= 0 && !c->whole ? m->stats[id].mase : rc__mase_scale(o, y, m->c.season), unit;
     rc__fc_stats own;
     if (id < 0) rc__fc_stats_of(y, o, &own);
     unit = id >= 0 ? m->stats[id].deviation : own.deviation;
@@ -134,6 +135,7 @@ static void score_window(scoring *c, const rc__fc_window *w, const double *point
         bool whole = o > 0;
         for (size_t i = 0; whole && i < o; i++) whole = !isnan(y[i]);
         c->with_naive2 = whole && rc__naive2(o, y, m->c.season, H, c->f, NULL) == RC_OK;
+        for (size_t j = 0; j < H; j++) c->with_naive2 &= isfinite(c->f[j]); /* signs that change have no such index */
         if (c->with_naive2) add(&c->naive2, H, c->y, c->f, mase, unit);
     }
     for (size_t j = 0; quantile && j < H; j++) {
@@ -229,9 +231,9 @@ static void report(const scoring *c, bool details, json_t *out) {
 }
 
 rc_status rc__fc_score(rc__forecast *m, rc_tape *t, const rc__series *s, const rc__fc_window *w, size_t n, size_t batch,
-                       size_t samples, uint64_t seed, bool details, json_t *out, rc_error *e) {
+                       size_t samples, uint64_t seed, bool whole, bool details, json_t *out, rc_error *e) {
     size_t H = m->c.horizon, Q = rc__fc_has_quantiles(m) ? m->c.n_quantiles : 0, S = s->n_groups * s->schema->n_targets;
-    scoring c = {.m = m, .s = s, .with_naive2 = n <= MOST_NAIVE2};
+    scoring c = {.m = m, .s = s, .whole = whole, .with_naive2 = n <= MOST_NAIVE2};
     rc__fc_batch b = {0};
     if (batch > n) batch = n;
     rc__fc_forecast f = {.H = H};

@@ -14,6 +14,7 @@
 #include "tasks/forecast.h"
 
 #define EPOCH_WINDOWS 100000  /* of more windows an epoch visits so many, others each time */
+#define EPOCH_STEPS   40
 #define MOST_WINDOWS  4000000 /* windows that are kept in memory: a stride makes fewer of them */
 #define VALID_WINDOWS 20000
 #define SCORE_WINDOWS 2000    /* of the report at the end, where forecasts are drawn */
@@ -208,6 +209,7 @@ static rc_status settle(rc__forecast *m, const rc_train_options *o, const rc__se
     settle_lags(c, len.most);
     if (!rc__fc_steps(c)) c->n_lags = 0;
     c->calendar = c->kind != RC_FC_SEGMENT;
+    c->linear = o->linear && !rc__fc_steps(c) && c->likelihood != RC_FC_NEGATIVE_BINOMIAL;
     c->mask = s->missing > 0 || len.least < c->lookback + c->horizon;
     c->dropout = o->dropout;
     m->baseline_lookback = clamp(c->lookback, 1, 720);
@@ -423,8 +425,10 @@ static rc_status valid_windows(forecast_task *t, const rc_train_options *o, cons
 }
 
 static rc_status make_batches(forecast_task *t, const rc_train_options *o, rc_error *e) {
+    /* few windows: smaller batches, and each several times an epoch, so that an epoch is something to learn from */
+    t->batch = (size_t)o->batch < t->n_window / 8 + 16 ? (size_t)o->batch : t->n_window / 8 + 16;
     t->slots = t->n_window < EPOCH_WINDOWS ? t->n_window : EPOCH_WINDOWS;
-    t->batch = (size_t)o->batch < t->slots ? (size_t)o->batch : t->slots;
+    if (t->slots < EPOCH_STEPS * t->batch) t->slots = EPOCH_STEPS * t->batch;
     t->seed = (uint64_t)o->seed;
     uint32_t *length = rc__alloc(t->slots * sizeof *length);
     t->now = rc__alloc(t->batch * sizeof *t->now);
@@ -553,7 +557,7 @@ static rc_status fc_finish(rc__task *base, const rc_train_options *o, const rc_t
     if (rc__fc_steps(&t->m->c)) thin(&t->valid_window, &t->n_valid, SCORE_WINDOWS);
     rc_status s = rc_tape_new(&tape, e);
     if (s == RC_OK)
-        s = rc__fc_score(t->m, tape, t->valid, t->valid_window, t->n_valid, 64, 100, 1, false, out, e);
+        s = rc__fc_score(t->m, tape, t->valid, t->valid_window, t->n_valid, 64, 100, 1, false, false, out, e);
     rc_tape_free(tape);
     if (s == RC_OK) {
         json_t *rows = json_object_get(out, "models");
@@ -727,7 +731,7 @@ static void fc_defaults(rc_train_options *o) {
 const rc__task_kind rc__task_forecast = {
     .name = "forecast",
     .title = "a forecaster",
-    .options = "encoder bidirectional normalize model horizon lookback season likelihood quantiles segment id time-column "
+    .options = "encoder bidirectional normalize model horizon lookback season likelihood quantiles segment linear id time-column "
                "target inputs known-ahead fixed categorical format delimiter header missing",
     .defaults = fc_defaults,
     .make = rc__fc_make,

@@ -209,7 +209,7 @@ void rc__fc_batch_fill(rc__fc_batch *b, const rc__forecast *m, const rc__series 
             double v = at >= 0 && (size_t)at < n ? y[at] : NAN;
             if (!isnan(v)) last = v;
             b->past[j * B + r] = isnan(last) ? 0 : scaled(last, loc, scale);
-            b->mask[j * B + r] = isnan(v) ? 0 : 1;
+            b->mask[j * B + r] = (rc_real)(isnan(v) ? 0 : 1);
         }
         for (size_t j = 0; j < H; j++) b->future[j * B + r] = o + j < n ? scaled(y[o + j], loc, scale) : (rc_real)NAN;
         for (size_t j = 0; j < L + H; j++) b->scales[j * B + r] = (rc_real)scale;
