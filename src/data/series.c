@@ -731,8 +731,7 @@ size_t rc__series_find(const rc__series *s, const char *id) {
     return i;
 }
 
-/* How many steps of this clock from `from` to `to`, which may be before it. */
-static int64_t steps_between(const rc__frequency *f, int64_t from, int64_t to) {
+int64_t rc__steps_between(const rc__frequency *f, int64_t from, int64_t to) {
     if (f->unit == RC_UNIT_INDEX || f->unit == RC_UNIT_SECOND) {
         int64_t d = to - from;
         return d >= 0 ? d / f->count : -((-d + f->count - 1) / f->count);
@@ -764,7 +763,7 @@ static void copy_steps(rc__group *to, const rc__group *from, const rc__schema *s
 
 static rc_status join_group(rc__group *to, const rc__group *a, const rc__group *b, const rc__schema *sc, rc_error *e) {
     int64_t at = a ? (int64_t)a->n : 0;
-    if (a && sc->has_time) at = b ? steps_between(&sc->frequency, a->start, b->start) : 0;
+    if (a && sc->has_time) at = b ? rc__steps_between(&sc->frequency, a->start, b->start) : 0;
     size_t na = a ? a->n : 0, nb = b ? b->n : 0, limit = 64 * (na + nb + 1) + GRID_SLACK;
     if (at < 0 || (b && (uint64_t)at > limit))
         return rc_fail(e, RC_EDATA, "series \"%s\": the new values begin %lld steps %s the history", b->id,

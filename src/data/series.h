@@ -82,6 +82,9 @@ static inline double *rc__series_y(const rc__series *s, size_t group, size_t tar
 /* The time of a step as the file writes it; without time its number from 1. */
 const char *rc__series_time(const rc__series *s, size_t group, size_t step, char buf[64]);
 
+/* How many steps of this clock from `from` to `to`, which may be before it. */
+int64_t rc__steps_between(const rc__frequency *f, int64_t from, int64_t to);
+
 json_t *rc__schema_json(const rc__schema *s); /* NULL: out of memory */
 rc_status rc__schema_read(rc__schema **out, const json_t *obj, const char *where, rc_error *e);
 rc_status rc__schema_copy(rc__schema **out, const rc__schema *s, rc_error *e);

@@ -67,7 +67,7 @@ typedef struct rc__forecast {
     rc_rnn *rnn;
     rc_param *embed_w, *embed_b, *place, *channel, *head_w, *head_b, *context_w, *context_b, *mix_w, *mix_b, *ar,
         *future_w, *baseline, *bands;
-    rc_param *alpha, *gamma, *seasonal; /* es-rnn: of each series */
+    rc_param *smoothing; /* es-rnn: (series, 2 + season): alpha and gamma before the sigmoid, ln of the season's phases */
 } rc__forecast;
 
 /* ---- windows ----------------------------------------------------------------------------------------------------- */
@@ -87,6 +87,7 @@ typedef struct rc__fc_batch { /* of B windows; L = lookback, H = horizon */
     rc_real *targets;   /* autoregressive kinds: (L + H, B) */
     rc_real *scales;    /* (L + H, B): of the negative binomial */
     int32_t *series;    /* (B) numbers among those of the training, -1 = another */
+    int32_t *phase;     /* (B) es-rnn: the first step's place in the season, counted from the beginning of the training */
     double *loc, *scale; /* (B) */
     void *block;
     size_t bytes;
@@ -111,6 +112,13 @@ void rc__fc_batch_fill(rc__fc_batch *b, const rc__forecast *m, const rc__series 
 /* ---- networks ---------------------------------------------------------------------------------------------------- */
 
 rc_status rc__fc_build(rc__forecast *m, rc_error *e); /* declares the parameters of m->c; build or read them next */
+/* es-rnn: alpha, gamma and season of each series of its training part, to begin with. split: (groups) its steps. */
+rc_status rc__fc_start_smoothing(rc__forecast *m, const rc__series *s, const size_t *split, rc_error *e);
+rc_status rc__fc_esrnn_build(rc__forecast *m, rc_error *e);
+rc_var *rc__fc_esrnn_forward(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, rc_var **penalty); /* (H, B, P), logs */
+rc_status rc__fc_add_linear(rc_params *ps, const char *name, size_t out, size_t in, rc_param **w, rc_param **b, rc_error *e);
+rc_var *rc__fc_cut(rc_tape *t, rc_var *x, size_t w); /* (S * w, B, C) -> (S, B, w * C) */
+rc_var *rc__fc_of_series(rc_tape *t, rc_param *table, const rc__fc_batch *b); /* rows of series; others: the mean */
 rc_var *rc__fc_loss(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, double own);
 /* own: share of inputs that are the network's own forecasts (scheduled sampling). */
 

@@ -146,12 +146,14 @@ static rc_status read_config(rc__forecast *m, const json_t *o, const char *where
         c->season < 1 || c->season > RC_FC_MAX_LOOKBACK)
         return rc_fail(e, RC_EMODEL, "%s: horizon %zu, lookback %zu, season %zu: expected 1 to %d", where, c->horizon,
                        c->lookback, c->season, RC_FC_MAX_LOOKBACK);
-    if (c->kind == RC_FC_SEGMENT && (c->segment < 1 || c->lookback % c->segment != 0))
+    if ((c->kind == RC_FC_SEGMENT || c->kind == RC_FC_ESRNN) && (c->segment < 1 || c->lookback % c->segment != 0))
         return rc_fail(e, RC_EMODEL, "%s: a lookback of %zu is no whole number of segments of %zu", where, c->lookback,
                        c->segment);
     if (rc__fc_steps(c) && c->n_lags == 0) return rc_fail(e, RC_EMODEL, "%s: no lags", where);
-    if (c->rnn.bidirectional && (c->kind == RC_FC_SEGMENT || rc__fc_steps(c)))
+    if (c->rnn.bidirectional && c->kind != RC_FC_DIRECT)
         return rc_fail(e, RC_EMODEL, "%s: a %s model cannot be bidirectional", where, rc__fc_kinds[c->kind]);
+    if (c->kind == RC_FC_ESRNN && (c->likelihood > RC_FC_QUANTILE || c->linear))
+        return rc_fail(e, RC_EMODEL, "%s: es-rnn tells of a point or of quantiles", where);
     if (c->likelihood == RC_FC_QUANTILE && c->n_quantiles == 0) return rc_fail(e, RC_EMODEL, "%s: no quantiles", where);
     return RC_OK;
 }

@@ -29,8 +29,7 @@ bool rc__fc_has_quantiles(const rc__forecast *m) { return m->c.likelihood != RC_
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
 
 /* A linear layer as torch.nn.Linear starts: U(+-1 / sqrt(fan in)). */
-static rc_status add_linear(rc_params *ps, const char *name, size_t out, size_t in, rc_param **w, rc_param **b,
-                            rc_error *e) {
+rc_status rc__fc_add_linear(rc_params *ps, const char *name, size_t out, size_t in, rc_param **w, rc_param **b, rc_error *e) {
     char full[64];
     rc_init init = {.kind = RC_INIT_UNIFORM, .value = 1 / sqrt((double)in)};
     snprintf(full, sizeof full, "%s.weight", name);
@@ -57,13 +56,13 @@ static rc_status build_segment(rc__forecast *m, rc_error *e) {
     rc__fc_config *c = &m->c;
     rc_params *ps = m->base.params;
     size_t d = c->rnn.hidden_size, w = c->segment, F = rc__fc_features(m), own = tells_series_apart(m) ? d / 2 : 0;
-    rc_status s = add_linear(ps, "embed", d, w * (1 + c->mask + F), &m->embed_w, &m->embed_b, e);
+    rc_status s = rc__fc_add_linear(ps, "embed", d, w * (1 + c->mask + F), &m->embed_w, &m->embed_b, e);
     if (s == RC_OK && !(m->place = add_table(ps, "place.weight", segments(c->horizon, w), d - own, 1, e))) s = RC_ENOMEM;
     if (s == RC_OK && own && !(m->channel = add_table(ps, "series.weight", m->n_series, own, 1, e))) s = RC_ENOMEM;
-    if (s == RC_OK && F) s = add_linear(ps, "future", d, w * F, &m->future_w, NULL, e);
+    if (s == RC_OK && F) s = rc__fc_add_linear(ps, "future", d, w * F, &m->future_w, NULL, e);
     c->rnn.input_size = d;
     if (s == RC_OK) s = rc_rnn_new(&m->rnn, ps, "rnn.", &c->rnn, e);
-    if (s == RC_OK) s = add_linear(ps, "head", w * rc__fc_outputs(c), rc_rnn_output_size(m->rnn), &m->head_w, &m->head_b, e);
+    if (s == RC_OK) s = rc__fc_add_linear(ps, "head", w * rc__fc_outputs(c), rc_rnn_output_size(m->rnn), &m->head_w, &m->head_b, e);
     return s;
 }
 
@@ -75,9 +74,9 @@ static rc_status build_direct(rc__forecast *m, rc_error *e) {
     rc_status s = rc_rnn_new(&m->rnn, ps, "rnn.", &c->rnn, e);
     if (s != RC_OK) return s;
     size_t h = rc_rnn_output_size(m->rnn);
-    s = add_linear(ps, "context", c->horizon * CONTEXT, h, &m->context_w, &m->context_b, e);
-    if (s == RC_OK) s = add_linear(ps, "mix", MIX, CONTEXT + F, &m->mix_w, &m->mix_b, e);
-    if (s == RC_OK) s = add_linear(ps, "head", P, MIX, &m->head_w, &m->head_b, e);
+    s = rc__fc_add_linear(ps, "context", c->horizon * CONTEXT, h, &m->context_w, &m->context_b, e);
+    if (s == RC_OK) s = rc__fc_add_linear(ps, "mix", MIX, CONTEXT + F, &m->mix_w, &m->mix_b, e);
+    if (s == RC_OK) s = rc__fc_add_linear(ps, "head", P, MIX, &m->head_w, &m->head_b, e);
     return s;
 }
 
@@ -86,7 +85,7 @@ static rc_status build_steps(rc__forecast *m, rc_error *e) {
     c->rnn.input_size = c->n_lags + 1 + rc__fc_features(m);
     rc_status s = rc_rnn_new(&m->rnn, m->base.params, "rnn.", &c->rnn, e);
     if (s != RC_OK) return s;
-    return add_linear(m->base.params, "head", rc__fc_outputs(c), rc_rnn_output_size(m->rnn), &m->head_w, &m->head_b, e);
+    return rc__fc_add_linear(m->base.params, "head", rc__fc_outputs(c), rc_rnn_output_size(m->rnn), &m->head_w, &m->head_b, e);
 }
 
 rc_status rc__fc_build(rc__forecast *m, rc_error *e) {
@@ -95,6 +94,7 @@ rc_status rc__fc_build(rc__forecast *m, rc_error *e) {
     e->code = RC_OK;
     rc_status s = m->c.kind == RC_FC_SEGMENT  ? build_segment(m, e)
                   : m->c.kind == RC_FC_DIRECT ? build_direct(m, e)
+                  : m->c.kind == RC_FC_ESRNN  ? rc__fc_esrnn_build(m, e)
                                               : build_steps(m, e);
     size_t L = m->baseline_lookback;
     if (s == RC_OK && m->c.linear) {
@@ -125,16 +125,14 @@ static rc_var *past_input(rc_tape *t, const rc__forecast *m, const rc__fc_batch 
     return n == 1 ? part[0] : rc_concat(t, n, part, 2);
 }
 
-/* (S * w, B, C) -> (S, B, w * C) */
-static rc_var *cut(rc_tape *t, rc_var *x, size_t w) {
+rc_var *rc__fc_cut(rc_tape *t, rc_var *x, size_t w) {
     size_t S = x->dim[0] / w, B = x->dim[1], C = x->ndim == 3 ? x->dim[2] : 1;
     rc_var *v = rc_reshape(t, x, 4, (size_t[4]){S, w, B, C});
     v = rc_transpose(t, v, (int[4]){0, 2, 1, 3});
     return rc_reshape(t, v, 3, (size_t[3]){S, B, w * C});
 }
 
-/* The embedding of each row's series; others have the mean of all. */
-static rc_var *channels(rc_tape *t, const rc__forecast *m, const rc__fc_batch *b) {
+rc_var *rc__fc_of_series(rc_tape *t, rc_param *p, const rc__fc_batch *b) {
     size_t B = b->B;
     bool others = false;
     int32_t *ids = rc__tape_alloc(t, B * sizeof *ids);
@@ -147,9 +145,9 @@ static rc_var *channels(rc_tape *t, const rc__forecast *m, const rc__fc_batch *b
         known[i] = !new_one;
         unknown[i] = new_one;
     }
-    rc_var *table = rc_param_var(t, m->channel), *v = rc_embedding(t, ids, 1, &B, table);
+    rc_var *table = rc_param_var(t, p), *v = rc_embedding(t, ids, 1, &B, table);
     if (!others) return v;
-    rc_var *mean = rc_reshape(t, rc_mean(t, table, 0), 2, (size_t[2]){1, m->channel->dim[1]});
+    rc_var *mean = rc_reshape(t, rc_mean(t, table, 0), 2, (size_t[2]){1, p->dim[1]});
     rc_var *k = rc_input(t, 2, (size_t[2]){B, 1}, known), *u = rc_input(t, 2, (size_t[2]){B, 1}, unknown);
     return rc_add(t, rc_mul(t, v, k), rc_mul(t, mean, u));
 }
@@ -171,7 +169,7 @@ static rc_var *add_linear_part(rc_tape *t, rc__forecast *m, const rc__fc_batch *
 static rc_var *segment_forward(rc_tape *t, rc__forecast *m, const rc__fc_batch *b) {
     const rc__fc_config *c = &m->c;
     size_t w = c->segment, B = b->B, S = segments(c->horizon, w), P = rc__fc_outputs(c), d = c->rnn.hidden_size;
-    rc_var *x = cut(t, past_input(t, m, b), w);
+    rc_var *x = rc__fc_cut(t, past_input(t, m, b), w);
     x = rc_relu(t, rc_linear(t, x, rc_param_var(t, m->embed_w), rc_param_var(t, m->embed_b)));
     rc_var *h = NULL, *cell = NULL;
     bool has_c = rc_cell_find(c->rnn.cell)->has_c;
@@ -182,7 +180,7 @@ static rc_var *segment_forward(rc_tape *t, rc__forecast *m, const rc__fc_batch *
     rc_var *query = rc_reshape(t, rc_param_var(t, m->place), 3, (size_t[3]){S, 1, m->place->dim[1]});
     query = rc_add(t, query, zeros);
     if (m->channel) {
-        rc_var *own = rc_reshape(t, channels(t, m, b), 3, (size_t[3]){1, B, m->channel->dim[1]});
+        rc_var *own = rc_reshape(t, rc__fc_of_series(t, m->channel, b), 3, (size_t[3]){1, B, m->channel->dim[1]});
         query = rc_concat(t, 2, (rc_var *[2]){query, rc_add(t, own, zeros)}, 2);
     }
     if (m->future_w) {
@@ -190,7 +188,7 @@ static rc_var *segment_forward(rc_tape *t, rc__forecast *m, const rc__fc_batch *
         if (!future) return rc__dead(t);
         memset(future, 0, S * w * B * b->F * sizeof *future);
         memcpy(future, b->features + b->L * B * b->F, b->H * B * b->F * sizeof *future);
-        rc_var *f = cut(t, rc_input(t, 3, (size_t[3]){S * w, B, b->F}, future), w);
+        rc_var *f = rc__fc_cut(t, rc_input(t, 3, (size_t[3]){S * w, B, b->F}, future), w);
         query = rc_add(t, query, rc_linear(t, f, rc_param_var(t, m->future_w), NULL));
     }
     /* one step from the same state for all segments at once */
@@ -224,6 +222,14 @@ static rc_var *direct_forward(rc_tape *t, rc__forecast *m, const rc__fc_batch *b
     }
     rc_var *mix = rc_relu(t, rc_linear(t, ctx, rc_param_var(t, m->mix_w), rc_param_var(t, m->mix_b)));
     return add_linear_part(t, m, b, rc_linear(t, mix, rc_param_var(t, m->head_w), rc_param_var(t, m->head_b)));
+}
+
+static rc_var *windows_forward(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, rc_var **penalty) {
+    switch (m->c.kind) {
+    case RC_FC_SEGMENT: return segment_forward(t, m, b);
+    case RC_FC_DIRECT: return direct_forward(t, m, b);
+    default: return rc__fc_esrnn_forward(t, m, b, penalty);
+    }
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
@@ -288,8 +294,14 @@ rc_var *rc__fc_loss(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, double o
         if (c->likelihood == RC_FC_POINT) out = rc_reshape(t, out, 2, (size_t[2]){b->L + b->H, b->B});
         return loss_of(t, c, out, b->targets, b->scales);
     }
-    rc_var *out = c->kind == RC_FC_SEGMENT ? segment_forward(t, m, b) : direct_forward(t, m, b);
+    rc_var *penalty = NULL, *out = windows_forward(t, m, b, &penalty);
     const rc_real *targets = b->future;
+    if (c->kind == RC_FC_ESRNN) {
+        rc_real *logs = rc__tape_alloc(t, b->H * b->B * sizeof *logs);
+        if (!logs) return rc__dead(t);
+        for (size_t i = 0; i < b->H * b->B; i++) logs[i] = b->future[i] > 0 ? (rc_real)log((double)b->future[i]) : (rc_real)NAN;
+        targets = logs;
+    }
     if (c->likelihood == RC_FC_NEGATIVE_BINOMIAL) {
         rc_real *counts = rc__tape_alloc(t, b->H * b->B * sizeof *counts);
         if (!counts) return rc__dead(t);
@@ -299,7 +311,8 @@ rc_var *rc__fc_loss(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, double o
         targets = counts;
     }
     if (c->likelihood == RC_FC_POINT) out = rc_reshape(t, out, 2, (size_t[2]){b->H, b->B});
-    return loss_of(t, c, out, targets, b->scales);
+    rc_var *loss = loss_of(t, c, out, targets, b->scales);
+    return penalty && rc_tape_get_mode(t).training ? rc_add(t, loss, penalty) : loss;
 }
 
 /* ---- forecasts --------------------------------------------------------------------------------------------------- */
@@ -353,9 +366,11 @@ static rc_status run_windows(rc_tape *t, rc__forecast *m, const rc__fc_batch *b,
     const rc__fc_config *c = &m->c;
     size_t P = rc__fc_outputs(c), Q = c->n_quantiles;
     rc_tape_begin(t, (rc_tape_mode){0});
-    rc_var *y = c->kind == RC_FC_SEGMENT ? segment_forward(t, m, b) : direct_forward(t, m, b);
+    rc_var *y = windows_forward(t, m, b, NULL);
     rc_status s = rc_tape_status(t, e);
     if (s != RC_OK) return s;
+    if (c->kind == RC_FC_ESRNN) /* it tells of logarithms */
+        for (size_t i = 0; i < y->len; i++) y->x[i] = (rc_real)exp((double)y->x[i]);
     size_t n = samples ? samples : 1;
     double *x = rc__alloc((n > Q ? n : Q) * sizeof *x + sizeof *x);
     if (!x) return rc_fail(e, RC_ENOMEM, "forecast: out of memory");

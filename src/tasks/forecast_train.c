@@ -173,6 +173,23 @@ static void settle_lags(rc__fc_config *c, size_t longest) {
 
 static size_t clamp(size_t v, size_t low, size_t high) { return v < low ? low : v > high ? high : v; }
 
+/* es-rnn multiplies: values above 0, quantiles or a point, its own scale. */
+static rc_status settle_smoothing(rc__fc_config *c, const rc_train_options *o, const rc__series *s, rc_error *e) {
+    for (size_t g = 0; g < s->n_groups; g++)
+        for (size_t i = 0; i < s->group[g].n * s->schema->n_targets; i++)
+            if (s->group[g].y[i] <= 0)
+                return rc_fail(e, RC_EINVAL, "model: es-rnn multiplies by level and season: it is for values above 0, and "
+                               "series \"%s\" has %g", s->group[g].id, s->group[g].y[i]);
+    if (c->likelihood != RC_FC_POINT && c->likelihood != RC_FC_QUANTILE)
+        return rc_fail(e, RC_EINVAL, "likelihood: es-rnn tells of a point or of quantiles, found %s", o->likelihood);
+    if (s->schema->n_covariates)
+        return rc_fail(e, RC_EINVAL, "model: es-rnn reads no covariates; direct, segment and deepar do");
+    c->normalize = RC_FC_SERIES;
+    if (!o->lookback) c->lookback = clamp(6 * c->season, 24, 720);
+    if (!o->segment) c->segment = c->season > 1 && c->season <= 64 ? c->season : 8;
+    return RC_OK;
+}
+
 static rc_status settle(rc__forecast *m, const rc_train_options *o, const rc__series *s, const rc_train_hooks *hooks,
                         rc_error *e) {
     rc__fc_config *c = &m->c;
@@ -205,11 +222,15 @@ static rc_status settle(rc__forecast *m, const rc_train_options *o, const rc__se
     if (c->lookback > RC_FC_MAX_LOOKBACK) return rc_fail(e, RC_EINVAL, "lookback: expected at most %d", RC_FC_MAX_LOOKBACK);
     c->segment = o->segment ? (size_t)o->segment
                  : season > 3 && season <= 48 && season <= c->lookback ? season : clamp(c->lookback / 4, 1, 48);
-    if (c->kind == RC_FC_SEGMENT) c->lookback = (c->lookback + c->segment - 1) / c->segment * c->segment;
+    if (c->kind == RC_FC_ESRNN) {
+        st = settle_smoothing(c, o, s, e);
+        if (st != RC_OK) return st;
+    }
+    if (c->kind == RC_FC_SEGMENT || c->kind == RC_FC_ESRNN) c->lookback = (c->lookback + c->segment - 1) / c->segment * c->segment;
     settle_lags(c, len.most);
     if (!rc__fc_steps(c)) c->n_lags = 0;
-    c->calendar = c->kind != RC_FC_SEGMENT;
-    c->linear = o->linear && !rc__fc_steps(c) && c->likelihood != RC_FC_NEGATIVE_BINOMIAL;
+    c->calendar = c->kind != RC_FC_SEGMENT && c->kind != RC_FC_ESRNN;
+    c->linear = o->linear && (c->kind == RC_FC_SEGMENT || c->kind == RC_FC_DIRECT) && c->likelihood != RC_FC_NEGATIVE_BINOMIAL;
     c->mask = s->missing > 0 || len.least < c->lookback + c->horizon;
     c->dropout = o->dropout;
     m->baseline_lookback = clamp(c->lookback, 1, 720);
@@ -302,6 +323,8 @@ static rc_status keep_history(rc__forecast *m, const rc__series *s, rc_error *e)
         for (size_t i = 0; st == RC_OK && i < F; i++) to->fixed[i] = from ? from->fixed[i] : NAN;
         if (!from || st != RC_OK) continue;
         size_t n = from->n < most ? from->n : most, cut = from->n - n;
+        cut -= cut % m->c.season; /* the phases of the season stay what they are */
+        n = from->n - cut;
         to->start = s->schema->has_time ? rc__time_step(from->start, &s->schema->frequency, (int64_t)cut)
                                         : from->start + (int64_t)cut;
         to->y = n ? rc__alloc(T * n * sizeof *to->y) : NULL;
@@ -693,6 +716,7 @@ rc_status rc__fc_make(rc__task **out, const rc_train_options *o, const char *ini
     if (s == RC_OK && !from) s = take_stats(t->m, t->train, t->split, e);
     if (s == RC_OK && !from) s = rc__fc_build(t->m, e);
     if (s == RC_OK && !from) s = rc_params_build(t->m->base.params, (uint64_t)o->seed, e);
+    if (s == RC_OK && !from) s = rc__fc_start_smoothing(t->m, t->train, t->split, e);
     rc_precision precision = RC_FP32;
     if (s == RC_OK) s = rc__train_precision(o, &precision, e);
     if (s == RC_OK) s = rc_params_set_precision(t->m->base.params, precision, e);

@@ -97,7 +97,7 @@ void rc__fc_scaling(const rc__forecast *m, const double *y, size_t n, size_t ori
     default:
         *loc = 0;
         *scale = count && abs > 0 ? abs / (double)count : st->mean_abs;
-        if (rc__fc_steps(c) || c->likelihood == RC_FC_NEGATIVE_BINOMIAL) break;
+        if (rc__fc_steps(c) || c->kind == RC_FC_ESRNN || c->likelihood == RC_FC_NEGATIVE_BINOMIAL) break;
         if (c->season > 1 && count > 1) { /* the size of the season's swing */
             double mean = sum / (double)count, spread = 0;
             for (size_t i = from; i < end; i++)
@@ -109,7 +109,7 @@ void rc__fc_scaling(const rc__forecast *m, const double *y, size_t n, size_t ori
         }
         if (!(*scale > LEAST * st->mean_abs)) *scale = st->deviation;
     }
-    if (c->likelihood == RC_FC_NEGATIVE_BINOMIAL) *loc = 0; /* counts: only their unit may change */
+    if (c->likelihood == RC_FC_NEGATIVE_BINOMIAL || c->kind == RC_FC_ESRNN) *loc = 0; /* only their unit may change */
     else if (!rc__fc_steps(c) && count) *loc = last;
     else if (!rc__fc_steps(c) && c->normalize == RC_FC_SERIES) *loc = st->mean;
 }
@@ -130,7 +130,7 @@ rc_status rc__fc_batch_new(rc__fc_batch *b, const rc__forecast *m, size_t B, siz
         ok = ok && rc__size_add(total, count[i] * sizeof(rc_real), &total) && total < SIZE_MAX / 4;
     }
     *b = (rc__fc_batch){.B = B, .L = L, .H = H, .F = F, .n_lags = m->c.n_lags};
-    b->bytes = total + B * (2 * sizeof(double) + sizeof(int32_t));
+    b->bytes = total + B * (2 * sizeof(double) + 2 * sizeof(int32_t));
     b->block = ok ? rc__calloc(b->bytes ? b->bytes : 1, 1) : NULL;
     if (!b->block) return rc_fail(e, RC_ENOMEM, "out of memory for a batch of %zu windows", B);
     rc_real *p = b->block;
@@ -142,6 +142,7 @@ rc_status rc__fc_batch_new(rc__fc_batch *b, const rc__forecast *m, size_t B, siz
     b->loc = (double *)p;
     b->scale = b->loc + B;
     b->series = (int32_t *)(b->scale + B);
+    b->phase = b->series + B;
     return RC_OK;
 }
 
@@ -188,6 +189,14 @@ static void fill_features(rc__fc_batch *b, const rc__forecast *m, const rc__grou
     }
 }
 
+/* The history of a model begins a whole number of seasons after its training data. */
+static int32_t phase_of(const rc__forecast *m, const rc__group *g, int32_t series, int64_t step) {
+    int64_t season = (int64_t)m->c.season, at = step;
+    if (series >= 0 && m->history && m->schema->has_time)
+        at += rc__steps_between(&m->schema->frequency, m->history->group[(size_t)series / m->schema->n_targets].start, g->start);
+    return (int32_t)((at % season + season) % season);
+}
+
 static rc_real scaled(double v, double loc, double scale) { return (rc_real)((v - loc) / scale); }
 
 void rc__fc_batch_fill(rc__fc_batch *b, const rc__forecast *m, const rc__series *s, const int32_t *map,
@@ -202,6 +211,7 @@ void rc__fc_batch_fill(rc__fc_batch *b, const rc__forecast *m, const rc__series 
         double loc, scale, last = NAN;
         rc__fc_scaling(m, y, n, o, id, &loc, &scale);
         b->series[r] = id;
+        if (m->c.kind == RC_FC_ESRNN) b->phase[r] = phase_of(m, g, id, (int64_t)o - (int64_t)L);
         b->loc[r] = loc;
         b->scale[r] = scale;
         for (size_t j = 0; j < L; j++) {
