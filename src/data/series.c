@@ -34,12 +34,13 @@ void rc__schema_free(rc__schema *s) {
     if (!s) return;
     rc__strfree(s->id);
     rc__strfree(s->time);
-    free_names(s->target, s->n_targets);
+    for (size_t i = 0; s->target && i < s->n_targets; i++) rc__strfree(s->target[i]);
+    rc__free(s->target, s->room_targets * sizeof *s->target);
     for (size_t i = 0; s->covariate && i < s->n_covariates; i++) {
         rc__strfree(s->covariate[i].name);
         free_names(s->covariate[i].category, s->covariate[i].n_categories);
     }
-    rc__free(s->covariate, s->n_covariates * sizeof *s->covariate);
+    rc__free(s->covariate, s->room_covariates * sizeof *s->covariate);
     rc__free(s, sizeof *s);
 }
 
@@ -196,12 +197,13 @@ rc_status rc__schema_read(rc__schema **out, const json_t *obj, const char *where
     if (st == RC_OK && frequency) st = rc__json_get_object(obj, "style", RC_JSON_REQUIRED, &style, where, e);
     if (st == RC_OK && frequency) st = read_clock(s, frequency, style, where, e);
     if (st == RC_OK) st = read_names(&s->target, &s->n_targets, targets, RC_SERIES_MAX_COLUMNS, "targets", where, e);
+    s->room_targets = s->n_targets;
     if (st == RC_OK && s->n_targets == 0) st = rc_fail(e, RC_EMODEL, "%s: no target", where);
     size_t n = json_array_size(covariates);
     if (st == RC_OK && n > RC_SERIES_MAX_COLUMNS) st = rc_fail(e, RC_EMODEL, "%s: %zu covariates", where, n);
     if (st == RC_OK && n > 0) {
         s->covariate = rc__calloc(n, sizeof *s->covariate);
-        s->n_covariates = s->covariate ? n : 0;
+        s->n_covariates = s->room_covariates = s->covariate ? n : 0;
         if (!s->covariate) st = rc_fail(e, RC_ENOMEM, "%s: out of memory", where);
     }
     for (size_t i = 0; st == RC_OK && i < n; i++)
@@ -380,6 +382,8 @@ static rc_status new_schema(reading *r, const rc__series_options *o, rc_error *e
     if (sc->layout == RC_LAYOUT_AUTO && !named && looks_like_rows(r)) sc->layout = RC_LAYOUT_ROWS;
     sc->target = rc__calloc(r->n_cols, sizeof *sc->target);
     sc->covariate = rc__calloc(r->n_cols, sizeof *sc->covariate);
+    sc->room_targets = sc->target ? r->n_cols : 0;
+    sc->room_covariates = sc->covariate ? r->n_cols : 0;
     if (!sc->target || !sc->covariate) return rc_fail(e, RC_ENOMEM, "%s: out of memory", r->path);
     if (sc->layout == RC_LAYOUT_ROWS) {
         if (!(sc->target[0] = rc__strdup("value"))) return rc_fail(e, RC_ENOMEM, "%s: out of memory", r->path);
@@ -704,13 +708,6 @@ rc_status rc__series_read(rc__series **out, const char *path, const rc__series_o
     r.out = rc__calloc(1, sizeof *r.out);
     if (!r.role || !r.target || !r.covariate || !r.out) s = rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
     if (s == RC_OK) s = schema ? match_schema(&r, schema, may_lack, e) : new_schema(&r, o, e);
-    /* the arrays of a new schema have a place for each column of the file: cut to what is used */
-    if (r.schema && !schema) {
-        rc__schema *sc = r.schema;
-        size_t had = r.n_cols;
-        sc->target = rc__realloc(sc->target, had * sizeof *sc->target, sc->n_targets * sizeof *sc->target);
-        sc->covariate = rc__realloc(sc->covariate, had * sizeof *sc->covariate, sc->n_covariates * sizeof *sc->covariate);
-    }
     if (r.out) r.out->schema = r.schema;
     if (s == RC_OK) s = r.schema->layout == RC_LAYOUT_ROWS ? read_rows_layout(&r, e) : read_step_rows(&r, e);
     rc__free(r.role, r.n_cols);

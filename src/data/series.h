@@ -31,6 +31,7 @@ typedef struct rc__schema {
     char **target;
     size_t n_covariates;
     rc__covariate *covariate;
+    size_t room_targets, room_covariates; /* of the two arrays */
     size_t n_varying, n_fixed; /* columns of both kinds, categories as columns of their own */
     bool has_time;
     rc__frequency frequency;
