@@ -103,7 +103,7 @@ static rc_status read_quantiles(rc__fc_config *c, const char *list, rc_error *e)
 typedef struct lengths {
     size_t least, middle, most;
     bool counts; /* whole numbers of 0 and more, and some are 0 */
-    bool negative;
+    bool negative, above_0; /* some are below 0; all are above it */
 } lengths;
 
 static int by_size(const void *a, const void *b) {
@@ -114,7 +114,7 @@ static int by_size(const void *a, const void *b) {
 static rc_status measure(const rc__series *s, lengths *out, rc_error *e) {
     size_t *n = rc__alloc(s->n_groups * sizeof *n), zeros = 0, values = 0;
     if (!n) return rc_fail(e, RC_ENOMEM, "train: out of memory");
-    bool whole = true;
+    bool whole = true, above = true;
     for (size_t g = 0; g < s->n_groups; g++) {
         n[g] = s->group[g].n;
         for (size_t i = 0; i < n[g] * s->schema->n_targets; i++) {
@@ -122,12 +122,13 @@ static rc_status measure(const rc__series *s, lengths *out, rc_error *e) {
             if (isnan(v)) continue;
             whole = whole && v >= 0 && v == floor(v);
             out->negative |= v < 0;
+            above = above && v > 0;
             zeros += v == 0;
             values++;
         }
     }
     qsort(n, s->n_groups, sizeof *n, by_size);
-    *out = (lengths){n[0], n[s->n_groups / 2], n[s->n_groups - 1], whole && zeros * 50 > values, out->negative};
+    *out = (lengths){n[0], n[s->n_groups / 2], n[s->n_groups - 1], whole && zeros * 50 > values, out->negative, above};
     rc__free(n, s->n_groups * sizeof *n);
     return RC_OK;
 }
@@ -206,11 +207,16 @@ static rc_status settle(rc__forecast *m, const rc_train_options *o, const rc__se
     if (c->likelihood < 0) return rc_fail(e, RC_EINVAL, "likelihood: unknown \"%s\"", o->likelihood);
     if (c->normalize < 0) return rc_fail(e, RC_EINVAL, "normalize: unknown \"%s\"", o->normalize);
     if (c->kind < 0) { /* auto */
-        bool far = c->horizon >= 24, seasonal = c->season > 1;
-        c->kind = far && (seasonal || c->horizon >= 96) ? RC_FC_SEGMENT : RC_FC_DIRECT;
-        rc__say(hooks, "model: %s, since %s", rc__fc_kinds[c->kind],
-                c->kind == RC_FC_SEGMENT ? "the horizon is long: segments instead of single steps"
-                                         : "the horizon is short: all of its steps at once");
+        const char *why;
+        bool smooths = c->season > 1 && len.above_0 && !s->schema->n_covariates && len.middle >= 3 * c->season &&
+                       (c->likelihood == RC_FC_QUANTILE || c->likelihood == RC_FC_POINT);
+        if (smooths && c->horizon <= 4 * c->season)
+            c->kind = RC_FC_ESRNN, why = "values are above 0 and have a season: smoothing and a network together";
+        else if (c->horizon >= 24)
+            c->kind = RC_FC_SEGMENT, why = "the horizon is long: segments instead of single steps";
+        else
+            c->kind = RC_FC_DIRECT, why = "the horizon is short: all of its steps at once";
+        rc__say(hooks, "model: %s, since %s", rc__fc_kinds[c->kind], why);
     }
     st = read_quantiles(c, o->quantiles, e);
     if (st != RC_OK) return st;

@@ -133,6 +133,12 @@ static void joins(void **state) {
     same(rc__series_y(s, 0, 0), 4, (double[]){1, 2, 3, 4});
     assert_int_equal(s->group[0].first, 2);
     rc__series_free(s);
+    rc__series_free(b);
+    b = read_with("Month,y\n1999-12,7\n2000-01,3\n", NULL, a->schema); /* tells of a step again: it wins, but is not new */
+    assert_int_equal(rc__series_join(&s, a, b, false, NULL), RC_OK);
+    same(rc__series_y(s, 0, 0), 3, (double[]){1, 7, 3});
+    assert_int_equal(s->group[0].first, 2);
+    rc__series_free(s);
     rc_error e;
     assert_int_equal(rc__series_join(&s, b, a, false, &e), RC_EDATA); /* before the history */
     rc__series_free(b);
