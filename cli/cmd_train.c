@@ -301,19 +301,23 @@ static int run(cli_args *a) {
 const cli_command cmd_train = {
     .name = "train",
     .tasks = "lm forecast",
-    .usage = "train lm FILE... [-o MODEL] [OPTIONS]\ntrain lm --resume RUN [OPTIONS]",
+    .usage = "train lm FILE... [-o MODEL] [OPTIONS]\ntrain forecast FILE --horizon N [-o MODEL] [OPTIONS]\ntrain lm --resume RUN [OPTIONS]",
     .summary = "learn a model from data: train lm FILE... -o MODEL",
     .text = "Trains a language model on text and writes one file that holds all of it: weights, vocabulary, settings. "
             "FILE is text or gzip, - is standard input; several files are one text. The last tenth is kept for "
             "validation unless --valid names a file. Sources that need no file: adding:T=200, copy:T=50, "
             "temporal-order:T=50, count:T=50.\n\n"
+            "forecast learns from series in a table, all of them with one network: a column a series, an id in each row "
+            "(--id), or a row a series. Gaps and empty cells are missing values. docs/forecasting.md has the kinds of models "
+            "and of covariates.\n\n"
             "Ctrl-C finishes the step, saves a checkpoint and prints the command that goes on from there. "
             "A run folder (runs/DATE-TIME-NAME, or --run) keeps settings, metrics, samples and checkpoints.",
     .examples = "train lm book.txt -o book.safetensors --preset quick\n"
                 "train lm book.txt -o book.safetensors --cell gru --layers 2 --hidden 256 --time 3m\n"
                 "train lm wiki.train --valid wiki.valid --vocab word -o wiki.safetensors\n"
                 "train lm mine.txt --from book.safetensors -o mine.safetensors --steps 500\n"
-                "train lm adding:T=100 --cell lstm --time 60s",
+                "train lm adding:T=100 --cell lstm --time 60s\n"
+                "train forecast sales.csv --id shop --target sold --known-ahead promo --horizon 28 -o sales.safetensors",
     .words = "file",
     .table = rc_train_option_table,
     .options_size = sizeof(rc_train_options),

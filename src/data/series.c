@@ -722,7 +722,8 @@ rc_status rc__series_read(rc__series **out, const char *path, const rc__series_o
 
 /* ---- joining ----------------------------------------------------------------------------------------------------- */
 
-size_t rc__series_find(const rc__series *s, const char *id) {
+size_t rc__series_find(const rc__series *s, const char *id, size_t hint) {
+    if (hint < s->n_groups && strcmp(s->group[hint].id, id) == 0) return hint;
     size_t i = 0;
     while (i < s->n_groups && strcmp(s->group[i].id, id) != 0) i++;
     return i;
@@ -786,15 +787,15 @@ rc_status rc__series_join(rc__series **out, const rc__series *earlier, const rc_
     if (!s) return rc_fail(e, RC_ENOMEM, "series: out of memory");
     size_t n = later->n_groups, at = 0;
     for (size_t i = 0; keep && i < earlier->n_groups; i++)
-        if (rc__series_find(later, earlier->group[i].id) == later->n_groups) n++;
+        if (rc__series_find(later, earlier->group[i].id, i) == later->n_groups) n++;
     rc_status st = rc__schema_copy(&s->schema, later->schema, e);
     if (st == RC_OK && !(s->group = rc__calloc(n, sizeof *s->group))) st = rc_fail(e, RC_ENOMEM, "series: out of memory");
     if (st == RC_OK) s->n_groups = n;
     for (size_t i = 0; st == RC_OK && keep && i < earlier->n_groups; i++)
-        if (rc__series_find(later, earlier->group[i].id) == later->n_groups)
+        if (rc__series_find(later, earlier->group[i].id, i) == later->n_groups)
             st = join_group(&s->group[at++], &earlier->group[i], NULL, s->schema, e);
     for (size_t i = 0; st == RC_OK && i < later->n_groups; i++) {
-        size_t k = rc__series_find(earlier, later->group[i].id);
+        size_t k = rc__series_find(earlier, later->group[i].id, i);
         st = join_group(&s->group[at++], k < earlier->n_groups ? &earlier->group[k] : NULL, &later->group[i], s->schema, e);
     }
     if (st != RC_OK) return rc__series_free(s), st;

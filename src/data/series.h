@@ -76,7 +76,8 @@ void rc__series_free(rc__series *s);
  * no more are left out unless keep. Without time the steps of `later` come next; with time they come where their time
  * says, steps of both count as `later` has them, and `first` is the first step after those of `earlier`. */
 rc_status rc__series_join(rc__series **out, const rc__series *earlier, const rc__series *later, bool keep, rc_error *e);
-size_t rc__series_find(const rc__series *s, const char *id); /* the group, or n_groups */
+/* The group, or n_groups. hint: where it may well be, as in a file of the same order. */
+size_t rc__series_find(const rc__series *s, const char *id, size_t hint);
 static inline double *rc__series_y(const rc__series *s, size_t group, size_t target) {
     return s->group[group].y + target * s->group[group].n;
 }

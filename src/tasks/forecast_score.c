@@ -39,7 +39,7 @@ rc_status rc__fc_continue(const rc__forecast *m, const rc__series *earlier, rc__
     *joined = false;
     if (!earlier) return RC_OK;
     for (size_t g = 0; g < s->n_groups; g++) {
-        size_t k = rc__series_find(earlier, s->group[g].id);
+        size_t k = rc__series_find(earlier, s->group[g].id, g);
         too_short = too_short && s->group[g].n < m->c.lookback + m->c.horizon;
         if (k == earlier->n_groups) continue;
         const rc__group *a = &earlier->group[k];

@@ -321,7 +321,7 @@ static rc_status keep_history(rc__forecast *m, const rc__series *s, rc_error *e)
     if (st == RC_OK && !(h->group = rc__calloc(m->n_groups, sizeof *h->group))) st = rc_fail(e, RC_ENOMEM, "train: out of memory");
     if (st == RC_OK) h->n_groups = m->n_groups;
     for (size_t g = 0; st == RC_OK && g < m->n_groups; g++) {
-        size_t k = rc__series_find(s, m->id[g]), w = m->schema->n_varying, F = m->schema->n_fixed;
+        size_t k = rc__series_find(s, m->id[g], g), w = m->schema->n_varying, F = m->schema->n_fixed;
         rc__group *to = &h->group[g];
         const rc__group *from = k < s->n_groups ? &s->group[k] : NULL;
         if (!(to->id = rc__strdup(m->id[g]))) st = rc_fail(e, RC_ENOMEM, "train: out of memory");
