@@ -173,7 +173,8 @@ static const char seed_series[] = "id,day,k,f,y\n"
                                   "a,2020-01-01,1,u,1\na,2020-01-02,0,u,2\na,2020-01-03,1,u,1\na,2020-01-04,0,u,2\n"
                                   "b,2020-01-01,1,v,3\nb,2020-01-02,0,v,\nb,2020-01-03,1,v,4\nb,2020-01-04,0,v,5\n";
 
-static rc_status write_forecaster(const char *path, const char *kind, const char *known, const char *fixed, rc_error *e) {
+static rc_status write_forecaster(const char *path, const char *kind, const char *known, const char *fixed,
+                                  rc_error *e) {
     char data[300];
     const char *files[1] = {data};
     rc_train_options o;

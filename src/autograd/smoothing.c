@@ -81,13 +81,15 @@ rc_var *rc__holt_winters(rc_tape *t, size_t T, size_t B, const rc_real *y, const
     if (!rc__alive(t, "holt_winters", 1, alpha) || (gamma && !rc__alive(t, "holt_winters", 2, gamma, log_season)))
         return rc__dead(t);
     if (T < 1 || alpha->len != B || (gamma && (gamma->len != B || log_season->ndim != 2 || log_season->dim[0] != B)))
-        return rc__op_fail(t, RC_EINVAL, "holt_winters", "alpha and gamma have one number, the season one row for each of %zu "
-                           "rows", B);
+        return rc__op_fail(t, RC_EINVAL, "holt_winters",
+                           "alpha and gamma have one number, the season one row for each of %zu "
+                           "rows",
+                           B);
     size_t m = gamma ? log_season->dim[1] : 1, dim[2] = {2 * T + m, B};
     for (size_t i = 0; i < T * B; i++)
         if (observed[i] != 0 && !(y[i] > 0))
-            return rc__op_fail(t, RC_EDATA, "holt_winters", "step %zu of row %zu: expected a value above 0, found %g", i / B,
-                               i % B, (double)y[i]);
+            return rc__op_fail(t, RC_EDATA, "holt_winters", "step %zu of row %zu: expected a value above 0, found %g",
+                               i / B, i % B, (double)y[i]);
     bool grad = alpha->needs_grad || (gamma && (gamma->needs_grad || log_season->needs_grad));
     smooth_node *k = rc__node_new(t, sizeof *k, "holt_winters", 2, dim, grad, smooth_backward);
     if (!k) return rc__dead(t);

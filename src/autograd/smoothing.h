@@ -10,8 +10,8 @@
  * y (T, B) above 0 and observed (T, B) are borrowed; where observed is 0 nothing changes: l_t = l_{t-1}, s_{t+m} = s_t.
  * alpha, gamma (B) in (0, 1); log_season (B, m): ln s of the m phases, step t begins at phase[b] + t. gamma NULL: no
  * season, all s = 1, and log_season is not read (NULL).
- * -> (2 T + m, B): ln l_0 .. ln l_{T-1}, then ln s_0 .. ln s_{T+m-1} (m = 1 without a season). A row without an observed
- * step has l = 1. */
+ * -> (2 T + m, B): ln l_0 .. ln l_{T-1}, then ln s_0 .. ln s_{T+m-1} (m = 1 without a season). A row without an
+ * observed step has l = 1. */
 rc_var *rc__holt_winters(rc_tape *t, size_t T, size_t B, const rc_real *y, const rc_real *observed, rc_var *alpha,
                          rc_var *gamma, rc_var *log_season, const int32_t *phase);
 #endif

@@ -59,7 +59,7 @@ static rc_status place_columns(rc__schema *s, rc_error *e) {
 }
 
 static const char *const layouts[] = {"auto", "wide", "long", "rows"}, *const roles[] = {"known", "observed", "fixed"},
-                                *const units[] = {"index", "second", "business-day", "month"};
+                         *const units[] = {"index", "second", "business-day", "month"};
 
 static json_t *names_json(char *const *names, size_t n) {
     json_t *a = json_array();
@@ -77,8 +77,8 @@ json_t *rc__schema_json(const rc__schema *s) {
         const rc__time_style *t = &s->style;
         char separator[2] = {t->separator, 0}, between[2] = {t->between, 0};
         json_object_set_new(o, "frequency",
-                            json_pack("{ss sI si si}", "unit", units[f->unit], "count", (json_int_t)f->count, "month_day",
-                                      f->month_day, "offset", f->offset));
+                            json_pack("{ss sI si si}", "unit", units[f->unit], "count", (json_int_t)f->count,
+                                      "month_day", f->month_day, "offset", f->offset));
         json_object_set_new(o, "style",
                             json_pack("{si ss sb ss si si sb sb sb si}", "form", (int)t->form, "separator", separator,
                                       "padded", t->padded, "between", between, "fields", t->fields, "fraction",
@@ -155,10 +155,8 @@ static rc_status read_clock(rc__schema *s, const json_t *frequency, const json_t
     t->fields = (int)fields;
     t->fraction = (int)fraction;
     t->offset = (int)style_offset;
-    s->frequency = (rc__frequency){.unit = (rc__time_unit)unit,
-                                   .count = count,
-                                   .month_day = (int)month_day,
-                                   .offset = (int)offset};
+    s->frequency = (rc__frequency){
+        .unit = (rc__time_unit)unit, .count = count, .month_day = (int)month_day, .offset = (int)offset};
     s->has_time = true;
     return RC_OK;
 }
@@ -295,8 +293,10 @@ static rc_status take_list(reading *r, const char *list, uint8_t role, rc__covar
             size_t i = 0;
             while (i < sc->n_covariates && r->covariate[i] != col) i++;
             if (i == sc->n_covariates)
-                return rc_fail(e, RC_EINVAL, "%s: categorical: column \"%s\" is no covariate: name it in --known-ahead, "
-                               "--inputs or --fixed too", r->path, name);
+                return rc_fail(e, RC_EINVAL,
+                               "%s: categorical: column \"%s\" is no covariate: name it in --known-ahead, "
+                               "--inputs or --fixed too",
+                               r->path, name);
             sc->covariate[i].n_categories = 1; /* counted below */
         }
         p = end ? end + 1 : NULL;
@@ -373,8 +373,8 @@ static bool looks_like_rows(const reading *r) {
 
 static rc_status new_schema(reading *r, const rc__series_options *o, rc_error *e) {
     static const char *const id_names[] = {"id", "unique_id", "item_id", "series_id", "series", NULL},
-                            *const time_names[] = {"date", "time", "timestamp", "datetime", "ds", NULL},
-                            *const target_names[] = {"y", "value", "target", NULL};
+                             *const time_names[] = {"date", "time", "timestamp", "datetime", "ds", NULL},
+                             *const target_names[] = {"y", "value", "target", NULL};
     rc__schema *sc = r->schema = rc__calloc(1, sizeof *sc);
     if (!sc) return rc_fail(e, RC_ENOMEM, "%s: out of memory", r->path);
     sc->layout = o->layout;
@@ -466,7 +466,8 @@ static rc_status new_groups(reading *r, size_t n, rc_error *e) {
     return RC_OK;
 }
 
-static rc_status alloc_group(rc__group *g, const rc__schema *sc, size_t n, size_t ahead, const char *path, rc_error *e) {
+static rc_status alloc_group(rc__group *g, const rc__schema *sc, size_t n, size_t ahead, const char *path,
+                             rc_error *e) {
     size_t ny, nx;
     g->n = n;
     g->ahead = ahead;
@@ -541,8 +542,9 @@ static rc_status place_on_grid(const reading *r, const int64_t *t, const size_t 
             now = k <= limit ? t[0] + (int64_t)k * f->count : t[i];
         }
         if (k > limit)
-            return rc_fail(e, RC_EDATA, "%s: line %zu: %s is more than %zu steps (%s) after the first time stamp", r->path,
-                           line[i], rc__time_text(t[i], &r->schema->style, buf), limit, rc__frequency_text(f, freq));
+            return rc_fail(e, RC_EDATA, "%s: line %zu: %s is more than %zu steps (%s) after the first time stamp",
+                           r->path, line[i], rc__time_text(t[i], &r->schema->style, buf), limit,
+                           rc__frequency_text(f, freq));
         if (now != t[i])
             return rc_fail(e, RC_EDATA, "%s: line %zu: %s is between two steps of a %s series", r->path, line[i],
                            rc__time_text(t[i], &r->schema->style, buf), rc__frequency_text(f, freq));
@@ -577,8 +579,7 @@ static rc_status fill_row(reading *r, rc__group *g, size_t step, size_t row, rc_
 }
 
 /* One group: its rows (n of them) of the file. */
-static rc_status build_group(reading *r, rc__group *g, const size_t *row, size_t n, const int64_t *time,
-                             rc_error *e) {
+static rc_status build_group(reading *r, rc__group *g, const size_t *row, size_t n, const int64_t *time, rc_error *e) {
     size_t steps = n, history = 0, bytes = n * (sizeof(size_t) * 2 + sizeof(int64_t));
     char where[600];
     size_t *step = rc__alloc(bytes), *line = step ? step + n : NULL;
@@ -736,7 +737,8 @@ int64_t rc__steps_between(const rc__frequency *f, int64_t from, int64_t to) {
     }
     /* the first k with step(from, k) >= to; about where it must be, within the years that there are */
     double unit = f->unit == RC_UNIT_MONTH ? 30.436875 * 86400 : 1.4 * 86400;
-    int64_t guess = (int64_t)((double)(to - from) / (unit * (double)f->count)), room = 8 + (guess < 0 ? -guess : guess) / 50;
+    int64_t guess = (int64_t)((double)(to - from) / (unit * (double)f->count)),
+            room = 8 + (guess < 0 ? -guess : guess) / 50;
     int64_t low = guess - room, high = guess + room;
     while (low < high) {
         int64_t mid = low + (high - low) / 2;
@@ -752,7 +754,8 @@ static void copy_steps(rc__group *to, const rc__group *from, const rc__schema *s
     for (size_t k = 0; k < sc->n_targets; k++)
         for (size_t i = 0; i < from->n; i++) to->y[k * to->n + at + i] = from->y[k * from->n + i];
     size_t w = sc->n_varying, steps = from->n + from->ahead;
-    for (size_t i = 0; w && i < steps && at + i < to->n + to->ahead; i++) /* of columns that both have, the later wins */
+    for (size_t i = 0; w && i < steps && at + i < to->n + to->ahead;
+         i++) /* of columns that both have, the later wins */
         for (size_t j = 0; j < w; j++)
             if (!isnan(from->x[i * w + j])) to->x[(at + i) * w + j] = from->x[i * w + j];
     for (size_t j = 0; j < sc->n_fixed; j++)
@@ -781,7 +784,8 @@ static rc_status join_group(rc__group *to, const rc__group *a, const rc__group *
     return RC_OK;
 }
 
-rc_status rc__series_join(rc__series **out, const rc__series *earlier, const rc__series *later, bool keep, rc_error *e) {
+rc_status rc__series_join(rc__series **out, const rc__series *earlier, const rc__series *later, bool keep,
+                          rc_error *e) {
     *out = NULL;
     rc__series *s = rc__calloc(1, sizeof *s);
     if (!s) return rc_fail(e, RC_ENOMEM, "series: out of memory");
@@ -789,14 +793,16 @@ rc_status rc__series_join(rc__series **out, const rc__series *earlier, const rc_
     for (size_t i = 0; keep && i < earlier->n_groups; i++)
         if (rc__series_find(later, earlier->group[i].id, i) == later->n_groups) n++;
     rc_status st = rc__schema_copy(&s->schema, later->schema, e);
-    if (st == RC_OK && !(s->group = rc__calloc(n, sizeof *s->group))) st = rc_fail(e, RC_ENOMEM, "series: out of memory");
+    if (st == RC_OK && !(s->group = rc__calloc(n, sizeof *s->group)))
+        st = rc_fail(e, RC_ENOMEM, "series: out of memory");
     if (st == RC_OK) s->n_groups = n;
     for (size_t i = 0; st == RC_OK && keep && i < earlier->n_groups; i++)
         if (rc__series_find(later, earlier->group[i].id, i) == later->n_groups)
             st = join_group(&s->group[at++], &earlier->group[i], NULL, s->schema, e);
     for (size_t i = 0; st == RC_OK && i < later->n_groups; i++) {
         size_t k = rc__series_find(earlier, later->group[i].id, i);
-        st = join_group(&s->group[at++], k < earlier->n_groups ? &earlier->group[k] : NULL, &later->group[i], s->schema, e);
+        st = join_group(&s->group[at++], k < earlier->n_groups ? &earlier->group[k] : NULL, &later->group[i], s->schema,
+                        e);
     }
     if (st != RC_OK) return rc__series_free(s), st;
     count_values(s);

@@ -32,7 +32,7 @@ typedef struct rc__schema {
     size_t n_covariates;
     rc__covariate *covariate;
     size_t room_targets, room_covariates; /* of the two arrays */
-    size_t n_varying, n_fixed; /* columns of both kinds, categories as columns of their own */
+    size_t n_varying, n_fixed;            /* columns of both kinds, categories as columns of their own */
     bool has_time;
     rc__frequency frequency;
     rc__time_style style;
@@ -50,13 +50,13 @@ typedef struct rc__series_options {
 } rc__series_options;
 
 typedef struct rc__group { /* series that share a clock */
-    char *id;        /* "" in a file without ids */
-    int64_t start;   /* the time of step 0; an index when there is no time */
-    size_t n, ahead; /* steps up to the last value of a target; steps behind it */
-    double *y;       /* (targets, n) */
-    double *x;       /* (n + ahead, n_varying) */
-    double *fixed;   /* (n_fixed) */
-    size_t first;    /* rc__series_join: the first step that the later file told of */
+    char *id;              /* "" in a file without ids */
+    int64_t start;         /* the time of step 0; an index when there is no time */
+    size_t n, ahead;       /* steps up to the last value of a target; steps behind it */
+    double *y;             /* (targets, n) */
+    double *x;             /* (n + ahead, n_varying) */
+    double *fixed;         /* (n_fixed) */
+    size_t first;          /* rc__series_join: the first step that the later file told of */
 } rc__group;
 
 typedef struct rc__series {
@@ -92,8 +92,9 @@ rc_status rc__schema_read(rc__schema **out, const json_t *obj, const char *where
 rc_status rc__schema_copy(rc__schema **out, const rc__schema *s, rc_error *e);
 void rc__schema_free(rc__schema *s);
 
-/* Positions in the cycles of the calendar that steps of this frequency pass through, as sine and cosine: the hour, day of
- * the week, of the year ... Returns how many numbers that is (at most RC_CALENDAR_MAX); 0 without time. out may be NULL. */
+/* Positions in the cycles of the calendar that steps of this frequency pass through, as sine and cosine: the hour, day
+ * of the week, of the year ... Returns how many numbers that is (at most RC_CALENDAR_MAX); 0 without time. out may be
+ * NULL. */
 #define RC_CALENDAR_MAX 8
 size_t rc__calendar_features(const rc__schema *s, int64_t time, double *out);
 #endif

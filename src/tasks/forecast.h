@@ -1,12 +1,12 @@
 /* forecast.h - forecasting: one network for all series (a global model), its windows, scaling and file.
  *
- * A window is a series and an origin o: the network reads the `lookback` steps before o and tells of the `horizon` steps
- * from o on. All it reads and tells is (y - loc) / scale, with loc and scale of the window (rc__fc_scaling), so results
+ * A window is a series and an origin o: the network reads the `lookback` steps before o and tells of the `horizon`
+ * steps from o on. All it reads and tells is (y - loc) / scale, with loc and scale of the window (rc__fc_scaling), so results
  * in the series' own units are scale * output + loc.
  *
  *   segment    SegRNN (Lin et al. 2023, arXiv 2308.11200): the lookback in segments, a linear layer and relu each, one
- *              recurrent layer over them; all segments of the horizon in one parallel step from its state, told apart by
- *              an embedding of place and series (sections 3.3 and 3.4)
+ *              recurrent layer over them; all segments of the horizon in one parallel step from its state, told apart
+ *              by an embedding of place and series (sections 3.3 and 3.4)
  *   direct     a recurrent encoder over single steps, its last state to all steps of the horizon at once, each with the
  *              covariates of its time (the MLP of MQ-RNN, Wen et al. 2017, arXiv 1711.11053, equation 4), plus a linear
  *              part from the lookback (LSTNet, Lai et al. 2018, arXiv 1703.07015, equation 7)
@@ -26,7 +26,7 @@ enum { RC_FC_SEGMENT, RC_FC_DIRECT, RC_FC_DEEPAR, RC_FC_RECURRENT, RC_FC_ESRNN, 
 enum { RC_FC_POINT, RC_FC_QUANTILE, RC_FC_GAUSSIAN, RC_FC_STUDENT_T, RC_FC_NEGATIVE_BINOMIAL, RC_FC_LIKELIHOODS };
 enum { RC_FC_ZSCORE, RC_FC_MINMAX, RC_FC_SERIES, RC_FC_NONE, RC_FC_NORMALIZES };
 extern const char *const rc__fc_kinds[RC_FC_KINDS], *const rc__fc_likelihoods[RC_FC_LIKELIHOODS],
-    *const rc__fc_normalizes[RC_FC_NORMALIZES];
+                                                        *const rc__fc_normalizes[RC_FC_NORMALIZES];
 
 #define RC_FC_MAX_QUANTILES 99
 #define RC_FC_MAX_LAGS      32
@@ -49,7 +49,7 @@ typedef struct rc__fc_config {
 /* Of a series over its training part. */
 typedef struct rc__fc_stats {
     double mean, deviation, low, high, mean_abs, step; /* step: mean |y_t - y_{t-1}|; deviation, mean_abs, step > 0 */
-    double mase; /* rc__mase_scale with the model's season */
+    double mase;                                       /* rc__mase_scale with the model's season */
 } rc__fc_stats;
 #define RC_FC_STATS 7
 
@@ -60,14 +60,15 @@ typedef struct rc__forecast {
     size_t n_series; /* that it was trained on; the last of stats is for all others */
     char **id;       /* of the groups: n_series / n_targets */
     size_t n_groups;
-    rc__fc_stats *stats; /* (n_series + 1) */
+    rc__fc_stats *stats;      /* (n_series + 1) */
     double *x_mean, *x_scale; /* of varying covariates, then of fixed ones */
     rc__series *history;      /* the end of the training data, NULL in a model that has none */
     size_t baseline_lookback; /* of the linear baseline */
     rc_rnn *rnn;
     rc_param *embed_w, *embed_b, *place, *channel, *head_w, *head_b, *context_w, *context_b, *mix_w, *mix_b, *ar,
         *future_w, *baseline, *bands;
-    rc_param *smoothing; /* es-rnn: (series, 2 + season): alpha and gamma before the sigmoid, ln of the season's phases */
+    rc_param
+        *smoothing; /* es-rnn: (series, 2 + season): alpha and gamma before the sigmoid, ln of the season's phases */
 } rc__forecast;
 
 /* ---- windows ----------------------------------------------------------------------------------------------------- */
@@ -79,21 +80,23 @@ typedef struct rc__fc_window {
 
 typedef struct rc__fc_batch { /* of B windows; L = lookback, H = horizon */
     size_t B, L, H, F, n_lags;
-    rc_real *past;      /* (L, B) scaled; missing values are the last one before them */
-    rc_real *mask;      /* (L, B) 1 = observed */
-    rc_real *future;    /* (H, B) scaled; NaN = missing */
-    rc_real *features;  /* (L + H, B, F) */
-    rc_real *lags;      /* autoregressive kinds: (L + H, B, n_lags + 1), the last: lag 1 was observed */
-    rc_real *targets;   /* autoregressive kinds: (L + H, B) */
-    rc_real *scales;    /* (L + H, B): of the negative binomial */
-    int32_t *series;    /* (B) numbers among those of the training, -1 = another */
-    int32_t *phase;     /* (B) es-rnn: the first step's place in the season, counted from the beginning of the training */
+    rc_real *past;     /* (L, B) scaled; missing values are the last one before them */
+    rc_real *mask;     /* (L, B) 1 = observed */
+    rc_real *future;   /* (H, B) scaled; NaN = missing */
+    rc_real *features; /* (L + H, B, F) */
+    rc_real *lags;     /* autoregressive kinds: (L + H, B, n_lags + 1), the last: lag 1 was observed */
+    rc_real *targets;  /* autoregressive kinds: (L + H, B) */
+    rc_real *scales;   /* (L + H, B): of the negative binomial */
+    int32_t *series;   /* (B) numbers among those of the training, -1 = another */
+    int32_t *phase; /* (B) es-rnn: the first step's place in the season, counted from the beginning of the training */
     double *loc, *scale; /* (B) */
     void *block;
     size_t bytes;
 } rc__fc_batch;
 
-static inline bool rc__fc_steps(const rc__fc_config *c) { return c->kind == RC_FC_DEEPAR || c->kind == RC_FC_RECURRENT; }
+static inline bool rc__fc_steps(const rc__fc_config *c) {
+    return c->kind == RC_FC_DEEPAR || c->kind == RC_FC_RECURRENT;
+}
 size_t rc__fc_outputs(const rc__fc_config *c); /* numbers that the network gives for a step */
 size_t rc__fc_features(const rc__forecast *m);
 int32_t rc__fc_series(const rc__forecast *m, const char *id, size_t target); /* -1: not of the training */
@@ -115,15 +118,17 @@ rc_status rc__fc_build(rc__forecast *m, rc_error *e); /* declares the parameters
 /* es-rnn: alpha, gamma and season of each series of its training part, to begin with. split: (groups) its steps. */
 rc_status rc__fc_start_smoothing(rc__forecast *m, const rc__series *s, const size_t *split, rc_error *e);
 rc_status rc__fc_esrnn_build(rc__forecast *m, rc_error *e);
-rc_var *rc__fc_esrnn_forward(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, rc_var **penalty); /* (H, B, P), logs */
-rc_status rc__fc_add_linear(rc_params *ps, const char *name, size_t out, size_t in, rc_param **w, rc_param **b, rc_error *e);
-rc_var *rc__fc_cut(rc_tape *t, rc_var *x, size_t w); /* (S * w, B, C) -> (S, B, w * C) */
+rc_var *rc__fc_esrnn_forward(rc_tape *t, rc__forecast *m, const rc__fc_batch *b,
+                             rc_var **penalty); /* (H, B, P), logs */
+rc_status rc__fc_add_linear(rc_params *ps, const char *name, size_t out, size_t in, rc_param **w, rc_param **b,
+                            rc_error *e);
+rc_var *rc__fc_cut(rc_tape *t, rc_var *x, size_t w);                          /* (S * w, B, C) -> (S, B, w * C) */
 rc_var *rc__fc_of_series(rc_tape *t, rc_param *table, const rc__fc_batch *b); /* rows of series; others: the mean */
 rc_var *rc__fc_loss(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, double own);
 /* own: share of inputs that are the network's own forecasts (scheduled sampling). */
 
-/* Forecasts of the batch in units of the series: point (B, H) and quantiles (B, H, n_quantiles; NULL for none). samples:
- * paths of autoregressive kinds. The draws of a window depend on seed and key[b] alone. */
+/* Forecasts of the batch in units of the series: point (B, H) and quantiles (B, H, n_quantiles; NULL for none).
+ * samples: paths of autoregressive kinds. The draws of a window depend on seed and key[b] alone. */
 typedef struct rc__fc_forecast {
     size_t H;
     double *point, *quantile;
@@ -146,11 +151,12 @@ void rc__fc_linear(const rc__forecast *m, const double *y, size_t origin, int32_
 
 /* Windows whose horizon lies in steps [from[g], to[g]) of group g, every `stride`; *out: rc__free(out, n * sizeof). A
  * group too short for one whole window that has `partial` gives the one it has. */
-rc_status rc__fc_windows(const rc__forecast *m, const rc__series *s, const size_t *from, const size_t *to, size_t stride,
-                         bool partial, rc__fc_window **out, size_t *n, rc_error *e);
+rc_status rc__fc_windows(const rc__forecast *m, const rc__series *s, const size_t *from, const size_t *to,
+                         size_t stride, bool partial, rc__fc_window **out, size_t *n, rc_error *e);
 /* A later file on its own, or joined to what came before it: when its time begins where that ends; without time, when
  * none of its series is long enough for a window. *joined says which; *later is taken over (freed when replaced). */
-rc_status rc__fc_continue(const rc__forecast *m, const rc__series *earlier, rc__series **later, bool *joined, rc_error *e);
+rc_status rc__fc_continue(const rc__forecast *m, const rc__series *earlier, rc__series **later, bool *joined,
+                          rc_error *e);
 /* whole: MASE's scale is the past of each window; else that of the training data, where the series is known. */
 rc_status rc__fc_score(rc__forecast *m, rc_tape *t, const rc__series *s, const rc__fc_window *w, size_t n, size_t batch,
                        size_t samples, uint64_t seed, bool whole, bool details, json_t *out, rc_error *e);

@@ -20,7 +20,8 @@ void rc__fc_seasonal_naive(const double *y, size_t origin, size_t season, size_t
 
 /* The lookback of a window, scaled by the deviation of the training, less its last value; 1 behind it. Missing values
  * are the last ones before them. False when nothing is known. */
-static bool line_input(const rc__forecast *m, const double *y, size_t origin, double deviation, rc_real *x, double *last) {
+static bool line_input(const rc__forecast *m, const double *y, size_t origin, double deviation, rc_real *x,
+                       double *last) {
     size_t L = m->baseline_lookback, from = origin > L ? origin - L : 0;
     *last = NAN;
     for (size_t i = origin; i > from && isnan(*last); i--) *last = y[i - 1];

@@ -1,8 +1,8 @@
 /* forecast_esrnn.c - the hybrid of exponential smoothing and a recurrent network (Smyl 2020, International Journal of
  * Forecasting 36(1), section 3): level and season of each series are smoothed with its own alpha and gamma and from its
  * own initial season, all learnt with the network; the network sees what is left, ln(y_t / (l s_t)) with the last level
- * l, cut into segments (his are windows of a season), and tells of the same for the horizon. Differs from the original in
- * that a window of the last `lookback` steps is smoothed, not the series from its beginning, in the plain recurrent
+ * l, cut into segments (his are windows of a season), and tells of the same for the horizon. Differs from the original
+ * in that a window of the last `lookback` steps is smoothed, not the series from its beginning, in the plain recurrent
  * layers (no dilation), and in its quantiles. */
 #include <math.h>
 #include <string.h>
@@ -17,7 +17,8 @@ rc_status rc__fc_esrnn_build(rc__forecast *m, rc_error *e) {
     rc__fc_config *c = &m->c;
     rc_params *ps = m->base.params;
     size_t d = c->rnn.hidden_size, season = c->season > 1 ? c->season : 0;
-    m->smoothing = rc_params_add(ps, "smoothing", 2, (size_t[2]){m->n_series, 2 + season}, (rc_init){.kind = RC_INIT_ZEROS}, e);
+    m->smoothing =
+        rc_params_add(ps, "smoothing", 2, (size_t[2]){m->n_series, 2 + season}, (rc_init){.kind = RC_INIT_ZEROS}, e);
     if (!m->smoothing) return e ? e->code : RC_ENOMEM;
     m->smoothing->no_decay = true;
     m->smoothing->lr_scale = 3; /* a series' own numbers are seen less often than those of the network */

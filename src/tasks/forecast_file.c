@@ -63,8 +63,10 @@ rc_status rc__fc_document(const rc_model *base, json_t *doc, rc_error *e) {
     json_t *config = json_object(), *rnn = json_object(), *lags = json_array(), *quantiles = json_array(),
            *groups = json_array(), *columns = rc__schema_json(m->schema);
     bool ok = config && rnn && columns && rc__fields_put(fields, FIELDS, &m->c, config) && rc__rnn_put(&m->c.rnn, rnn);
-    for (size_t i = 0; i < m->c.n_lags; i++) ok &= json_array_append_new(lags, json_integer((json_int_t)m->c.lag[i])) == 0;
-    for (size_t i = 0; i < m->c.n_quantiles; i++) ok &= json_array_append_new(quantiles, json_real(m->c.quantile[i])) == 0;
+    for (size_t i = 0; i < m->c.n_lags; i++)
+        ok &= json_array_append_new(lags, json_integer((json_int_t)m->c.lag[i])) == 0;
+    for (size_t i = 0; i < m->c.n_quantiles; i++)
+        ok &= json_array_append_new(quantiles, json_real(m->c.quantile[i])) == 0;
     for (size_t i = 0; i < m->n_groups; i++) {
         const rc__group *g = m->history ? &m->history->group[i] : NULL;
         json_t *o = json_pack("{ss sI sI}", "id", m->id[i], "start", (json_int_t)(g ? g->start : 0), "steps",
@@ -94,7 +96,8 @@ rc_status rc__fc_tensors(const rc_model *base, rc__st_list *list, rc_error *e) {
         const rc__group *g = &m->history->group[i];
         char name[40];
         snprintf(name, sizeof name, "%zu.y", i);
-        if (g->n) s = rc__st_list_add(list, "history.", name, RC_ST_F64, 2, (size_t[2]){m->schema->n_targets, g->n}, g->y, e);
+        if (g->n)
+            s = rc__st_list_add(list, "history.", name, RC_ST_F64, 2, (size_t[2]){m->schema->n_targets, g->n}, g->y, e);
         snprintf(name, sizeof name, "%zu.x", i);
         if (s == RC_OK && g->x)
             s = rc__st_list_add(list, "history.", name, RC_ST_F64, 2, (size_t[2]){g->n, m->schema->n_varying}, g->x, e);
@@ -120,7 +123,8 @@ static rc_status read_lists(rc__forecast *m, const json_t *o, const char *where,
                        c->n_quantiles, RC_FC_MAX_LAGS, RC_FC_MAX_QUANTILES);
     for (size_t i = 0; i < c->n_lags; i++) {
         json_int_t v = json_integer_value(json_array_get(lags, i));
-        if (v < 1 || v > RC_FC_MAX_LOOKBACK) return rc_fail(e, RC_EMODEL, "%s: \"lags\": expected 1 to %d", where, RC_FC_MAX_LOOKBACK);
+        if (v < 1 || v > RC_FC_MAX_LOOKBACK)
+            return rc_fail(e, RC_EMODEL, "%s: \"lags\": expected 1 to %d", where, RC_FC_MAX_LOOKBACK);
         c->lag[i] = (size_t)v;
     }
     for (size_t i = 0; i < c->n_quantiles; i++) {
@@ -140,7 +144,8 @@ static rc_status read_config(rc__forecast *m, const json_t *o, const char *where
     if (s == RC_OK) s = rc__rnn_get(&c->rnn, rnn, where, e);
     if (s == RC_OK) s = read_lists(m, o, where, e);
     if (s == RC_OK)
-        s = rc__json_get_size(o, "baseline_lookback", RC_JSON_REQUIRED, 0, RC_FC_MAX_LOOKBACK, &m->baseline_lookback, where, e);
+        s = rc__json_get_size(o, "baseline_lookback", RC_JSON_REQUIRED, 0, RC_FC_MAX_LOOKBACK, &m->baseline_lookback,
+                              where, e);
     if (s != RC_OK) return s;
     if (c->horizon < 1 || c->horizon > RC_FC_MAX_HORIZON || c->lookback < 1 || c->lookback > RC_FC_MAX_LOOKBACK ||
         c->season < 1 || c->season > RC_FC_MAX_LOOKBACK)
@@ -172,17 +177,20 @@ static rc_status read_f64(const rc__st_file *f, const char *name, int ndim, cons
 static double *array(size_t n) { return rc__calloc(n ? n : 1, sizeof(double)); }
 
 /* One group of the history; its arrays are not larger than the file. */
-static rc_status read_group(rc__forecast *m, const rc__st_file *f, size_t i, const json_t *o, const char *where, rc_error *e) {
+static rc_status read_group(rc__forecast *m, const rc__st_file *f, size_t i, const json_t *o, const char *where,
+                            rc_error *e) {
     rc__group *g = &m->history->group[i];
     const rc__schema *sc = m->schema;
     const char *id = NULL;
     size_t n = 0, dim[2];
     char name[48];
     rc_status s = rc__json_get_string(o, "id", RC_JSON_REQUIRED, &id, where, e);
-    if (s == RC_OK) s = rc__json_get_int(o, "start", RC_JSON_REQUIRED, INT64_MIN / 4, INT64_MAX / 4, &g->start, where, e);
+    if (s == RC_OK)
+        s = rc__json_get_int(o, "start", RC_JSON_REQUIRED, INT64_MIN / 4, INT64_MAX / 4, &g->start, where, e);
     if (s == RC_OK) s = rc__json_get_size(o, "steps", RC_JSON_REQUIRED, 0, UINT32_MAX / 2, &n, where, e);
     if (s != RC_OK) return s;
-    if (!(m->id[i] = rc__strdup(id)) || !(g->id = rc__strdup(id))) return rc_fail(e, RC_ENOMEM, "%s: out of memory", where);
+    if (!(m->id[i] = rc__strdup(id)) || !(g->id = rc__strdup(id)))
+        return rc_fail(e, RC_ENOMEM, "%s: out of memory", where);
     const rc__st_tensor *t;
     if (n) {
         snprintf(name, sizeof name, "history.%zu.y", i);
@@ -205,13 +213,15 @@ static rc_status read_group(rc__forecast *m, const rc__st_file *f, size_t i, con
     return s;
 }
 
-static rc_status read_series(rc__forecast *m, const rc__st_file *f, const json_t *list, const char *where, rc_error *e) {
+static rc_status read_series(rc__forecast *m, const rc__st_file *f, const json_t *list, const char *where,
+                             rc_error *e) {
     size_t n = json_array_size(list), columns = m->schema->n_varying + m->schema->n_fixed;
     if (n < 1 || n > MOST_GROUPS) return rc_fail(e, RC_EMODEL, "%s: %zu series", where, n);
     m->n_series = n * m->schema->n_targets;
     const rc__st_tensor *t;
     size_t dim[2] = {m->n_series + 1, RC_FC_STATS};
-    rc_status s = rc__st_expect(f, "history.stats", RC_ST_F64, 2, dim, &t, e); /* before anything of that size is allocated */
+    rc_status s =
+        rc__st_expect(f, "history.stats", RC_ST_F64, 2, dim, &t, e); /* before anything of that size is allocated */
     if (s != RC_OK) return m->n_series = 0, s;
     m->id = rc__calloc(n, sizeof *m->id);
     m->n_groups = m->id ? n : 0;
@@ -230,7 +240,8 @@ static rc_status read_series(rc__forecast *m, const rc__st_file *f, const json_t
         if (!isfinite(st->mean) || !isfinite(st->low) || !isfinite(st->high) || !(st->deviation > 0) ||
             !isfinite(st->deviation) || !(st->mean_abs > 0) || !isfinite(st->mean_abs) || !(st->step > 0) ||
             !isfinite(st->step))
-            s = rc_fail(e, RC_EMODEL, "%s: \"history.stats\": row %zu: expected finite numbers, and units above 0", where, i);
+            s = rc_fail(e, RC_EMODEL, "%s: \"history.stats\": row %zu: expected finite numbers, and units above 0",
+                        where, i);
     }
     if (s == RC_OK && columns) s = read_f64(f, "history.mean", 1, &columns, m->x_mean, true, e);
     if (s == RC_OK && columns) s = read_f64(f, "history.scale", 1, &columns, m->x_scale, true, e);
@@ -276,7 +287,8 @@ size_t rc__fc_explain(const rc_model *base, size_t batch, size_t seq_len, char *
     const rc__forecast *m = (const rc__forecast *)base;
     const rc__fc_config *c = &m->c;
     int n = snprintf(out, cap, "%s, %s: from %zu steps to %zu, season %zu, scaled by %s\n", rc__fc_kinds[c->kind],
-                     rc__fc_likelihoods[c->likelihood], c->lookback, c->horizon, c->season, rc__fc_normalizes[c->normalize]);
+                     rc__fc_likelihoods[c->likelihood], c->lookback, c->horizon, c->season,
+                     rc__fc_normalizes[c->normalize]);
     size_t at = n > 0 ? (size_t)n : 0, steps = c->kind == RC_FC_SEGMENT ? c->lookback / c->segment : c->lookback;
     (void)seq_len;
     if (!m->rnn) return at;

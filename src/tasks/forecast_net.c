@@ -15,8 +15,8 @@ const char *const rc__fc_kinds[RC_FC_KINDS] = {"segment", "direct", "deepar", "r
                                                                   "negative-binomial"},
                   *const rc__fc_normalizes[RC_FC_NORMALIZES] = {"zscore", "minmax", "series", "none"};
 
-#define CONTEXT     16 /* direct: numbers for each step of the horizon */
-#define MIX         64 /* ... and the layer over them */
+#define CONTEXT     16   /* direct: numbers for each step of the horizon */
+#define MIX         64   /* ... and the layer over them */
 #define MOST_SERIES 4096 /* segment: more series than this share one embedding */
 
 size_t rc__fc_outputs(const rc__fc_config *c) {
@@ -29,7 +29,8 @@ bool rc__fc_has_quantiles(const rc__forecast *m) { return m->c.likelihood != RC_
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
 
 /* A linear layer as torch.nn.Linear starts: U(+-1 / sqrt(fan in)). */
-rc_status rc__fc_add_linear(rc_params *ps, const char *name, size_t out, size_t in, rc_param **w, rc_param **b, rc_error *e) {
+rc_status rc__fc_add_linear(rc_params *ps, const char *name, size_t out, size_t in, rc_param **w, rc_param **b,
+                            rc_error *e) {
     char full[64];
     rc_init init = {.kind = RC_INIT_UNIFORM, .value = 1 / sqrt((double)in)};
     snprintf(full, sizeof full, "%s.weight", name);
@@ -44,7 +45,8 @@ rc_status rc__fc_add_linear(rc_params *ps, const char *name, size_t out, size_t 
 }
 
 static rc_param *add_table(rc_params *ps, const char *name, size_t rows, size_t cols, double deviation, rc_error *e) {
-    rc_param *p = rc_params_add(ps, name, 2, (size_t[2]){rows, cols}, (rc_init){.kind = RC_INIT_NORMAL, .value = deviation}, e);
+    rc_param *p =
+        rc_params_add(ps, name, 2, (size_t[2]){rows, cols}, (rc_init){.kind = RC_INIT_NORMAL, .value = deviation}, e);
     if (p) p->no_decay = true;
     return p;
 }
@@ -57,12 +59,14 @@ static rc_status build_segment(rc__forecast *m, rc_error *e) {
     rc_params *ps = m->base.params;
     size_t d = c->rnn.hidden_size, w = c->segment, F = rc__fc_features(m), own = tells_series_apart(m) ? d / 2 : 0;
     rc_status s = rc__fc_add_linear(ps, "embed", d, w * (1 + c->mask + F), &m->embed_w, &m->embed_b, e);
-    if (s == RC_OK && !(m->place = add_table(ps, "place.weight", segments(c->horizon, w), d - own, 1, e))) s = RC_ENOMEM;
+    if (s == RC_OK && !(m->place = add_table(ps, "place.weight", segments(c->horizon, w), d - own, 1, e)))
+        s = RC_ENOMEM;
     if (s == RC_OK && own && !(m->channel = add_table(ps, "series.weight", m->n_series, own, 1, e))) s = RC_ENOMEM;
     if (s == RC_OK && F) s = rc__fc_add_linear(ps, "future", d, w * F, &m->future_w, NULL, e);
     c->rnn.input_size = d;
     if (s == RC_OK) s = rc_rnn_new(&m->rnn, ps, "rnn.", &c->rnn, e);
-    if (s == RC_OK) s = rc__fc_add_linear(ps, "head", w * rc__fc_outputs(c), rc_rnn_output_size(m->rnn), &m->head_w, &m->head_b, e);
+    if (s == RC_OK)
+        s = rc__fc_add_linear(ps, "head", w * rc__fc_outputs(c), rc_rnn_output_size(m->rnn), &m->head_w, &m->head_b, e);
     return s;
 }
 
@@ -85,7 +89,8 @@ static rc_status build_steps(rc__forecast *m, rc_error *e) {
     c->rnn.input_size = c->n_lags + 1 + rc__fc_features(m);
     rc_status s = rc_rnn_new(&m->rnn, m->base.params, "rnn.", &c->rnn, e);
     if (s != RC_OK) return s;
-    return rc__fc_add_linear(m->base.params, "head", rc__fc_outputs(c), rc_rnn_output_size(m->rnn), &m->head_w, &m->head_b, e);
+    return rc__fc_add_linear(m->base.params, "head", rc__fc_outputs(c), rc_rnn_output_size(m->rnn), &m->head_w,
+                             &m->head_b, e);
 }
 
 rc_status rc__fc_build(rc__forecast *m, rc_error *e) {
@@ -100,8 +105,10 @@ rc_status rc__fc_build(rc__forecast *m, rc_error *e) {
     if (s == RC_OK && m->c.linear) {
         m->ar = rc_params_add(m->base.params, "ar.weight", 2, (size_t[2]){m->c.horizon, m->c.lookback},
                               (rc_init){.kind = RC_INIT_ZEROS}, e); /* begins as the linear baseline */
-        if (!m->ar) s = RC_ENOMEM;
-        else m->ar->no_decay = true;
+        if (!m->ar)
+            s = RC_ENOMEM;
+        else
+            m->ar->no_decay = true;
     }
     if (s == RC_OK && L) {
         m->baseline = rc_params_add(m->base.params, "baseline.weight", 2, (size_t[2]){m->c.horizon, L + 1},
@@ -251,8 +258,8 @@ static double middle(const rc__fc_config *c, const rc_real *p) {
     return (double)p[0];
 }
 
-/* Scheduled sampling (Bengio et al. 2015, arXiv 1506.03099), all steps at once (Duckworth et al. 2019, arXiv 1906.04331):
- * a pass with the true inputs, then some of them replaced by what it told, and the pass that learns. */
+/* Scheduled sampling (Bengio et al. 2015, arXiv 1506.03099), all steps at once (Duckworth et al. 2019, arXiv
+ * 1906.04331): a pass with the true inputs, then some of them replaced by what it told, and the pass that learns. */
 static rc_var *own_inputs(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, double own) {
     size_t T = b->L + b->H, B = b->B, N = b->n_lags + 1, P = rc__fc_outputs(&m->c);
     rc_var *lags = rc_input(t, 3, (size_t[3]){T, B, N}, b->lags);
@@ -267,7 +274,8 @@ static rc_var *own_inputs(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, do
             bool replace = rc_rng_uniform(&r) < own;
             if (!replace || b->lags[(j * B + i) * N + N - 1] == 0) continue;
             for (size_t k = 0; k < b->n_lags; k++)
-                if (m->c.lag[k] == 1) mixed[(j * B + i) * N + k] = (rc_real)middle(&m->c, first->x + ((j - 1) * B + i) * P);
+                if (m->c.lag[k] == 1)
+                    mixed[(j * B + i) * N + k] = (rc_real)middle(&m->c, first->x + ((j - 1) * B + i) * P);
         }
     return rc_input(t, 3, (size_t[3]){T, B, N}, mixed);
 }
@@ -299,7 +307,8 @@ rc_var *rc__fc_loss(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, double o
     if (c->kind == RC_FC_ESRNN) {
         rc_real *logs = rc__tape_alloc(t, b->H * b->B * sizeof *logs);
         if (!logs) return rc__dead(t);
-        for (size_t i = 0; i < b->H * b->B; i++) logs[i] = b->future[i] > 0 ? (rc_real)log((double)b->future[i]) : (rc_real)NAN;
+        for (size_t i = 0; i < b->H * b->B; i++)
+            logs[i] = b->future[i] > 0 ? (rc_real)log((double)b->future[i]) : (rc_real)NAN;
         targets = logs;
     }
     if (c->likelihood == RC_FC_NEGATIVE_BINOMIAL) {
@@ -349,7 +358,8 @@ static double draw(const rc__fc_config *c, const rc_real *p, double scale, rc_rn
 }
 
 /* Samples of one place, scaled (n, sorted here), to what is asked for. */
-static void from_samples(const rc__fc_config *c, double *x, size_t n, double loc, double scale, double *point, double *quantile) {
+static void from_samples(const rc__fc_config *c, double *x, size_t n, double loc, double scale, double *point,
+                         double *quantile) {
     bool finite = true;
     for (size_t i = 0; i < n; i++) finite = finite && isfinite(x[i]);
     if (finite) qsort(x, n, sizeof *x, by_size);
@@ -456,7 +466,8 @@ static rc_status run_steps(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, s
     p.value = rc__alloc(p.rows * H * sizeof *p.value);
     p.rng = rc__alloc(p.rows * sizeof *p.rng);
     double *x = rc__alloc(p.n * sizeof *x);
-    rc_status s = p.lags && p.features && p.value && p.rng && x ? RC_OK : rc_fail(e, RC_ENOMEM, "forecast: out of memory");
+    rc_status s =
+        p.lags && p.features && p.value && p.rng && x ? RC_OK : rc_fail(e, RC_ENOMEM, "forecast: out of memory");
     for (size_t i = 0; s == RC_OK && i < p.rows; i++) p.rng[i] = rc_rng_make(seed, stream_of(key[i / p.n], i % p.n));
     if (s == RC_OK) s = read_past(t, m, b, &p, e);
     for (size_t j = 0; s == RC_OK && j < H; j++) {

@@ -48,10 +48,12 @@ rc_status rc__fc_eval(rc_model *base, const char *path, const rc_eval_options *o
         if (from[g] > end) from[g] = end;
         from[G + g] = end;
     }
-    if (st == RC_OK) st = rc__fc_windows(m, s, from, from + G, o->stride > 0 ? (size_t)o->stride : 1, joined, &w, &n, e);
+    if (st == RC_OK)
+        st = rc__fc_windows(m, s, from, from + G, o->stride > 0 ? (size_t)o->stride : 1, joined, &w, &n, e);
     if (st == RC_OK && n == 0)
-        st = rc_fail(e, RC_EDATA, "%s: no series is long enough: %zu steps to look back on and a horizon of %zu are needed",
-                     path, m->c.lookback, m->c.horizon);
+        st = rc_fail(e, RC_EDATA,
+                     "%s: no series is long enough: %zu steps to look back on and a horizon of %zu are needed", path,
+                     m->c.lookback, m->c.horizon);
     if (st == RC_OK) st = rc_tape_new(&tape, e);
     if (st == RC_OK) json_object_set_new(out, "history", json_string(joined ? "the model's" : "the file's"));
     if (st == RC_OK) st = rc__fc_score(m, tape, s, w, n, (size_t)o->batch, 100, 1, joined, o->details, out, e);
@@ -83,7 +85,8 @@ static bool known_ahead(const rc__schema *s) {
 static rc_status put_heading(const lines *l, rc_error *e) {
     const rc__fc_config *c = &l->m->c;
     size_t n = 0;
-    n += (size_t)snprintf(l->text, l->cap, "%s%stime,forecast", l->with_id ? "id," : "", l->with_column ? "column," : "");
+    n += (size_t)snprintf(l->text, l->cap, "%s%stime,forecast", l->with_id ? "id," : "",
+                          l->with_column ? "column," : "");
     for (size_t k = 0; rc__fc_has_quantiles(l->m) && k < c->n_quantiles && n < l->cap; k++)
         n += (size_t)snprintf(l->text + n, l->cap - n, ",q%g", c->quantile[k]);
     rc_status s = l->sink->line(l->sink->ctx, l->text, n < l->cap ? n : l->cap - 1);
@@ -105,7 +108,8 @@ static size_t put_cell(char *to, size_t cap, const char *text, char between) {
     return n;
 }
 
-static rc_status put_columns(const lines *l, size_t g, size_t k, const double *point, const double *quantile, rc_error *e) {
+static rc_status put_columns(const lines *l, size_t g, size_t k, const double *point, const double *quantile,
+                             rc_error *e) {
     size_t H = (size_t)l->o->horizon, Q = l->m->c.n_quantiles;
     char between = l->o->csv ? ',' : '\t', buf[64];
     for (size_t j = 0; j < H; j++) {
@@ -122,7 +126,8 @@ static rc_status put_columns(const lines *l, size_t g, size_t k, const double *p
     return RC_OK;
 }
 
-static rc_status put_json(const lines *l, size_t g, size_t k, const double *point, const double *quantile, rc_error *e) {
+static rc_status put_json(const lines *l, size_t g, size_t k, const double *point, const double *quantile,
+                          rc_error *e) {
     size_t H = (size_t)l->o->horizon, Q = l->m->c.n_quantiles, len = 0;
     char buf[64], *text = NULL;
     json_t *o = json_object(), *time = json_array(), *forecast = json_array(), *all = json_object();
@@ -143,8 +148,10 @@ static rc_status put_json(const lines *l, size_t g, size_t k, const double *poin
     }
     json_object_set_new(o, "time", time);
     json_object_set_new(o, "forecast", forecast);
-    if (quantile) json_object_set_new(o, "quantiles", all);
-    else json_decref(all);
+    if (quantile)
+        json_object_set_new(o, "quantiles", all);
+    else
+        json_decref(all);
     rc_status s = rc__json_print(o, &text, &len, e);
     json_decref(o);
     if (s != RC_OK) return s;
@@ -154,7 +161,8 @@ static rc_status put_json(const lines *l, size_t g, size_t k, const double *poin
 }
 
 /* What the forecast starts from: INPUT or the end of the training data, and what was observed since. */
-static rc_status gather(const rc__forecast *m, const char *path, const rc_predict_options *o, rc__series **out, rc_error *e) {
+static rc_status gather(const rc__forecast *m, const char *path, const rc_predict_options *o, rc__series **out,
+                        rc_error *e) {
     rc__series *s = NULL, *later = NULL;
     bool joined;
     rc_status st = RC_OK;
@@ -184,11 +192,12 @@ static rc_status check_future(const rc__forecast *m, const rc__series *s, size_t
     if (!known_ahead(m->schema)) return RC_OK;
     for (size_t g = 0; g < s->n_groups; g++)
         if (s->group[g].ahead < H)
-            return rc_fail(e, RC_EDATA,
-                           "%s%s%sthe covariates that are known ahead are needed for %zu steps from %s on, found %zu: add "
-                           "rows with them and an empty target",
-                           *s->group[g].id ? "series \"" : "", s->group[g].id, *s->group[g].id ? "\": " : "", H,
-                           rc__series_time(s, g, s->group[g].n, buf), s->group[g].ahead);
+            return rc_fail(
+                e, RC_EDATA,
+                "%s%s%sthe covariates that are known ahead are needed for %zu steps from %s on, found %zu: add "
+                "rows with them and an empty target",
+                *s->group[g].id ? "series \"" : "", s->group[g].id, *s->group[g].id ? "\": " : "", H,
+                rc__series_time(s, g, s->group[g].n, buf), s->group[g].ahead);
     return RC_OK;
 }
 
@@ -200,8 +209,10 @@ rc_status rc__fc_predict(rc_model *base, const char *path, const rc_predict_opti
     if (!o.horizon) o.horizon = (int64_t)m->c.horizon;
     size_t H = (size_t)o.horizon;
     if (!rc__fc_steps(&m->c) && H > m->c.horizon)
-        return rc_fail(e, RC_EINVAL, "horizon: this model tells of %zu steps; for %zu, train it with --horizon %zu, or "
-                       "--model deepar, which may go on for any number", m->c.horizon, H, H);
+        return rc_fail(e, RC_EINVAL,
+                       "horizon: this model tells of %zu steps; for %zu, train it with --horizon %zu, or "
+                       "--model deepar, which may go on for any number",
+                       m->c.horizon, H, H);
     if (H > RC_FC_MAX_HORIZON) return rc_fail(e, RC_EINVAL, "horizon: expected at most %d", RC_FC_MAX_HORIZON);
     rc__series *s = NULL;
     rc_status st = gather(m, path, &o, &s, e);
@@ -210,7 +221,8 @@ rc_status rc__fc_predict(rc_model *base, const char *path, const rc_predict_opti
     size_t trained = m->c.horizon > H ? m->c.horizon : H; /* windows are always of the trained horizon */
     rc__fc_batch b = {0};
     rc_tape *tape = NULL;
-    lines l = {.m = m, .s = s, .o = &o, .sink = sink, .with_id = s->n_groups > 1 || *s->group[0].id, .with_column = T > 1};
+    lines l = {
+        .m = m, .s = s, .o = &o, .sink = sink, .with_id = s->n_groups > 1 || *s->group[0].id, .with_column = T > 1};
     l.cap = 4096 + 40 * RC_FC_MAX_QUANTILES;
     l.text = rc__alloc(l.cap);
     int32_t *map = rc__fc_series_map(m, s);
@@ -220,7 +232,8 @@ rc_status rc__fc_predict(rc_model *base, const char *path, const rc_predict_opti
     f.point = rc__alloc(B * H * sizeof *f.point);
     f.quantile = Q ? rc__alloc(B * H * Q * sizeof *f.quantile) : NULL;
     rc__fc_chart *chart = NULL;
-    if (!l.text || !map || !w || !key || !f.point || (Q && !f.quantile)) st = rc_fail(e, RC_ENOMEM, "predict: out of memory");
+    if (!l.text || !map || !w || !key || !f.point || (Q && !f.quantile))
+        st = rc_fail(e, RC_ENOMEM, "predict: out of memory");
     if (st == RC_OK) st = fits_windows(s, trained, e);
     if (st == RC_OK) st = check_future(m, s, H, e);
     if (st == RC_OK && o.svg && *o.svg) st = rc__fc_chart_begin(&chart, o.svg, m, s, H, e);

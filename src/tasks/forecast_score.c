@@ -10,8 +10,8 @@
 #define MOST_NAIVE2 20000 /* windows: each needs its whole history anew */
 #define MOST_ROWS   64    /* series in the table of them */
 
-rc_status rc__fc_windows(const rc__forecast *m, const rc__series *s, const size_t *from, const size_t *to, size_t stride,
-                         bool partial, rc__fc_window **out, size_t *n, rc_error *e) {
+rc_status rc__fc_windows(const rc__forecast *m, const rc__series *s, const size_t *from, const size_t *to,
+                         size_t stride, bool partial, rc__fc_window **out, size_t *n, rc_error *e) {
     size_t H = m->c.horizon, T = s->schema->n_targets, total = 0, at = 0;
     *out = NULL;
     *n = 0;
@@ -24,7 +24,8 @@ rc_status rc__fc_windows(const rc__forecast *m, const rc__series *s, const size_
                 for (size_t k = 0; k < T; k++)
                     (*out)[at++] = (rc__fc_window){(uint32_t)g, (uint32_t)k, (uint32_t)(from[g] + i * stride)};
         }
-        if (total > UINT32_MAX / 2) return rc_fail(e, RC_EDATA, "%zu windows are too many; take a larger stride", total);
+        if (total > UINT32_MAX / 2)
+            return rc_fail(e, RC_EDATA, "%zu windows are too many; take a larger stride", total);
         if (total == 0) return RC_OK;
         if (!fill && !(*out = rc__alloc(total * sizeof **out)))
             return rc_fail(e, RC_ENOMEM, "out of memory for %zu windows", total);
@@ -33,7 +34,8 @@ rc_status rc__fc_windows(const rc__forecast *m, const rc__series *s, const size_
     return RC_OK;
 }
 
-rc_status rc__fc_continue(const rc__forecast *m, const rc__series *earlier, rc__series **later, bool *joined, rc_error *e) {
+rc_status rc__fc_continue(const rc__forecast *m, const rc__series *earlier, rc__series **later, bool *joined,
+                          rc_error *e) {
     rc__series *s = *later, *both;
     bool follows = false, too_short = true;
     *joined = false;
@@ -74,8 +76,10 @@ static void add(sums *to, size_t H, const double *y, const double *f, double mas
     to->scaled_ae += n * s.mae / unit;
     to->places += s.used;
     to->windows++;
-    if (isfinite(mase)) to->mase += mase, to->scored++;
-    else to->endless++;
+    if (isfinite(mase))
+        to->mase += mase, to->scored++;
+    else
+        to->endless++;
     for (size_t i = 0; i < H; i++)
         if (!isnan(y[i])) to->abs += fabs(y[i]);
 }
@@ -107,7 +111,7 @@ typedef struct scoring {
     size_t inside, of_quantiles;
     double width;
     sums *series; /* (groups * targets), or NULL */
-    bool whole; /* the series are there from their beginning: their own past is the scale of MASE */
+    bool whole;   /* the series are there from their beginning: their own past is the scale of MASE */
     bool with_naive2;
     double *y, *f; /* (H) scratch */
 } scoring;
@@ -202,8 +206,9 @@ static void report(const scoring *c, bool details, json_t *out) {
     put_sums(out, &c->model);
     if (c->model.endless) json_object_set_new(out, "windows_without_mase", json_integer((json_int_t)c->model.endless));
     if (c->with_naive2 && c->naive2.windows == c->model.windows)
-        put(out, "owa", rc__owa(c->model.smape / (double)c->model.places, mean_mase(&c->model),
-                                c->naive2.smape / (double)c->naive2.places, mean_mase(&c->naive2)));
+        put(out, "owa",
+            rc__owa(c->model.smape / (double)c->model.places, mean_mase(&c->model),
+                    c->naive2.smape / (double)c->naive2.places, mean_mase(&c->naive2)));
     if (c->pinball && c->of_quantiles) put_quantiles(c, details, out);
     json_t *rows = json_array();
     snprintf(naive, sizeof naive, m->c.season > 1 ? "seasonal naive (%zu)" : "naive", m->c.season);

@@ -23,8 +23,7 @@ struct rc__fc_chart {
 };
 
 static void put_text(FILE *f, const char *text) {
-    for (; *text; text++)
-        switch (*text) {
+    for (; *text; text++) switch (*text) {
         case '<': fputs("&lt;", f); break;
         case '>': fputs("&gt;", f); break;
         case '&': fputs("&amp;", f); break;
@@ -45,10 +44,11 @@ rc_status rc__fc_chart_begin(rc__fc_chart **out, const char *path, const rc__for
         rc__free(c, sizeof *c);
         return st;
     }
-    fprintf(c->w.f,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %g %g\" font-family=\"sans-serif\" font-size=\"12\">\n"
-            "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
-            WIDTH, HEIGHT * (double)c->of);
+    fprintf(
+        c->w.f,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %g %g\" font-family=\"sans-serif\" font-size=\"12\">\n"
+        "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
+        WIDTH, HEIGHT * (double)c->of);
     *out = c;
     return RC_OK;
 }
@@ -86,7 +86,10 @@ void rc__fc_chart_add(rc__fc_chart *c, size_t group, size_t target, const double
     const double *y = rc__series_y(c->s, group, target);
     size_t H = c->H, Q = c->m->c.n_quantiles, past = g->n < 3 * H ? g->n : 3 * H;
     if (past < 2 * c->m->c.season) past = g->n < 2 * c->m->c.season ? g->n : 2 * c->m->c.season;
-    scale k = {.x0 = LEFT, .dx = (WIDTH - LEFT - RIGHT) / (double)(past + H), .low = INFINITY, .high = -INFINITY,
+    scale k = {.x0 = LEFT,
+               .dx = (WIDTH - LEFT - RIGHT) / (double)(past + H),
+               .low = INFINITY,
+               .high = -INFINITY,
                .top = HEIGHT * (double)c->n};
     char a[64];
     for (size_t i = 0; i < past; i++) {
@@ -107,13 +110,19 @@ void rc__fc_chart_add(rc__fc_chart *c, size_t group, size_t target, const double
     fputs("</text>\n", f);
     for (int i = 0; i <= 2; i++) {
         double v = k.low + (k.high - k.low) * i / 2;
-        fprintf(f, "<path stroke=\"#dddddd\" d=\"M%g %.1fH%g\"/><text x=\"%g\" y=\"%.1f\" text-anchor=\"end\" fill=\"#666666\">"
-                "%.4g</text>\n", LEFT, py(&k, v), WIDTH - RIGHT, LEFT - 6, py(&k, v) + 4, v);
+        fprintf(f,
+                "<path stroke=\"#dddddd\" d=\"M%g %.1fH%g\"/><text x=\"%g\" y=\"%.1f\" text-anchor=\"end\" "
+                "fill=\"#666666\">"
+                "%.4g</text>\n",
+                LEFT, py(&k, v), WIDTH - RIGHT, LEFT - 6, py(&k, v) + 4, v);
     }
     const size_t at[] = {0, past, past + H - 1};
     for (int i = 0; i < 3; i++) {
         fprintf(f, "<text x=\"%.1f\" y=\"%g\" text-anchor=\"%s\" fill=\"#666666\">", px(&k, (double)at[i]),
-                k.top + HEIGHT - 10, i == 0 ? "start" : i == 1 ? "middle" : "end");
+                k.top + HEIGHT - 10,
+                i == 0   ? "start"
+                : i == 1 ? "middle"
+                         : "end");
         put_text(f, rc__series_time(c->s, group, g->n - past + at[i], a));
         fputs("</text>\n", f);
     }

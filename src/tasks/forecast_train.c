@@ -13,7 +13,7 @@
 #include "tasks/fields.h"
 #include "tasks/forecast.h"
 
-#define EPOCH_WINDOWS 100000  /* of more windows an epoch visits so many, others each time */
+#define EPOCH_WINDOWS 100000 /* of more windows an epoch visits so many, others each time */
 #define EPOCH_STEPS   40
 #define MOST_WINDOWS  4000000 /* windows that are kept in memory: a stride makes fewer of them */
 #define VALID_WINDOWS 20000
@@ -50,7 +50,8 @@ rc_status rc__fc_series_options(const rc_data_options *d, rc__series_options *ou
     static const struct {
         const char *name;
         rc__layout layout;
-    } layouts[] = {{"wide", RC_LAYOUT_WIDE}, {"long", RC_LAYOUT_LONG}, {"rows", RC_LAYOUT_ROWS}, {"m4", RC_LAYOUT_ROWS}};
+    } layouts[] = {
+        {"wide", RC_LAYOUT_WIDE}, {"long", RC_LAYOUT_LONG}, {"rows", RC_LAYOUT_ROWS}, {"m4", RC_LAYOUT_ROWS}};
     out->table.format = format;
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
         if (strcmp(format, layouts[i].name) == 0) {
@@ -90,8 +91,10 @@ static rc_status read_quantiles(rc__fc_config *c, const char *list, rc_error *e)
         double q = strtod(p, &end);
         if (end == p || (*end && *end != ',') || !(q > 0 && q < 1) || c->n_quantiles == RC_FC_MAX_QUANTILES ||
             (c->n_quantiles > 0 && q <= c->quantile[c->n_quantiles - 1]))
-            return rc_fail(e, RC_EINVAL, "quantiles: expected up to %d numbers between 0 and 1 that grow, with commas "
-                           "between, found \"%s\"", RC_FC_MAX_QUANTILES, list);
+            return rc_fail(e, RC_EINVAL,
+                           "quantiles: expected up to %d numbers between 0 and 1 that grow, with commas "
+                           "between, found \"%s\"",
+                           RC_FC_MAX_QUANTILES, list);
         c->quantile[c->n_quantiles++] = q;
         p = *end ? end + 1 : end;
     }
@@ -102,7 +105,7 @@ static rc_status read_quantiles(rc__fc_config *c, const char *list, rc_error *e)
 
 typedef struct lengths {
     size_t least, middle, most;
-    bool counts; /* whole numbers of 0 and more, and some are 0 */
+    bool counts;            /* whole numbers of 0 and more, and some are 0 */
     bool negative, above_0; /* some are below 0; all are above it */
 } lengths;
 
@@ -179,8 +182,10 @@ static rc_status settle_smoothing(rc__fc_config *c, const rc_train_options *o, c
     for (size_t g = 0; g < s->n_groups; g++)
         for (size_t i = 0; i < s->group[g].n * s->schema->n_targets; i++)
             if (s->group[g].y[i] <= 0)
-                return rc_fail(e, RC_EINVAL, "model: es-rnn multiplies by level and season: it is for values above 0, and "
-                               "series \"%s\" has %g", s->group[g].id, s->group[g].y[i]);
+                return rc_fail(e, RC_EINVAL,
+                               "model: es-rnn multiplies by level and season: it is for values above 0, and "
+                               "series \"%s\" has %g",
+                               s->group[g].id, s->group[g].y[i]);
     if (c->likelihood != RC_FC_POINT && c->likelihood != RC_FC_QUANTILE)
         return rc_fail(e, RC_EINVAL, "likelihood: es-rnn tells of a point or of quantiles, found %s", o->likelihood);
     if (s->schema->n_covariates)
@@ -225,18 +230,22 @@ static rc_status settle(rc__forecast *m, const rc_train_options *o, const rc__se
     size_t season = c->season, enough = len.most > 2 * c->horizon ? len.most - c->horizon : len.most / 2 + 1;
     c->lookback = o->lookback ? (size_t)o->lookback : clamp(2 * c->horizon, clamp(2 * season, 8, 400), 720);
     if (!o->lookback) c->lookback = clamp(c->lookback, 1, enough / 2 + 1);
-    if (c->lookback > RC_FC_MAX_LOOKBACK) return rc_fail(e, RC_EINVAL, "lookback: expected at most %d", RC_FC_MAX_LOOKBACK);
-    c->segment = o->segment ? (size_t)o->segment
-                 : season > 3 && season <= 48 && season <= c->lookback ? season : clamp(c->lookback / 4, 1, 48);
+    if (c->lookback > RC_FC_MAX_LOOKBACK)
+        return rc_fail(e, RC_EINVAL, "lookback: expected at most %d", RC_FC_MAX_LOOKBACK);
+    c->segment = o->segment                                            ? (size_t)o->segment
+                 : season > 3 && season <= 48 && season <= c->lookback ? season
+                                                                       : clamp(c->lookback / 4, 1, 48);
     if (c->kind == RC_FC_ESRNN) {
         st = settle_smoothing(c, o, s, e);
         if (st != RC_OK) return st;
     }
-    if (c->kind == RC_FC_SEGMENT || c->kind == RC_FC_ESRNN) c->lookback = (c->lookback + c->segment - 1) / c->segment * c->segment;
+    if (c->kind == RC_FC_SEGMENT || c->kind == RC_FC_ESRNN)
+        c->lookback = (c->lookback + c->segment - 1) / c->segment * c->segment;
     settle_lags(c, len.most);
     if (!rc__fc_steps(c)) c->n_lags = 0;
     c->calendar = c->kind != RC_FC_SEGMENT && c->kind != RC_FC_ESRNN;
-    c->linear = o->linear && (c->kind == RC_FC_SEGMENT || c->kind == RC_FC_DIRECT) && c->likelihood != RC_FC_NEGATIVE_BINOMIAL;
+    c->linear =
+        o->linear && (c->kind == RC_FC_SEGMENT || c->kind == RC_FC_DIRECT) && c->likelihood != RC_FC_NEGATIVE_BINOMIAL;
     c->mask = s->missing > 0 || len.least < c->lookback + c->horizon;
     c->dropout = o->dropout;
     m->baseline_lookback = clamp(c->lookback, 1, 720);
@@ -313,19 +322,22 @@ static rc_status take_stats(rc__forecast *m, const rc__series *s, const size_t *
 /* The end of what is known of each series of the model: all of it when that is little. */
 static rc_status keep_history(rc__forecast *m, const rc__series *s, rc_error *e) {
     size_t needed = m->c.lookback + m->baseline_lookback + 3 * m->c.season, T = m->schema->n_targets;
-    for (size_t i = 0; i < m->c.n_lags; i++) needed = needed > m->c.lookback + m->c.lag[i] ? needed : m->c.lookback + m->c.lag[i];
+    for (size_t i = 0; i < m->c.n_lags; i++)
+        needed = needed > m->c.lookback + m->c.lag[i] ? needed : m->c.lookback + m->c.lag[i];
     size_t share = HISTORY / m->n_series, most = needed > share ? needed : share;
     rc__series *h = rc__calloc(1, sizeof *h);
     if (!h) return rc_fail(e, RC_ENOMEM, "train: out of memory");
     rc_status st = rc__schema_copy(&h->schema, m->schema, e);
-    if (st == RC_OK && !(h->group = rc__calloc(m->n_groups, sizeof *h->group))) st = rc_fail(e, RC_ENOMEM, "train: out of memory");
+    if (st == RC_OK && !(h->group = rc__calloc(m->n_groups, sizeof *h->group)))
+        st = rc_fail(e, RC_ENOMEM, "train: out of memory");
     if (st == RC_OK) h->n_groups = m->n_groups;
     for (size_t g = 0; st == RC_OK && g < m->n_groups; g++) {
         size_t k = rc__series_find(s, m->id[g], g), w = m->schema->n_varying, F = m->schema->n_fixed;
         rc__group *to = &h->group[g];
         const rc__group *from = k < s->n_groups ? &s->group[k] : NULL;
         if (!(to->id = rc__strdup(m->id[g]))) st = rc_fail(e, RC_ENOMEM, "train: out of memory");
-        if (F && st == RC_OK && !(to->fixed = rc__calloc(F, sizeof *to->fixed))) st = rc_fail(e, RC_ENOMEM, "train: out of memory");
+        if (F && st == RC_OK && !(to->fixed = rc__calloc(F, sizeof *to->fixed)))
+            st = rc_fail(e, RC_ENOMEM, "train: out of memory");
         for (size_t i = 0; st == RC_OK && i < F; i++) to->fixed[i] = from ? from->fixed[i] : NAN;
         if (!from || st != RC_OK) continue;
         size_t n = from->n < most ? from->n : most, cut = from->n - n;
@@ -337,7 +349,8 @@ static rc_status keep_history(rc__forecast *m, const rc__series *s, rc_error *e)
         to->x = n && w ? rc__alloc(w * n * sizeof *to->x) : NULL;
         if (n && (!to->y || (w && !to->x))) st = rc_fail(e, RC_ENOMEM, "train: out of memory");
         if (to->y && (to->x || !w)) to->n = n;
-        for (size_t i = 0; st == RC_OK && i < T; i++) memcpy(to->y + i * n, from->y + i * from->n + cut, n * sizeof *to->y);
+        for (size_t i = 0; st == RC_OK && i < T; i++)
+            memcpy(to->y + i * n, from->y + i * from->n + cut, n * sizeof *to->y);
         if (st == RC_OK && to->x) memcpy(to->x, from->x + cut * w, n * w * sizeof *to->x);
     }
     if (st != RC_OK) return rc__series_free(h), st;
@@ -346,8 +359,8 @@ static rc_status keep_history(rc__forecast *m, const rc__series *s, rc_error *e)
     return RC_OK;
 }
 
-static rc_status new_model(rc__forecast **out, const rc_train_options *o, const rc__series *s, const rc_train_hooks *hooks,
-                           rc_error *e) {
+static rc_status new_model(rc__forecast **out, const rc_train_options *o, const rc__series *s,
+                           const rc_train_hooks *hooks, rc_error *e) {
     rc__forecast *m = rc__fc_new(e);
     if (!m) return RC_ENOMEM;
     *out = m;
@@ -372,7 +385,8 @@ static rc_status split_series(forecast_task *t, const rc_train_options *o, rc_er
     for (size_t g = 0; g < s->n_groups; g++) {
         size_t n = s->group[g].n, part = (size_t)((double)n * o->valid_fraction);
         if (part < c->horizon) part = c->horizon;
-        bool cut = !o->valid && o->valid_fraction > 0 && n >= part + c->horizon + (c->lookback < n / 4 ? c->lookback : n / 4);
+        bool cut =
+            !o->valid && o->valid_fraction > 0 && n >= part + c->horizon + (c->lookback < n / 4 ? c->lookback : n / 4);
         t->split[g] = cut ? n - part : n;
     }
     return RC_OK;
@@ -392,7 +406,8 @@ static rc_status train_windows(forecast_task *t, rc_error *e) {
     for (size_t i = 0; st == RC_OK && i < t->n_window; i++) { /* those with something to learn */
         const rc__fc_window *w = &t->window[i];
         const double *y = rc__series_y(s, w->group, w->target);
-        size_t end = w->origin + t->m->c.horizon < t->split[w->group] ? w->origin + t->m->c.horizon : t->split[w->group];
+        size_t end =
+            w->origin + t->m->c.horizon < t->split[w->group] ? w->origin + t->m->c.horizon : t->split[w->group];
         bool some = false;
         for (size_t j = w->origin; j < end && !some; j++) some = !isnan(y[j]);
         if (some) t->window[kept++] = *w;
@@ -407,7 +422,8 @@ static rc_status train_windows(forecast_task *t, rc_error *e) {
             t->window = NULL;
         }
     }
-    if (st == RC_OK && kept == 0) st = rc_fail(e, RC_EDATA, "train: no series is long enough to forecast anything of it");
+    if (st == RC_OK && kept == 0)
+        st = rc_fail(e, RC_EDATA, "train: no series is long enough to forecast anything of it");
     return st;
 }
 
@@ -439,14 +455,17 @@ static rc_status valid_windows(forecast_task *t, const rc_train_options *o, cons
     if (!from) return rc_fail(e, RC_ENOMEM, "train: out of memory");
     for (size_t g = 0; g < G; g++) {
         to[g] = t->valid->group[g].n;
-        from[g] = !o->valid ? t->split[g] : joined ? t->valid->group[g].first : c->lookback < to[g] ? c->lookback : to[g];
+        from[g] = !o->valid             ? t->split[g]
+                  : joined              ? t->valid->group[g].first
+                  : c->lookback < to[g] ? c->lookback
+                                        : to[g];
     }
     st = rc__fc_windows(t->m, t->valid, from, to, 1, joined, &t->valid_window, &t->n_valid, e);
     rc__free(from, 2 * G * sizeof *from);
     thin(&t->valid_window, &t->n_valid, VALID_WINDOWS);
     if (st == RC_OK && o->valid && t->n_valid == 0)
-        st = rc_fail(e, RC_EDATA, "%s: no series is long enough: a lookback of %zu and a horizon of %zu are needed", o->valid,
-                     c->lookback, c->horizon);
+        st = rc_fail(e, RC_EDATA, "%s: no series is long enough: a lookback of %zu and a horizon of %zu are needed",
+                     o->valid, c->lookback, c->horizon);
     if (st == RC_OK && t->n_valid && !(t->valid_map = rc__fc_series_map(t->m, t->valid)))
         st = rc_fail(e, RC_ENOMEM, "train: out of memory");
     t->base.validates = t->n_valid > 0;
@@ -561,7 +580,8 @@ static rc_status fc_cursor_set(rc__task *base, const json_t *cursor, const char 
     if (s != RC_OK) return s;
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->hash);
     if (strcmp(hash, data) != 0)
-        return rc_fail(e, RC_EDATA, "the training data are not those this run began with; changed data are a new run: --from");
+        return rc_fail(e, RC_EDATA,
+                       "the training data are not those this run began with; changed data are a new run: --from");
     return rc__epochs_seek(t->epochs, (rc__cursor){(uint64_t)epoch, (uint64_t)position, 0}, e);
 }
 
@@ -590,8 +610,8 @@ static rc_status fc_finish(rc__task *base, const rc_train_options *o, const rc_t
     rc_tape_free(tape);
     if (s == RC_OK) {
         json_t *rows = json_object_get(out, "models");
-        rc__say(hooks, "validation, %zu windows, season %zu:%10s %10s %8s %8s", t->n_valid, t->m->c.season, "MAE", "RMSE",
-                "sMAPE", "MASE");
+        rc__say(hooks, "validation, %zu windows, season %zu:%10s %10s %8s %8s", t->n_valid, t->m->c.season, "MAE",
+                "RMSE", "sMAPE", "MASE");
         for (size_t i = 0; i < json_array_size(rows); i++) {
             const json_t *row = json_array_get(rows, i);
             rc__say(hooks, "  %-30s %10.4g %10.4g %8.3f %8.4f", json_string_value(json_object_get(row, "model")),
@@ -610,7 +630,8 @@ static void fc_plan(rc__task *base, rc_plan *plan, size_t *data_bytes) {
     plan->valid_tokens = t->n_valid * t->m->c.horizon;
     plan->epoch_tokens = t->slots * t->m->c.horizon;
     plan->vocab_size = 0;
-    *data_bytes = t->train->steps * sizeof(double) + (t->n_window + t->n_valid) * sizeof(rc__fc_window) + t->b.bytes + t->vb.bytes;
+    *data_bytes = t->train->steps * sizeof(double) + (t->n_window + t->n_valid) * sizeof(rc__fc_window) + t->b.bytes +
+                  t->vb.bytes;
 }
 
 static void fc_task_free(rc__task *base) {
@@ -655,8 +676,8 @@ static void describe_data(const rc__series *s, const rc_train_hooks *hooks) {
     lengths len = {0};
     if (measure(s, &len, NULL) != RC_OK) return;
     static const char *const layouts[] = {"", "wide (a column a series)", "long (an id in each row)", "a row a series"};
-    rc__say(hooks, "data: %s: %zu series, %zu values; steps of a series: %zu to %zu, %zu in the middle", layouts[sc->layout],
-            S, s->steps, len.least, len.most, len.middle);
+    rc__say(hooks, "data: %s: %zu series, %zu values; steps of a series: %zu to %zu, %zu in the middle",
+            layouts[sc->layout], S, s->steps, len.least, len.most, len.middle);
     if (sc->has_time)
         rc__say(hooks, "time: %s, %s, from %s to %s", sc->time, rc__frequency_text(&sc->frequency, freq),
                 rc__series_time(s, 0, 0, a), rc__series_time(s, 0, s->group[0].n ? s->group[0].n - 1 : 0, b));
@@ -675,10 +696,12 @@ static void describe_data(const rc__series *s, const rc_train_hooks *hooks) {
 static void describe_model(const forecast_task *t, const rc_train_hooks *hooks) {
     const rc__fc_config *c = &t->m->c;
     rc__say(hooks, "windows: %zu to train on%s, %zu to validate; lookback %zu, horizon %zu, season %zu", t->n_window,
-            t->slots < t->n_window ? ", a part of them each epoch" : "", t->n_valid, c->lookback, c->horizon, c->season);
+            t->slots < t->n_window ? ", a part of them each epoch" : "", t->n_valid, c->lookback, c->horizon,
+            c->season);
     rc__say(hooks, "model: %s, %s, %d x %zu %s, scaled by %s%s, %zu parameters", rc__fc_kinds[c->kind],
             rc__fc_likelihoods[c->likelihood], c->rnn.num_layers, c->rnn.hidden_size, c->rnn.cell,
-            rc__fc_normalizes[c->normalize], c->mask ? ", missing values are told" : "", rc_params_len(t->m->base.params));
+            rc__fc_normalizes[c->normalize], c->mask ? ", missing values are told" : "",
+            rc_params_len(t->m->base.params));
 }
 
 static uint64_t hash_series(const rc__series *s) { /* FNV-1a over the bits of the values */
@@ -713,7 +736,8 @@ rc_status rc__fc_make(rc__task **out, const rc_train_options *o, const char *ini
     rc__series_options so;
     const char *from = initial ? initial : o->from && *o->from ? o->from : NULL;
     rc_status s = rc__fc_series_options(&o->data, &so, e);
-    if (s == RC_OK && o->n_files != 1) s = rc_fail(e, RC_EINVAL, "train forecast: expected one FILE of series, found %zu", o->n_files);
+    if (s == RC_OK && o->n_files != 1)
+        s = rc_fail(e, RC_EINVAL, "train forecast: expected one FILE of series, found %zu", o->n_files);
     if (s == RC_OK && from) s = load_model(&t->m, from, e);
     if (s == RC_OK) s = rc__series_read(&t->train, o->files[0], &so, from ? t->m->schema : NULL, false, e);
     if (s == RC_OK) describe_data(t->train, hooks);
@@ -761,7 +785,8 @@ static void fc_defaults(rc_train_options *o) {
 const rc__task_kind rc__task_forecast = {
     .name = "forecast",
     .title = "a forecaster",
-    .options = "encoder bidirectional normalize model horizon lookback season likelihood quantiles segment linear id time-column "
+    .options = "encoder bidirectional normalize model horizon lookback season likelihood quantiles segment linear id "
+               "time-column "
                "target inputs known-ahead fixed categorical format delimiter header missing",
     .defaults = fc_defaults,
     .make = rc__fc_make,

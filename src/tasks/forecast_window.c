@@ -109,9 +109,12 @@ void rc__fc_scaling(const rc__forecast *m, const double *y, size_t n, size_t ori
         }
         if (!(*scale > LEAST * st->mean_abs)) *scale = st->deviation;
     }
-    if (c->likelihood == RC_FC_NEGATIVE_BINOMIAL || c->kind == RC_FC_ESRNN) *loc = 0; /* only their unit may change */
-    else if (!rc__fc_steps(c) && count) *loc = last;
-    else if (!rc__fc_steps(c) && c->normalize == RC_FC_SERIES) *loc = st->mean;
+    if (c->likelihood == RC_FC_NEGATIVE_BINOMIAL || c->kind == RC_FC_ESRNN)
+        *loc = 0; /* only their unit may change */
+    else if (!rc__fc_steps(c) && count)
+        *loc = last;
+    else if (!rc__fc_steps(c) && c->normalize == RC_FC_SERIES)
+        *loc = st->mean;
 }
 
 /* ---- batches ----------------------------------------------------------------------------------------------------- */
@@ -153,7 +156,8 @@ void rc__fc_batch_free(rc__fc_batch *b) {
 
 /* Calendar, covariates, age at each step of a window. Observed covariates are unknown from the origin on; networks that
  * go step by step see those of the step before. */
-static void fill_features(rc__fc_batch *b, const rc__forecast *m, const rc__group *g, size_t origin, size_t row, size_t B) {
+static void fill_features(rc__fc_batch *b, const rc__forecast *m, const rc__group *g, size_t origin, size_t row,
+                          size_t B) {
     const rc__schema *sc = m->schema;
     size_t L = b->L, T = L + b->H, known = g->n + g->ahead;
     bool steps = rc__fc_steps(&m->c);
@@ -193,7 +197,8 @@ static void fill_features(rc__fc_batch *b, const rc__forecast *m, const rc__grou
 static int32_t phase_of(const rc__forecast *m, const rc__group *g, int32_t series, int64_t step) {
     int64_t season = (int64_t)m->c.season, at = step;
     if (series >= 0 && m->history && m->schema->has_time)
-        at += rc__steps_between(&m->schema->frequency, m->history->group[(size_t)series / m->schema->n_targets].start, g->start);
+        at += rc__steps_between(&m->schema->frequency, m->history->group[(size_t)series / m->schema->n_targets].start,
+                                g->start);
     return (int32_t)((at % season + season) % season);
 }
 

@@ -1,5 +1,5 @@
-/* Forecasting on small made-up series: every kind learns; save and load give the same bits, so do resuming and any number
- * of threads; covariates are those of their own step; series without a history; what has come since. */
+/* Forecasting on small made-up series: every kind learns; save and load give the same bits, so do resuming and any
+ * number of threads; covariates are those of their own step; series without a history; what has come since. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,8 +33,8 @@ static int tear_down(void **state) {
     return system(command);
 }
 
-/* Three series of a weekly season with different levels, and promo, which is drawn anew each day and doubles y; the last
- * `future` rows have no y. cut: rows that are left out at the end. */
+/* Three series of a weekly season with different levels, and promo, which is drawn anew each day and doubles y; the
+ * last `future` rows have no y; rows before `from` are left out. */
 static void write_sales(const char *path, size_t n, size_t future, size_t from) {
     FILE *f = fopen(path, "w");
     assert_non_null(f);
@@ -135,7 +135,8 @@ static void es_rnn_learns(void **state) {
     FILE *f = fopen(csv, "w");
     assert_non_null(f);
     fputs("Month,y\n", f);
-    for (int t = 0; t < 96; t++) fprintf(f, "%d-%02d,%.4f\n", 2000 + t / 12, t % 12 + 1, exp(.01 * t) * (5 + 2 * sin(PI * t / 6)));
+    for (int t = 0; t < 96; t++)
+        fprintf(f, "%d-%02d,%.4f\n", 2000 + t / 12, t % 12 + 1, exp(.01 * t) * (5 + 2 * sin(PI * t / 6)));
     assert_int_equal(fclose(f), 0);
     rc_train_options o = options("es-rnn", 150);
     o.data.target = o.data.known_ahead = "";
@@ -211,7 +212,7 @@ static void observes(void **state) {
     train(&o);
     write_sales(all, 125, 7, 0);
     write_sales(since, 125, 7, 120);
-    /* the numbers are drawn in order, so that the rows before differ from those of a longer file in no series but the first */
+    /* the numbers are drawn in order: only the first series is the same in files of other lengths */
     char *a = predictions(model, NULL, since), *b;
     assert_int_equal(strncmp(a, "s0\t2020-05-05\t", 14), 0);
     b = predictions(model, all, NULL);
@@ -258,9 +259,11 @@ static void seasonal_naive(void **state) {
 
 static void scaling(void **state) {
     (void)state;
-    rc__fc_stats st[2] = {{.mean = 3, .deviation = 2, .mean_abs = 3, .step = 1}, {.mean = 0, .deviation = 1, .mean_abs = 1, .step = 1}};
+    rc__fc_stats st[2] = {{.mean = 3, .deviation = 2, .mean_abs = 3, .step = 1},
+                          {.mean = 0, .deviation = 1, .mean_abs = 1, .step = 1}};
     rc__forecast m = {.c = {.kind = RC_FC_DEEPAR, .normalize = RC_FC_SERIES, .lookback = 4, .horizon = 4, .season = 1},
-                      .n_series = 1, .stats = st};
+                      .n_series = 1,
+                      .stats = st};
     const double y[] = {100, 2, NAN, 4, 0, 9};
     double loc, scale;
     rc__fc_scaling(&m, y, 6, 5, 0, &loc, &scale);
@@ -276,8 +279,9 @@ static void scaling(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(seasonal_naive), cmocka_unit_test(scaling),
-                                       cmocka_unit_test(learns_with_covariates), cmocka_unit_test(es_rnn_learns),
-                                       cmocka_unit_test(same_bits), cmocka_unit_test(observes), cmocka_unit_test(evaluates)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(seasonal_naive), cmocka_unit_test(scaling),   cmocka_unit_test(learns_with_covariates),
+        cmocka_unit_test(es_rnn_learns),  cmocka_unit_test(same_bits), cmocka_unit_test(observes),
+        cmocka_unit_test(evaluates)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

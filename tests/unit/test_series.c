@@ -32,14 +32,16 @@ static void refused(const char *text, const rc__series_options *o, const char *w
 
 static void same(const double *x, size_t n, const double *want) {
     for (size_t i = 0; i < n; i++)
-        if (x[i] != want[i] && !(isnan(x[i]) && isnan(want[i]))) fail_msg("%zu: expected %g, found %g", i, want[i], x[i]);
+        if (x[i] != want[i] && !(isnan(x[i]) && isnan(want[i])))
+            fail_msg("%zu: expected %g, found %g", i, want[i], x[i]);
 }
 
 static void wide(void **state) {
     (void)state;
     /* 03:00 is left out, NA is missing, 0 is a zero */
     rc__series *s = read_with("date,a,b\n2020-01-01 00:00,1,5\n2020-01-01 01:00,0,NA\n2020-01-01 02:00,3,\n"
-                              "2020-01-01 04:00,4,8\n", NULL, NULL);
+                              "2020-01-01 04:00,4,8\n",
+                              NULL, NULL);
     assert_int_equal(s->n_groups, 1);
     assert_int_equal(s->schema->n_targets, 2);
     assert_string_equal(s->schema->target[1], "b");
@@ -113,7 +115,8 @@ static void refuses(void **state) {
 static void joins(void **state) {
     (void)state;
     rc__series *a = read_with(long_text, &long_options, NULL), *s;
-    rc__series *b = read_with("shop,day,kind,promo,temp,y\na,2020-01-06,big,1,9,6\nc,2020-01-06,big,1,9,1\n", NULL, a->schema);
+    rc__series *b =
+        read_with("shop,day,kind,promo,temp,y\na,2020-01-06,big,1,9,6\nc,2020-01-06,big,1,9,1\n", NULL, a->schema);
     assert_int_equal(rc__series_join(&s, a, b, false, NULL), RC_OK);
     assert_int_equal(s->n_groups, 2);
     same(rc__series_y(s, 0, 0), 6, (double[]){1, 2, 3, NAN, NAN, 6});
@@ -134,7 +137,8 @@ static void joins(void **state) {
     assert_int_equal(s->group[0].first, 2);
     rc__series_free(s);
     rc__series_free(b);
-    b = read_with("Month,y\n1999-12,7\n2000-01,3\n", NULL, a->schema); /* tells of a step again: it wins, but is not new */
+    b = read_with("Month,y\n1999-12,7\n2000-01,3\n", NULL,
+                  a->schema); /* tells of a step again: it wins, but is not new */
     assert_int_equal(rc__series_join(&s, a, b, false, NULL), RC_OK);
     same(rc__series_y(s, 0, 0), 3, (double[]){1, 7, 3});
     assert_int_equal(s->group[0].first, 2);
@@ -166,7 +170,8 @@ static void schema_as_json(void **state) {
 
 static void calendar(void **state) {
     (void)state;
-    rc__series *s = read_with("date,y\n2020-01-06 00:00,1\n2020-01-06 06:00,2\n2020-01-06 12:00,2\n", NULL, NULL); /* a Monday */
+    rc__series *s =
+        read_with("date,y\n2020-01-06 00:00,1\n2020-01-06 06:00,2\n2020-01-06 12:00,2\n", NULL, NULL); /* a Monday */
     double x[RC_CALENDAR_MAX];
     assert_int_equal(rc__calendar_features(s->schema, s->group[0].start + 6 * 3600, x), 4); /* hour, day of the week */
     assert_true(fabs(x[0] - 1) < 1e-12 && fabs(x[1]) < 1e-12);
@@ -186,8 +191,10 @@ static void out_of_memory(void **state) {
         rc__series *s;
         f = (failing){.left = n};
         st = rc__series_read(&s, path, &long_options, NULL, false, NULL);
-        if (st == RC_OK) rc__series_free(s);
-        else assert_int_equal(st, RC_ENOMEM);
+        if (st == RC_OK)
+            rc__series_free(s);
+        else
+            assert_int_equal(st, RC_ENOMEM);
         assert_int_equal(rc_memory_used(), before);
     }
     rc_set_allocator(NULL, NULL);
@@ -215,8 +222,8 @@ static void real_files(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wide),    cmocka_unit_test(rows_of_series), cmocka_unit_test(long_table),
-        cmocka_unit_test(refuses), cmocka_unit_test(joins),          cmocka_unit_test(schema_as_json),
-        cmocka_unit_test(calendar), cmocka_unit_test(out_of_memory), cmocka_unit_test(real_files)};
+        cmocka_unit_test(wide),     cmocka_unit_test(rows_of_series), cmocka_unit_test(long_table),
+        cmocka_unit_test(refuses),  cmocka_unit_test(joins),          cmocka_unit_test(schema_as_json),
+        cmocka_unit_test(calendar), cmocka_unit_test(out_of_memory),  cmocka_unit_test(real_files)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
