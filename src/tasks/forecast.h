@@ -1,8 +1,8 @@
 /* forecast.h - forecasting: one network for all series (a global model), its windows, scaling and file.
  *
  * A window is a series and an origin o: the network reads the `lookback` steps before o and tells of the `horizon`
- * steps from o on. All it reads and tells is (y - loc) / scale, with loc and scale of the window (rc__fc_scaling), so results
- * in the series' own units are scale * output + loc.
+ * steps from o on. All it reads and tells is (y - loc) / scale, with loc and scale of the window (rc__fc_scaling), so
+ * results in the series' own units are scale * output + loc.
  *
  *   segment    SegRNN (Lin et al. 2023, arXiv 2308.11200): the lookback in segments, a linear layer and relu each, one
  *              recurrent layer over them; all segments of the horizon in one parallel step from its state, told apart
@@ -53,6 +53,8 @@ typedef struct rc__fc_stats {
 } rc__fc_stats;
 #define RC_FC_STATS 7
 
+#define RC_FC_NO_BANDS 1e30f
+
 typedef struct rc__forecast {
     rc_model base;
     rc__fc_config c;
@@ -65,8 +67,11 @@ typedef struct rc__forecast {
     rc__series *history;      /* the end of the training data, NULL in a model that has none */
     size_t baseline_lookback; /* of the linear baseline */
     rc_rnn *rnn;
+    /* Models of a point: quantiles of the errors on the validation windows, scaled (es-rnn: logarithms), (horizon,
+     * n_quantiles), and behind them the loss they belong to, RC_FC_NO_BANDS when there are none. NULL: a distribution. */
+    rc_real *bands;
     rc_param *embed_w, *embed_b, *place, *channel, *head_w, *head_b, *context_w, *context_b, *mix_w, *mix_b, *ar,
-        *future_w, *baseline, *bands;
+        *future_w, *baseline;
     rc_param
         *smoothing; /* es-rnn: (series, 2 + season): alpha and gamma before the sigmoid, ln of the season's phases */
 } rc__forecast;
@@ -136,6 +141,10 @@ typedef struct rc__fc_forecast {
 rc_status rc__fc_run(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, size_t samples, uint64_t seed,
                      const uint64_t *key, rc__fc_forecast *out, rc_error *e);
 bool rc__fc_has_quantiles(const rc__forecast *m);
+/* Split conformal bands (Stankeviciute et al. 2021, "Conformal time-series forecasting", without its correction for
+ * many steps): sets m->bands from forecasts of n windows. */
+rc_status rc__fc_fit_bands(rc__forecast *m, rc_tape *t, const rc__series *s, const int32_t *map, const rc__fc_window *w,
+                           size_t n, double loss, rc_error *e);
 
 /* ---- baselines --------------------------------------------------------------------------------------------------- */
 

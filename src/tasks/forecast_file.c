@@ -35,6 +35,7 @@ void rc__fc_free(rc_model *base) {
     rc__free(m->x_scale, (columns + 1) * sizeof *m->x_scale);
     rc__series_free(m->history);
     rc__schema_free(m->schema);
+    rc__free(m->bands, (m->c.horizon * m->c.n_quantiles + 1) * sizeof *m->bands);
     rc_rnn_free(m->rnn);
     rc_params_free(m->base.params);
     rc__free(m, sizeof *m);
@@ -77,6 +78,7 @@ rc_status rc__fc_document(const rc_model *base, json_t *doc, rc_error *e) {
     ok &= json_object_set_new(config, "quantiles", quantiles) == 0;
     ok &= json_object_set_new(config, "baseline_lookback", json_integer((json_int_t)m->baseline_lookback)) == 0;
     ok &= json_object_set_new(config, "rnn", rnn) == 0;
+    if (m->bands) ok &= json_object_set_new(config, "bands", json_boolean(rc__fc_has_quantiles(m))) == 0;
     ok &= json_object_set_new(doc, "forecast", config) == 0;
     ok &= json_object_set_new(doc, "columns", columns) == 0;
     ok &= json_object_set_new(doc, "series", groups) == 0;
@@ -92,6 +94,9 @@ rc_status rc__fc_tensors(const rc_model *base, rc__st_list *list, rc_error *e) {
                                   m->stats, e);
     if (s == RC_OK && columns) s = rc__st_list_add(list, "history.", "mean", RC_ST_F64, 1, &columns, m->x_mean, e);
     if (s == RC_OK && columns) s = rc__st_list_add(list, "history.", "scale", RC_ST_F64, 1, &columns, m->x_scale, e);
+    if (s == RC_OK && m->bands && rc__fc_has_quantiles(m))
+        s = rc__st_list_add(list, "history.", "bands", RC_ST_REAL, 2, (size_t[2]){m->c.horizon, m->c.n_quantiles},
+                            m->bands, e);
     for (size_t i = 0; s == RC_OK && m->history && i < m->n_groups; i++) {
         const rc__group *g = &m->history->group[i];
         char name[40];
@@ -265,6 +270,21 @@ static rc_status read_params(rc__forecast *m, const rc__st_file *f, rc_error *e)
     return s == RC_OK ? rc__params_read(f, ps, NULL, NULL, other, 1, e) : s;
 }
 
+static rc_status read_bands(rc__forecast *m, const rc__st_file *f, const json_t *config, const char *where,
+                            rc_error *e) {
+    bool there = false;
+    const rc__st_tensor *t;
+    size_t dim[2] = {m->c.horizon, m->c.n_quantiles};
+    rc_status s = rc__json_get_bool(config, "bands", RC_JSON_OPTIONAL, &there, where, e);
+    if (s != RC_OK || !there || !m->bands) return s;
+    s = rc__st_expect(f, "history.bands", RC_ST_DTYPE_COUNT, 2, dim, &t, e);
+    if (s == RC_OK) s = rc__st_read_real(f, t, m->bands, e);
+    for (size_t i = 0; s == RC_OK && i < dim[0] * dim[1]; i++)
+        if (!isfinite(m->bands[i])) s = rc_fail(e, RC_EMODEL, "%s: \"history.bands\": not a finite number", where);
+    if (s == RC_OK) m->bands[dim[0] * dim[1]] = 0;
+    return s;
+}
+
 rc_status rc__fc_open(rc_model **out, const rc__st_file *file, const json_t *doc, const char *where, rc_error *e) {
     json_t *config = NULL, *columns = NULL, *series = NULL;
     rc__forecast *m = rc__fc_new(e);
@@ -278,6 +298,7 @@ rc_status rc__fc_open(rc_model **out, const rc__st_file *file, const json_t *doc
     if (s == RC_OK) s = rc__fc_build(m, e);
     if (s == RC_EINVAL) s = rc_fail(e, RC_EMODEL, "%s: the network cannot be built", where);
     if (s == RC_OK) s = read_params(m, file, e);
+    if (s == RC_OK) s = read_bands(m, file, config, where, e);
     if (s != RC_OK) return rc__fc_free(&m->base), s;
     *out = &m->base;
     return RC_OK;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "autograd/tape_internal.h"
+#include "base/mem.h"
 #include "decode/distribution.h"
 #include "tasks/forecast.h"
 
@@ -24,7 +25,10 @@ size_t rc__fc_outputs(const rc__fc_config *c) {
     return c->likelihood == RC_FC_QUANTILE ? c->n_quantiles : outputs[c->likelihood];
 }
 
-bool rc__fc_has_quantiles(const rc__forecast *m) { return m->c.likelihood != RC_FC_POINT && m->c.n_quantiles > 0; }
+bool rc__fc_has_quantiles(const rc__forecast *m) {
+    if (m->c.likelihood != RC_FC_POINT) return m->c.n_quantiles > 0;
+    return m->bands && m->bands[m->c.horizon * m->c.n_quantiles] < RC_FC_NO_BANDS;
+}
 
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
 
@@ -101,7 +105,12 @@ rc_status rc__fc_build(rc__forecast *m, rc_error *e) {
                   : m->c.kind == RC_FC_DIRECT ? build_direct(m, e)
                   : m->c.kind == RC_FC_ESRNN  ? rc__fc_esrnn_build(m, e)
                                               : build_steps(m, e);
-    size_t L = m->baseline_lookback;
+    size_t L = m->baseline_lookback, bands = m->c.horizon * m->c.n_quantiles;
+    if (s == RC_OK && m->c.likelihood == RC_FC_POINT && bands) {
+        m->bands = rc__calloc(bands + 1, sizeof *m->bands);
+        if (!m->bands) return rc_fail(e, RC_ENOMEM, "forecast: out of memory");
+        m->bands[bands] = RC_FC_NO_BANDS;
+    }
     if (s == RC_OK && m->c.linear) {
         m->ar = rc_params_add(m->base.params, "ar.weight", 2, (size_t[2]){m->c.horizon, m->c.lookback},
                               (rc_init){.kind = RC_INIT_ZEROS}, e); /* begins as the linear baseline */
@@ -368,6 +377,16 @@ static void from_samples(const rc__fc_config *c, double *x, size_t n, double loc
         quantile[k] = finite ? loc + scale * quantile_of(x, n, c->quantile[k]) : NAN;
 }
 
+/* The bands about a point; beyond the trained horizon they widen as those of a random walk do. */
+static void put_bands(const rc__forecast *m, size_t j, double point, double scale, double *quantile) {
+    size_t H = m->c.horizon, Q = m->c.n_quantiles, at = j < H ? j : H - 1;
+    double wider = j < H ? 1 : sqrt((double)(j + 1) / (double)H);
+    for (size_t k = 0; quantile && k < Q; k++) {
+        double band = wider * (double)m->bands[at * Q + k];
+        quantile[k] = m->c.kind == RC_FC_ESRNN ? point * exp(band) : point + scale * band;
+    }
+}
+
 static uint64_t stream_of(uint64_t key, size_t path) { return key * UINT64_C(0x9E3779B97F4A7C15) + path; }
 
 /* Windows: everything at once. Distributions are sampled for each step alone. */
@@ -392,6 +411,7 @@ static rc_status run_windows(rc_tape *t, rc__forecast *m, const rc__fc_batch *b,
                    *quantile = out->quantile ? out->quantile + (i * out->H + j) * Q : NULL;
             if (c->likelihood == RC_FC_POINT) {
                 *point = loc + scale * (double)p[0];
+                put_bands(m, j, *point, scale, quantile);
             } else if (c->likelihood == RC_FC_QUANTILE) { /* in order, where they cross */
                 for (size_t k = 0; k < Q; k++) x[k] = (double)p[k];
                 qsort(x, Q, sizeof *x, by_size);
@@ -482,8 +502,10 @@ static rc_status run_steps(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, s
     for (size_t i = 0; s == RC_OK && i < b->B; i++)
         for (size_t j = 0; j < H; j++) {
             for (size_t k = 0; k < p.n; k++) x[k] = p.value[(i * p.n + k) * H + j];
-            from_samples(c, x, p.n, b->loc[i], b->scale[i], &out->point[i * H + j],
-                         out->quantile ? out->quantile + (i * H + j) * Q : NULL);
+            double *quantile = out->quantile ? out->quantile + (i * H + j) * Q : NULL, *to = &out->point[i * H + j];
+            bool bands = c->likelihood == RC_FC_POINT;
+            from_samples(c, x, p.n, b->loc[i], b->scale[i], to, bands ? NULL : quantile);
+            if (bands) put_bands(m, j, *to, b->scale[i], quantile);
         }
     rc__free(x, p.n * sizeof *x);
     free_paths(&p, b, H);
@@ -494,4 +516,43 @@ rc_status rc__fc_run(rc_tape *t, rc__forecast *m, const rc__fc_batch *b, size_t 
                      const uint64_t *key, rc__fc_forecast *out, rc_error *e) {
     return rc__fc_steps(&m->c) ? run_steps(t, m, b, samples, seed, key, out, e)
                                : run_windows(t, m, b, samples, seed, key, out, e);
+}
+
+/* ---- bands ------------------------------------------------------------------------------------------------------- */
+
+#define BAND_BATCH 64
+
+rc_status rc__fc_fit_bands(rc__forecast *m, rc_tape *t, const rc__series *s, const int32_t *map, const rc__fc_window *w,
+                           size_t n, double loss, rc_error *e) {
+    size_t H = m->c.horizon, Q = m->c.n_quantiles;
+    rc__fc_batch b = {0};
+    rc__fc_forecast f = {.H = H};
+    uint64_t key[BAND_BATCH] = {0};
+    f.point = rc__alloc(BAND_BATCH * H * sizeof *f.point);
+    double *error = rc__alloc(n * H * sizeof *error); /* (H, n) */
+    size_t *count = rc__calloc(H, sizeof *count);
+    rc_status st = f.point && error && count ? RC_OK : rc_fail(e, RC_ENOMEM, "bands: out of memory");
+    if (st == RC_OK) st = rc__fc_batch_new(&b, m, n < BAND_BATCH ? n : BAND_BATCH, H, e);
+    for (size_t at = 0; st == RC_OK && at < n; at += BAND_BATCH) {
+        size_t B = n - at < BAND_BATCH ? n - at : BAND_BATCH;
+        rc__fc_batch_fill(&b, m, s, map, w + at, B);
+        st = rc__fc_run(t, m, &b, 1, 1, key, &f, e);
+        for (size_t i = 0; st == RC_OK && i < B; i++)
+            for (size_t j = 0; j < H; j++) {
+                double y = b.loc[i] + b.scale[i] * (double)b.future[j * B + i], g = f.point[i * H + j];
+                double r = m->c.kind == RC_FC_ESRNN ? log(y / g) : (y - g) / b.scale[i];
+                if (isfinite(r)) error[j * n + count[j]++] = r;
+            }
+    }
+    for (size_t j = 0; st == RC_OK && j < H; j++) {
+        qsort(error + j * n, count[j], sizeof *error, by_size);
+        for (size_t k = 0; count[j] && k < Q; k++)
+            m->bands[j * Q + k] = (rc_real)quantile_of(error + j * n, count[j], m->c.quantile[k]);
+    }
+    if (st == RC_OK) m->bands[H * Q] = (rc_real)loss;
+    rc__fc_batch_free(&b);
+    rc__free(f.point, BAND_BATCH * H * sizeof *f.point);
+    rc__free(error, n * H * sizeof *error);
+    rc__free(count, H * sizeof *count);
+    return st;
 }

@@ -18,6 +18,7 @@
 #define MOST_WINDOWS  4000000 /* windows that are kept in memory: a stride makes fewer of them */
 #define VALID_WINDOWS 20000
 #define SCORE_WINDOWS 2000    /* of the report at the end, where forecasts are drawn */
+#define BAND_WINDOWS  500     /* whose errors make the bands of a model of a point */
 #define HISTORY       1000000 /* values that a model file keeps of its data */
 #define MOST_SAMPLED  0.5     /* recurrent: share of inputs that are its own forecasts, at the end */
 
@@ -27,8 +28,8 @@ typedef struct forecast_task {
     rc__series *train, *valid; /* valid may be train */
     int32_t *map, *valid_map;
     size_t *split; /* (groups of train) steps to train on */
-    rc__fc_window *window, *valid_window, *now;
-    size_t n_window, n_valid, slots, batch;
+    rc__fc_window *window, *valid_window, *band_window, *now;
+    size_t n_window, n_valid, n_band, slots, batch;
     uint64_t seed, hash;
     rc__epochs *epochs;
     rc__visit last;
@@ -469,6 +470,14 @@ static rc_status valid_windows(forecast_task *t, const rc_train_options *o, cons
     if (st == RC_OK && t->n_valid && !(t->valid_map = rc__fc_series_map(t->m, t->valid)))
         st = rc_fail(e, RC_ENOMEM, "train: out of memory");
     t->base.validates = t->n_valid > 0;
+    if (st != RC_OK || !t->n_valid || !t->m->bands) return st;
+    t->n_band = t->n_valid < BAND_WINDOWS ? t->n_valid : BAND_WINDOWS;
+    t->band_window = rc__alloc(t->n_band * sizeof *t->band_window);
+    if (!t->band_window) {
+        t->n_band = 0;
+        return rc_fail(e, RC_ENOMEM, "train: out of memory");
+    }
+    for (size_t i = 0; i < t->n_band; i++) t->band_window[i] = t->valid_window[i * t->n_valid / t->n_band];
     return st;
 }
 
@@ -543,7 +552,16 @@ static rc_status fc_validate(rc__task *base, rc_tape *tape, rc__task_score *scor
         count += here;
     }
     score->loss = count ? sum / (double)count : NAN;
-    return RC_OK;
+    size_t at = t->m->c.horizon * t->m->c.n_quantiles; /* bands are those of the best model, which is the one to keep */
+    if (!t->m->bands || !(score->loss < (double)t->m->bands[at])) return RC_OK;
+    return rc__fc_fit_bands(t->m, tape, t->valid, t->valid_map, t->band_window, t->n_band, score->loss, e);
+}
+
+static size_t fc_state(rc__task *base, rc__task_tensor out[RC_TASK_MAX_TENSORS]) {
+    const rc__forecast *m = ((forecast_task *)base)->m;
+    if (!m->bands) return 0;
+    out[0] = (rc__task_tensor){"bands", m->bands, m->c.horizon * m->c.n_quantiles + 1};
+    return 1;
 }
 
 static rc_status fc_save(rc__task *base, const char *path, const char *provenance, rc_error *e) {
@@ -643,6 +661,7 @@ static void fc_task_free(rc__task *base) {
     if (t->split) rc__free(t->split, t->train->n_groups * sizeof *t->split);
     rc__free(t->window, t->n_window * sizeof *t->window);
     rc__free(t->valid_window, t->n_valid * sizeof *t->valid_window);
+    rc__free(t->band_window, t->n_band * sizeof *t->band_window);
     rc__free(t->now, t->batch * sizeof *t->now);
     rc__epochs_free(t->epochs);
     rc__fc_batch_free(&t->b);
@@ -660,6 +679,7 @@ static const rc__task_ops fc_ops = {.params = fc_params,
                                     .where = fc_where,
                                     .epochs = fc_epochs,
                                     .batches_per_epoch = fc_batches,
+                                    .state = fc_state,
                                     .cursor_get = fc_cursor_get,
                                     .cursor_set = fc_cursor_set,
                                     .finish = fc_finish,

@@ -154,15 +154,19 @@ static void same_bits(void **state) {
     snprintf(second, sizeof second, "%s/again.safetensors", folder);
     snprintf(future, sizeof future, "%s/future.csv", folder);
     snprintf(new, sizeof new, "%s/new.csv", folder);
-    static const char *const kinds[] = {"segment", "deepar", "direct"};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const kinds[] = {"segment", "segment", "deepar", "direct"};
+    for (size_t i = 0; i < 4; i++) {
         write_sales(csv, 120, 0, 0);
         write_sales(future, 120, 7, 120); /* nothing but promo of the coming week */
         rc_train_options o = options(kinds[i], 30);
         o.schedule = "constant";
         o.dropout = 0.2;
+        if (i == 0) o.likelihood = "point"; /* with bands from its errors */
         train(&o);
         char *a = predictions(model, NULL, future), *b;
+        size_t tabs = 0;
+        for (const char *p = a; *p != '\n'; p++) tabs += *p == '\t';
+        assert_int_equal(tabs, 2 + 9); /* id, time, forecast, quantiles */
         rc_model *m;
         assert_int_equal(rc_model_load(&m, model, NULL), RC_OK);
         assert_int_equal(rc_model_save(m, second, NULL, NULL), RC_OK);
@@ -181,6 +185,7 @@ static void same_bits(void **state) {
         rc_train_options more = options(kinds[i], 30);
         more.schedule = "constant";
         more.dropout = 0.2;
+        more.likelihood = o.likelihood;
         more.resume = run;
         more.run = NULL;
         train(&more);
