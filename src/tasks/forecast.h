@@ -68,7 +68,8 @@ typedef struct rc__forecast {
     size_t baseline_lookback; /* of the linear baseline */
     rc_rnn *rnn;
     /* Models of a point: quantiles of the errors on the validation windows, scaled (es-rnn: logarithms), (horizon,
-     * n_quantiles), and behind them the loss they belong to, RC_FC_NO_BANDS when there are none. NULL: a distribution. */
+     * n_quantiles), and behind them the loss they belong to, RC_FC_NO_BANDS when there are none. NULL: a
+     * distribution. */
     rc_real *bands;
     rc_param *embed_w, *embed_b, *place, *channel, *head_w, *head_b, *context_w, *context_b, *mix_w, *mix_b, *ar,
         *future_w, *baseline;

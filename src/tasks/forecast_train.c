@@ -152,6 +152,31 @@ static size_t season_of(const rc__schema *s) {
     }
 }
 
+/* Autocorrelation of the steps y_t - y_{t-1} at lag m: high where a season is, about 0 for a walk whatever its trend. */
+static double season_strength(const double *y, size_t n, size_t m) {
+    double mean = 0, var = 0, cov = 0;
+    size_t count = 0;
+    for (size_t t = 1; t < n; t++)
+        if (!isnan(y[t] - y[t - 1])) mean += y[t] - y[t - 1], count++;
+    mean /= count ? (double)count : 1;
+    for (size_t t = 1; t < n; t++) {
+        double a = y[t] - y[t - 1] - mean, b = t > m ? y[t - m] - y[t - m - 1] - mean : NAN;
+        if (!isnan(a)) var += a * a;
+        if (!isnan(a * b)) cov += a * b;
+    }
+    return var > 0 ? cov / var : 0;
+}
+
+/* At least half of (some of) the series show the season. */
+static bool shows_season(const rc__series *s, size_t m) {
+    size_t T = s->schema->n_targets, S = s->n_groups * T, look = S < 200 ? S : 200, yes = 0;
+    for (size_t i = 0; m > 1 && i < look; i++) {
+        size_t at = i * S / look;
+        yes += season_strength(rc__series_y(s, at / T, at % T), s->group[at / T].n, m) > 0.2;
+    }
+    return 2 * yes >= look && yes > 0;
+}
+
 static rc_status settle_season(rc__fc_config *c, const rc_train_options *o, const rc__schema *s, rc_error *e) {
     if (strcmp(o->season, "auto") == 0 || !*o->season) {
         c->season = season_of(s);
@@ -214,7 +239,7 @@ static rc_status settle(rc__forecast *m, const rc_train_options *o, const rc__se
     if (c->normalize < 0) return rc_fail(e, RC_EINVAL, "normalize: unknown \"%s\"", o->normalize);
     if (c->kind < 0) { /* auto */
         const char *why;
-        bool smooths = c->season > 1 && len.above_0 && !s->schema->n_covariates && len.middle >= 3 * c->season &&
+        bool smooths = c->season > 1 && len.above_0 && shows_season(s, c->season) && !s->schema->n_covariates && len.middle >= 3 * c->season &&
                        (c->likelihood == RC_FC_QUANTILE || c->likelihood == RC_FC_POINT);
         if (smooths && c->horizon <= 4 * c->season)
             c->kind = RC_FC_ESRNN, why = "values are above 0 and have a season: smoothing and a network together";
