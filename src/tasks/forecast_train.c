@@ -693,7 +693,7 @@ static void fc_task_free(rc__task *base) {
     rc__fc_batch_free(&t->vb);
     if (t->valid != t->train) rc__series_free(t->valid);
     rc__series_free(t->train);
-    if (t->m) rc__fc_free(&t->m->base);
+    if (t->m) rc_model_free(&t->m->base);
     rc__free(t, sizeof *t);
 }
 
