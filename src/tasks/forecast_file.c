@@ -235,9 +235,9 @@ static rc_status read_series(rc__forecast *m, const rc__st_file *f, const json_t
     m->x_scale = array(columns + 1);
     m->history = rc__calloc(1, sizeof *m->history);
     if (m->history) m->history->group = rc__calloc(n, sizeof *m->history->group);
+    if (m->history && m->history->group) m->history->n_groups = n;
     if (!m->id || !m->stats || !m->x_mean || !m->x_scale || !m->history || !m->history->group)
         return rc_fail(e, RC_ENOMEM, "%s: out of memory", where);
-    m->history->n_groups = n;
     s = rc__schema_copy(&m->history->schema, m->schema, e);
     if (s == RC_OK) s = rc__st_read(f, t, m->stats, e);
     for (size_t i = 0; s == RC_OK && i <= m->n_series; i++) {

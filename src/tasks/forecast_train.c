@@ -239,8 +239,8 @@ static rc_status settle(rc__forecast *m, const rc_train_options *o, const rc__se
     if (c->normalize < 0) return rc_fail(e, RC_EINVAL, "normalize: unknown \"%s\"", o->normalize);
     if (c->kind < 0) { /* auto */
         const char *why;
-        bool smooths = c->season > 1 && len.above_0 && shows_season(s, c->season) && !s->schema->n_covariates && len.middle >= 3 * c->season &&
-                       (c->likelihood == RC_FC_QUANTILE || c->likelihood == RC_FC_POINT);
+        bool smooths = c->season > 1 && len.above_0 && shows_season(s, c->season) && !s->schema->n_covariates &&
+                       len.middle >= 3 * c->season && (c->likelihood == RC_FC_QUANTILE || c->likelihood == RC_FC_POINT);
         if (smooths && c->horizon <= 4 * c->season)
             c->kind = RC_FC_ESRNN, why = "values are above 0 and have a season: smoothing and a network together";
         else if (c->horizon >= 24)
@@ -374,7 +374,7 @@ static rc_status keep_history(rc__forecast *m, const rc__series *s, rc_error *e)
         to->y = n ? rc__alloc(T * n * sizeof *to->y) : NULL;
         to->x = n && w ? rc__alloc(w * n * sizeof *to->x) : NULL;
         if (n && (!to->y || (w && !to->x))) st = rc_fail(e, RC_ENOMEM, "train: out of memory");
-        if (to->y && (to->x || !w)) to->n = n;
+        to->n = n;
         for (size_t i = 0; st == RC_OK && i < T; i++)
             memcpy(to->y + i * n, from->y + i * from->n + cut, n * sizeof *to->y);
         if (st == RC_OK && to->x) memcpy(to->x, from->x + cut * w, n * w * sizeof *to->x);

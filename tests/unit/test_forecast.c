@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "data_file.h"
+#include "failing.h"
 #include "recur/recur.h"
 #include "tasks/forecast.h"
 
@@ -251,6 +252,44 @@ static void evaluates(void **state) {
     rc_model_free(m);
 }
 
+/* Allocation number n fails, for every n: making the task, saving, loading and forecasting say so and leave nothing. */
+static void out_of_memory(void **state) {
+    (void)state;
+    static const char *const kinds[] = {"segment", "deepar", "es-rnn"};
+    failing f = {.left = -1};
+    write_sales(csv, 30, 0, 0);
+    for (size_t k = 0; k < 3; k++) {
+        rc_train_options o = options(kinds[k], 1);
+        rc_predict_options po = rc_predict_options_default();
+        rc_sink sink = {NULL, keep};
+        if (k == 2) o.data.known_ahead = "", o.data.inputs = "none";
+        o.hidden = 2;
+        if (k < 2) o.data.known_ahead = "", o.data.inputs = "promo", o.likelihood = k ? "student-t" : "point";
+        po.samples = 3;
+        rc_status st = RC_ENOMEM;
+        rc_set_allocator(failing_alloc, &f);
+        size_t before = rc_memory_used();
+        for (long n = 0; st != RC_OK && n < 20000; n += n < 40 ? 1 : 3) {
+            rc__task *t = NULL;
+            rc_model *m = NULL;
+            f = (failing){.left = n, .once = n % 2};
+            st = rc__task_find("forecast")->make(&t, &o, NULL, NULL, NULL);
+            if (st == RC_OK) st = t->ops->save(t, model, NULL, NULL);
+            if (t) t->ops->free(t);
+            if (st == RC_OK) st = rc_model_load(&m, model, NULL);
+            told_len = 0;
+            if (st == RC_OK) st = rc_model_predict(m, NULL, &po, &sink, NULL);
+            rc_model_free(m);
+            f.left = -1;
+            if (st != RC_OK && st != RC_ENOMEM) fail_msg("%s, allocation %ld: %s", kinds[k], n, rc_status_name(st));
+            size_t now = rc_memory_used();
+            if (now != before) fail_msg("%s, allocation %ld: %zu bytes left", kinds[k], n, now - before);
+        }
+        rc_set_allocator(NULL, NULL);
+        assert_int_equal(st, RC_OK);
+    }
+}
+
 static void seasonal_naive(void **state) {
     (void)state;
     const double y[] = {1, 2, NAN, 4, 5, NAN};
@@ -284,9 +323,9 @@ static void scaling(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(seasonal_naive), cmocka_unit_test(scaling),   cmocka_unit_test(learns_with_covariates),
-        cmocka_unit_test(es_rnn_learns),  cmocka_unit_test(same_bits), cmocka_unit_test(observes),
-        cmocka_unit_test(evaluates)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(seasonal_naive), cmocka_unit_test(out_of_memory),
+                                       cmocka_unit_test(scaling),        cmocka_unit_test(learns_with_covariates),
+                                       cmocka_unit_test(es_rnn_learns),  cmocka_unit_test(same_bits),
+                                       cmocka_unit_test(observes),       cmocka_unit_test(evaluates)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
