@@ -7,7 +7,7 @@
 #include "metrics/forecast.h"
 #include "tasks/forecast.h"
 
-#define MOST_NAIVE2 20000 /* windows: each needs its whole history anew */
+#define MOST_NAIVE2 5000 /* windows: each needs its whole history anew */
 #define MOST_ROWS   64    /* series in the table of them */
 
 rc_status rc__fc_windows(const rc__forecast *m, const rc__series *s, const size_t *from, const size_t *to,
@@ -137,9 +137,9 @@ static void score_window(scoring *c, const rc__fc_window *w, const double *point
     }
     if (c->with_naive2) {
         bool whole = o > 0;
-        for (size_t i = 0; whole && i < o; i++) whole = !isnan(y[i]);
+        for (size_t i = 0; whole && i < o; i++) whole = y[i] > 0; /* it divides by seasonal indices */
         c->with_naive2 = whole && rc__naive2(o, y, m->c.season, H, c->f, NULL) == RC_OK;
-        for (size_t j = 0; j < H; j++) c->with_naive2 &= isfinite(c->f[j]); /* signs that change have no such index */
+        for (size_t j = 0; j < H; j++) c->with_naive2 &= isfinite(c->f[j]);
         if (c->with_naive2) add(&c->naive2, H, c->y, c->f, mase, unit);
     }
     for (size_t j = 0; quantile && j < H; j++) {
