@@ -188,7 +188,7 @@ static rc_status bag_of_words(const classify_task *t, double *accuracy, rc_error
 
 /* Series as the model sees them, in double: each's own steps, one after the other in *block. */
 static rc_status plain_series(const rc__classifier *m, const rc__examples *x, const uint32_t *index, size_t n,
-                              rc__series *out, double **block, size_t *block_len, rc_error *e) {
+                              rc__steps *out, double **block, size_t *block_len, rc_error *e) {
     size_t C = m->scaler.channels, at = 0, longest = 1;
     for (size_t i = 0; i < n; i++) {
         *block_len += x->each[index[i]].length * C;
@@ -201,7 +201,7 @@ static rc_status plain_series(const rc__classifier *m, const rc__examples *x, co
         const rc__example *ex = &x->each[index[i]];
         const int32_t len = (int32_t)ex->length;
         if (len) rc__sequences_batch(&x->series, &m->scaler, false, &ex->series, &ex->from, &len, 1, ex->length, one);
-        out[i] = (rc__series){*block + at, ex->length};
+        out[i] = (rc__steps){*block + at, ex->length};
         for (size_t k = 0; k < ex->length * C; k++) (*block)[at++] = (double)one[k];
     }
     rc__free(one, longest * C * sizeof *one);
@@ -228,7 +228,7 @@ static rc_status nearest(const classify_task *t, double *measure, const char **h
     *how = warp ? "nearest neighbour (DTW)" : "nearest neighbour (Euclid)";
     *measure = NAN;
     if (!warp && !(same && euclid < BASELINE_WORK)) return RC_OK;
-    rc__series *a = rc__alloc((n + 1) * sizeof *a), *b = rc__alloc((k + 1) * sizeof *b);
+    rc__steps *a = rc__alloc((n + 1) * sizeof *a), *b = rc__alloc((k + 1) * sizeof *b);
     size_t *found = rc__alloc((k + 1) * sizeof *found);
     double *a_block = NULL, *b_block = NULL;
     rc_status s = a && b && found ? RC_OK : rc_fail(e, RC_ENOMEM, "out of memory");
