@@ -217,12 +217,16 @@ const cli_command cmd_eval = {
             "vocabulary has it); perplexity = exp(nats); bits per byte and per character compare models of different "
             "vocabularies; perplexity per word counts words by white space. The first unit has no context and is not "
             "scored. FILE may be gzip; - is standard input. --precision int8 (weights in 8 bits, a scale per row) or bf16 "
-            "scores twice, in fp32 and so, and prints the change.",
+            "scores twice, in fp32 and so, and prints the change.\n\n"
+            "Models of other tasks score a file of their kind. A forecaster forecasts every window of FILE that has a whole "
+            "lookback before it (--start, --stride), or what comes after its training data when FILE goes on from them, and "
+            "stands beside a linear model and the seasonal naive one.",
     .examples = "eval reviews.safetensors test.csv\n"
                 "eval book.safetensors chapter.txt\n"
                 "eval book.safetensors chapter.txt --dynamic\n"
                 "eval book.safetensors chapter.txt --precision int8\n"
-                "eval book.safetensors - --json < chapter.txt",
+                "eval book.safetensors - --json < chapter.txt\n"
+                "eval sales.safetensors sales.csv --start -84 --stride 28",
     .words = "file",
     .table = table,
     .options_size = sizeof(struct eval_options),

@@ -262,13 +262,16 @@ const cli_command cmd_predict = {
             "Continues a text with a language model, as it is written. INPUT is a file with the prompt, - is standard "
             "input. Without a prompt the text starts at the beginning of a line. The filters apply in this order: "
             "repetition penalty, temperature, top-k, top-p, min-p. Sample i of a seed is the same text alone or among "
-            "others.",
+            "others.\n\n"
+            "A forecaster goes on from INPUT, or without it from the end of its training data; --observe FILE has what came "
+            "since. Rows without a target tell it what is known ahead.",
     .examples = "predict book.safetensors --prompt \"Once \"\n"
                 "predict book.safetensors --prompt \"Once \" --length 200 --temperature 0.7 --seed 3\n"
                 "predict book.safetensors --prompt \"Q: \" --stop \"\\n\" --samples 4 --json\n"
                 "predict book.safetensors - < start.txt\n"
                 "predict reviews.safetensors --prompt \"not bad at all\" --why\n"
-                "predict reviews.safetensors new.csv --csv > answers.csv",
+                "predict reviews.safetensors new.csv --csv > answers.csv\n"
+                "predict sales.safetensors --observe june.csv --csv --svg june.svg",
     .words = "file",
     .table = table,
     .options_size = sizeof(struct predict_options),

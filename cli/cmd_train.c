@@ -368,6 +368,13 @@ static const cli_task_help of_tasks[] = {
      "train tag train.conllu --valid dev.conllu -o tagger.safetensors\n"
      "train tag names.conll -o names.safetensors --chars lstm\n"
      "train tag --joint-intent utterances.jsonl -o assistant.safetensors"},
+    {"forecast", "train forecast FILE --horizon N [-o MODEL] [OPTIONS]\ntrain forecast --resume RUN [OPTIONS]",
+     "Learns how series go on, all of them with one network. FILE is a table: a column a series, an id in each row (--id), or a "
+     "row a series. Times and their frequency are found out; gaps and empty cells are missing values. Covariates have roles: "
+     "--known-ahead, --inputs, --fixed. A linear model and the seasonal naive forecast stand beside the result.\n\n" RUNS,
+     "train forecast sales.csv --target sold --horizon 28 -o sales.safetensors\n"
+     "train forecast sales.csv --id shop --target sold --known-ahead promo --horizon 28 -o sales.safetensors\n"
+     "train forecast load.csv --horizon 96 --model segment --lookback 336 -o load.safetensors"},
     {"detect", "train detect FILE [-o MODEL] [OPTIONS]\ntrain detect --resume RUN [OPTIONS]",
      "Learns what is usual in rows of numbers, to tell what is not: FILE is a table of a row for each moment, with or without "
      "times. The model forecasts the next row (--model forecast) or puts the last ones together again (--model autoencoder); how "
@@ -379,11 +386,12 @@ static const cli_task_help of_tasks[] = {
 
 const cli_command cmd_train = {
     .name = "train",
-    .tasks = "lm classify regress tag detect",
+    .tasks = "lm classify regress tag forecast detect",
     .usage = "train TASK FILE... [-o MODEL] [OPTIONS]\ntrain TASK --resume RUN [OPTIONS]\ntrain TASK --help",
     .summary = "learn a model from data: train TASK FILE... -o MODEL",
     .text = "Learns a model from data and writes one file that holds all of it. TASK is lm (a language model), classify (a "
-            "class of a text or series) or regress (a number); recur train TASK --help tells about it and lists its options. "
+            "class of a text or series), regress (a number), tag (a tag for each word), forecast (how series go on) or detect "
+            "(what is unusual); recur train TASK --help tells about it and lists its options. "
             "The options below are those of lm.\n\n" RUNS,
     .examples = "train lm book.txt -o book.safetensors --preset quick\n"
                 "train classify reviews.csv -o reviews.safetensors\n"

@@ -179,9 +179,12 @@ int cli_predict_model(cli_args *a, const char *path, const char *input, const ch
     rc_sink sink = {&flush, put_line};
     rc_status s = load(&m, path, precision, &e);
     if (!s && text) s = text_file(text, own, &e);
-    const char *from = text ? own : input ? input : "-";
+    /* a forecaster knows where its data ended */
+    bool knows = !s && !text && !input && strcmp(rc_model_task(m), "forecast") == 0;
+    const char *from = text ? own : input ? input : knows ? NULL : "-";
     rc_predict_options mine = *o;
-    if (text && m && (strcmp(rc_model_task(m), "classify") == 0 || strcmp(rc_model_task(m), "regress") == 0)) mine.data.format = "lines"; /* whatever it looks like */
+    bool of_text = m && (strcmp(rc_model_task(m), "classify") == 0 || strcmp(rc_model_task(m), "regress") == 0);
+    if (text && of_text) mine.data.format = "lines"; /* whatever it looks like */
     if (!s && why)
         s = rc_model_reasons(m, from, &mine, &sink, &e);
     else if (!s)

@@ -18,6 +18,7 @@
 #include "data/conll.h"
 #include "data/labelled.h"
 #include "data/synthetic.h"
+#include "data/series.h"
 #include "data/table.h"
 #include "data/timestamp.h"
 #include "data/ts_file.h"
@@ -323,6 +324,89 @@ static rc_status read_classifier(const char *path, rc_error *e) {
     remove(input);
     rc_model_free(m);
     return s;
+    return s;
+}
+
+/* ---- forecasters ------------------------------------------------------------------------------------------------- */
+
+static const char seed_series[] = "id,day,k,f,y\n"
+                                  "a,2020-01-01,1,u,1\na,2020-01-02,0,u,2\na,2020-01-03,1,u,1\na,2020-01-04,0,u,2\n"
+                                  "b,2020-01-01,1,v,3\nb,2020-01-02,0,v,\nb,2020-01-03,1,v,4\nb,2020-01-04,0,v,5\n";
+
+static rc_status write_forecaster(const char *path, const char *kind, const char *known, const char *fixed,
+                                  rc_error *e) {
+    char data[300];
+    const char *files[1] = {data};
+    rc_train_options o;
+    rc__task *t = NULL;
+    snprintf(data, sizeof data, "%.280s.csv", path);
+    rc_status s = rc__file_write(data, seed_series, sizeof seed_series - 1, e);
+    TRY(rc_train_options_for("forecast", &o, e));
+    if (s != RC_OK) return s;
+    o.files = files;
+    o.n_files = 1;
+    o.model = kind;
+    o.horizon = 1;
+    o.lookback = o.segment = o.hidden = 2;
+    o.season = "1";
+    o.quantiles = "0.1,0.9";
+    o.data.target = "y";
+    o.data.inputs = "none";
+    o.data.known_ahead = known;
+    o.data.fixed = fixed;
+    s = rc__task_find("forecast")->make(&t, &o, NULL, NULL, e);
+    TRY(t->ops->save(t, path, "{}", e));
+    if (t) t->ops->free(t);
+    unlink(data);
+    return s;
+}
+static rc_status write_forecaster_direct(const char *path, rc_error *e) {
+    return write_forecaster(path, "direct", "k", "f", e);
+}
+static rc_status write_forecaster_esrnn(const char *path, rc_error *e) {
+    return write_forecaster(path, "es-rnn", "", "", e);
+}
+static rc_status write_forecaster_deepar(const char *path, rc_error *e) {
+    return write_forecaster(path, "deepar", "k", "", e);
+}
+
+static rc_status write_series(const char *path, rc_error *e) {
+    return rc__file_write(path, seed_series, sizeof seed_series - 1, e);
+}
+
+/* All that is found out of a file; joined to itself it has nothing to stumble over. */
+static rc_status read_series(const char *path, rc_error *e) {
+    rc__series_options o = {.known = "k", .fixed = "f"}, plain = {.layout = RC_LAYOUT_AUTO};
+    rc__series *a = NULL, *b = NULL;
+    rc_status s = rc__series_read(&a, path, &plain, NULL, false, e);
+    if (s != RC_OK) return a ? rc_fail(e, RC_ENO, "%s: failed, and left series", path) : s;
+    if (rc__series_read(&b, path, &o, NULL, false, NULL) == RC_OK) {
+        rc__series *both = NULL;
+        if (rc__series_join(&both, b, b, true, NULL) == RC_OK) rc__series_free(both);
+        rc__series_free(b);
+    }
+    rc__series_free(a);
+    return RC_OK;
+}
+
+static rc_status drop_line(void *ctx, const char *text, size_t len) {
+    (void)ctx, (void)text, (void)len;
+    return RC_OK;
+}
+
+/* A model that loads must forecast, if only to say what it lacks. */
+static rc_status read_forecaster(const char *path, rc_error *e) {
+    rc_model *m = NULL;
+    rc_status s = rc_model_load(&m, path, e);
+    if (s != RC_OK) return m ? rc_fail(e, RC_ENO, "%s: failed, and left a model", path) : s;
+    rc_predict_options o = rc_predict_options_default();
+    rc_sink sink = {NULL, drop_line};
+    o.samples = 2;
+    o.horizon = 1;
+    o.batch = 2;
+    rc_model_predict(m, NULL, &o, &sink, NULL);
+    rc_model_free(m);
+    return RC_OK;
 }
 
 /* ---- states ------------------------------------------------------------------------------------------------------ */
@@ -966,6 +1050,10 @@ const reader readers[] = {
     {"classifier", "several", "model.safetensors", write_several, read_classifier, 0, 0, 1},
     {"classifier", "numbers", "model.safetensors", write_numbers, read_classifier, 0, 0, 1},
     {"classifier", "targets", "model.safetensors", write_targets, read_classifier, 0, 0, 1},
+    {"forecaster", "direct", "forecaster.safetensors", write_forecaster_direct, read_forecaster, 0, 0, 1},
+    {"forecaster", "es-rnn", "forecaster.safetensors", write_forecaster_esrnn, read_forecaster, 0, 0, 1},
+    {"forecaster", "deepar", "forecaster.safetensors", write_forecaster_deepar, read_forecaster, 0, 0, 1},
+    {"series", "long", "series.csv", write_series, read_series, SIZE_MAX, 0, 1},
     {"state", "lstm", "state.safetensors", write_state, read_state, 0, 0, 1},
     {"detector", "forecast", "model.safetensors", write_detector, read_detector, 0, 0, 1},
     {"detector", "autoencoder", "model.safetensors", write_autoencoder, read_detector, 0, 0, 1},

@@ -70,6 +70,7 @@ typedef struct rc_train_options {
     int64_t settle;           /* detect: warm-up rows */
     double range;             /* detect: share of the range so far that a value may leave it by; < 0 = any */
     bool clock;               /* detect: the time of day and week are inputs */
+    bool linear;              /* forecast: a linear part beside the network; true */
     const char *init;         /* default | torch | xavier | he | orthogonal | uniform | identity */
     double forget_bias;
     /* optimisation */

@@ -409,6 +409,7 @@ static rc_status read_files(detect_task *t, const rc_train_options *o, rc__detec
         rc__table_free(table);
         if (s != RC_OK) break;
         size_t n = t->series[i].n, judged = o->valid ? 0 : (size_t)(o->valid_fraction * (double)n);
+        if (!judged && !o->valid && o->valid_fraction > 0 && n > 1) judged = 1;
         t->train_rows[i] = judges ? 0 : n - judged;
     }
     return s;

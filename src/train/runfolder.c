@@ -508,7 +508,7 @@ rc_status rc__run_checkpoints(const char *run, uint64_t *steps, size_t cap, size
 void rc__run_prune(const char *run, size_t keep) {
     char path[600], file[900];
     size_t n;
-    uint64_t *steps = rc__calloc(keep, sizeof *steps);
+    uint64_t *steps = rc__calloc(keep + 1, sizeof *steps);
     if (!steps) return;
     bool full = rc__run_checkpoints(run, steps, keep, &n, NULL) == RC_OK && n > keep &&
                 path_in(run, "checkpoints", path, sizeof path, NULL) == RC_OK;
@@ -516,11 +516,11 @@ void rc__run_prune(const char *run, size_t keep) {
     if (d) {
         for (struct dirent *f; (f = readdir(d));) {
             uint64_t step;
-            if (checkpoint_step(f->d_name, &step) && step < steps[keep - 1] &&
+            if (checkpoint_step(f->d_name, &step) && (keep == 0 || step < steps[keep - 1]) &&
                 path_in(path, f->d_name, file, sizeof file, NULL) == RC_OK)
                 unlink(file);
         }
         closedir(d);
     }
-    rc__free(steps, keep * sizeof *steps);
+    rc__free(steps, (keep + 1) * sizeof *steps);
 }

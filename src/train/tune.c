@@ -473,12 +473,25 @@ static size_t choose(const tune *t, int k, entrant *list) {
     return n;
 }
 
+/* A trial that does not go on keeps its best model and its logs; its checkpoints are several times as large. */
+static void drop_checkpoints(const tune *t, int k, const entrant *list, size_t n) {
+    char run[600];
+    size_t at = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        if (at < n && list[at].trial == i)
+            at++;
+        else if (t->trials[i].rungs == k && trial_folder(t, i, run, sizeof run, NULL) == RC_OK)
+            rc__run_prune(run, 0);
+    }
+}
+
 static rc_status search(tune *t, rc_error *e) {
     entrant *list = rc__calloc(t->n, sizeof *list);
     rc_status s = list ? RC_OK : rc_fail(e, RC_ENOMEM, "tune: out of memory (%zu trials)", t->n);
     bool over = false;
     for (int k = 0; s == RC_OK && !over && k < t->rungs; k++) {
         size_t n = choose(t, k, list);
+        if (k > 0) drop_checkpoints(t, k, list, n);
         t->rung = t->progress.rung = k;
         t->share = share_of(k, t->rungs);
         t->progress.of = n;

@@ -1,7 +1,7 @@
 # Searching for good options, and comparing encoders: small data made here.
 . "$(dirname "$0")/lib.sh"
 mask 's/[0-9.]+[kM]? (tokens|steps)\/s/N \1\/s/; s/search  .*, in/search  TIME, in/; s/[0-9.]+s left/TIME left/; s/  [0-9.]+s  /  TIME  /'
-mask 's/ {2,}/  /g'
+mask 's/ {2,}/  /g; s/cells: rnn .* sru/cells: rnn ... sru/'
 
 # Which word decides; the rest is filler.
 awk 'BEGIN {

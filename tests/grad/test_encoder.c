@@ -164,7 +164,8 @@ static const int32_t ids[T * B] = {1, 0, 5, 2, 1, 0, 4, 0, 6, 0, 2, 0, 0, 0, 1, 
 static const int32_t form[T * B] = {1, 0, 0, 2, 1, 0, 3, 0, 2, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0};
 static const int32_t chars[LONGEST * FORMS] = {1, 2, 3, 0, 2, 2, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0};
 static const int32_t form_lengths[FORMS] = {4, 2, 1, 0};
-static const rc__words_batch one_batch = {T, B, ids, form, FORMS, LONGEST, chars, form_lengths};
+static const rc__words_batch one_batch = {.seq_len = T, .batch = B, .ids = ids, .form = form, .n_forms = FORMS,
+                                          .longest_form = LONGEST, .chars = chars, .form_lengths = form_lengths};
 
 static rc_var *run_words(rc_tape *t, rc_var *const *in, void *ctx) {
     (void)in;
@@ -206,7 +207,7 @@ static void test_words(void **state) {
 /* A word is read the same wherever it stands: by its id and its characters alone. */
 static void test_same_word(void **state) {
     (void)state;
-    rc__words_options o = {7, 3, "lstm", 5, 2, 3, 0, 0};
+    rc__words_options o = {.vocab_size = 7, .embedding_size = 3, .chars = "lstm", .n_chars = 5, .char_embedding = 2, .char_hidden = 3};
     subject s = {.batch = &one_batch};
     assert_int_equal(rc_params_new(&s.ps, NULL), RC_OK);
     assert_int_equal(rc__words_new(&s.words, s.ps, "words.", &o, NULL), RC_OK);

@@ -260,6 +260,12 @@ static void test_search(void **state) {
     assert_true(r.trials[0].done && r.trials[0].rung == 2 && r.trials[0].steps == 40);
     assert_string_equal(r.model, "best.safetensors");
     for (size_t i = 1; i < r.n; i++) {
+        char best[300], last[300]; /* who does not go on keeps the model, and no checkpoint */
+        snprintf(best, sizeof best, "search/trial-%03zu/checkpoints/best.safetensors", r.trials[i].trial);
+        snprintf(last, sizeof last, "search/trial-%03zu/checkpoints/step-%08d.safetensors", r.trials[i].trial,
+                 (int)r.trials[i].steps);
+        assert_int_equal(access(best, F_OK), 0);
+        assert_int_not_equal(access(last, F_OK), 0);
         assert_true(r.trials[i - 1].score <= r.trials[i].score);
         assert_true(r.trials[i].steps < 20 && !r.trials[i].done);
         for (size_t k = 0; k < i; k++) assert_string_not_equal(r.trials[i].settings, r.trials[k].settings);
