@@ -169,6 +169,7 @@ static int run(cli_args *a) {
     bool lm = strcmp(task, "lm") == 0;
     const char *const of_lm[] = {"Evaluation"}, *const of_others[] = {"Data", "Results"};
     if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, lm ? 2 : 1, false, a->words[0], task, &e);
+    if (!s && !lm) s = cli_check_tasks(a, a->words[0], task, &e);
     if (!s && !lm) {
         rc_eval_options mo = o->model;
         mo.batch = o->batch;

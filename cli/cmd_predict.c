@@ -230,6 +230,7 @@ static int run(cli_args *a) {
     bool lm = strcmp(task, "lm") == 0;
     const char *const of_lm[] = {"Text", "Sampling"}, *const of_others[] = {"Data", "Results"};
     if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, 2, false, a->words[0], task, &e);
+    if (!s && !lm) s = cli_check_tasks(a, a->words[0], task, &e);
     if (!s && !lm) {
         rc_predict_options mo = o->model;
         mo.json = o->json;

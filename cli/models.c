@@ -25,6 +25,31 @@ rc_status cli_check_groups(const cli_args *a, const char *const *groups, size_t 
     return RC_OK;
 }
 
+/* "forecast, detect: draw it": is the option for other tasks than this one alone? */
+static bool for_others(const char *help, const char *task) {
+    char words[64];
+    const char *colon = strchr(help, ':');
+    if (!colon || (size_t)(colon - help) >= sizeof words) return false;
+    snprintf(words, sizeof words, "%.*s", (int)(colon - help), help);
+    char *save = NULL;
+    bool ours = false;
+    for (char *w = strtok_r(words, ", ", &save); w; w = strtok_r(NULL, ", ", &save)) {
+        rc_train_options o;
+        if (strcmp(w, "forecast") != 0 && rc_train_options_for(w, &o, NULL) != RC_OK) return false; /* no name of a task */
+        ours |= strcmp(w, task) == 0;
+    }
+    return !ours;
+}
+
+rc_status cli_check_tasks(const cli_args *a, const char *path, const char *task, rc_error *e) {
+    for (size_t i = 0; i < a->n_given; i++) {
+        const rc_option *o = a->given[i].option;
+        if (strcmp(o->group, "Results") == 0 && for_others(o->help, task))
+            return rc_fail(e, RC_EINVAL, "--%s %.40s has no effect: %s is a model for %s", o->name, a->given[i].value, path, task);
+    }
+    return RC_OK;
+}
+
 /* ---- reports ----------------------------------------------------------------------------------------------------- */
 
 static void print_cell(cli_table *t, const json_t *v) {

@@ -47,6 +47,22 @@ static rc_status learn_labels(rc__classifier *m, const rc__labelled *l, const ch
     return s;
 }
 
+/* What was found out holds when the model is used. */
+static rc_status learn_columns(rc__classifier *m, const rc__labelled *l, rc_error *e) {
+    char text[256] = "", label[128] = "";
+    if (l->reader) rc__labelled_columns(l->reader, text, label);
+    const struct {
+        const char **to, *from;
+    } both[] = {{&m->data.text, text}, {&m->data.label, label}};
+    for (size_t i = 0; i < 2; i++) {
+        if (given(*both[i].to) || !*both[i].from) continue;
+        rc__strfree((char *)(uintptr_t)*both[i].to);
+        *both[i].to = rc__strdup(both[i].from);
+        if (!*both[i].to) return rc_fail(e, RC_ENOMEM, "out of memory (names of columns)");
+    }
+    return RC_OK;
+}
+
 /* Which of n units are kept for validation: of each kind (key 0..n_keys-1) the share, drawn by seed. */
 static rc_status hold_out(bool *held, const uint32_t *key, size_t n, size_t n_keys, double share, uint64_t seed,
                           rc_error *e) {
@@ -175,6 +191,7 @@ static rc_status read_text(rc__classifier *m, rc__examples *x, const char *path,
     bool *held = rc__calloc(l->n_rows + 1, sizeof *held);
     if (!held) s = rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
     if (s == RC_OK && r->learn) s = learn_labels(m, l, path, e);
+    if (s == RC_OK && r->learn) s = learn_columns(m, l, e);
     if (s == RC_OK && r->training) s = hold_texts(l, held, r, e);
     if (s == RC_OK && r->learn) s = learn_lexicon(m, l, held, r, e);
     rc__text_set_init(&x->text, &m->lexicon);
@@ -527,7 +544,7 @@ static rc_status take_table(rc__classifier *m, rc__examples *x, numbers *w, cons
     if (s == RC_OK && r->unlabelled) c.answer = NONE;
     if (s == RC_OK && !r->unlabelled) s = optional_column(t, answer, &c.answer, e);
     if (s == RC_OK && !r->unlabelled && c.answer == NONE)
-        s = rc_fail(e, RC_EINVAL, "%s: which column is the answer? --%s COLUMN", rc__table_file(t),
+        s = rc_fail(e, RC_EINVAL, "%s: which column of the numeric data is the answer? --%s COLUMN", rc__table_file(t),
                     classes ? "label" : "target");
     if (s == RC_OK) s = find_channels(m, t, d, r->learn, &c, e);
     double *values = s == RC_OK ? rc__alloc((c.n + 1) * sizeof *values) : NULL;

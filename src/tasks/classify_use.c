@@ -477,14 +477,12 @@ static bool ends_in(const char *path, const char *ending) {
 
 /* Are these texts in the columns of the training data? A table by its name is, and what begins with their heading; other
  * input, such as lines that are typed, is a text a line. */
-static bool as_trained(const rc__classifier *m, const char *path, rc__source *src) {
+static bool as_trained(const rc__classifier *m, const char *path, const char *head, size_t len) {
     static const char *const tables[] = {".csv", ".tsv", ".tab", ".jsonl"};
-    const char *head, *want = m->data.text;
-    size_t len;
-    rc_error ignored;
+    const char *want = m->data.text;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (ends_in(path, tables[i])) return true;
-    if (!want || !*want || rc__source_peek(src, &head, &len, &ignored) != RC_OK) return false;
+    if (!want || !*want || !len) return false;
     const char *end = memchr(head, '\n', len);
     size_t line = end ? (size_t)(end - head) : len;
     for (const char *p = want; *p;) { /* every one of "title+description", as a word of its own */
@@ -500,14 +498,17 @@ static bool as_trained(const rc__classifier *m, const char *path, rc__source *sr
     return true;
 }
 
-static rc_status open_stream(text_stream *w, const rc__classifier *m, const char *path, const rc_data_options *data,
-                             rc_error *e) {
+/* columns: by the columns of training; else by what the options say alone. */
+static rc_status open_as(text_stream *w, const rc__classifier *m, const char *path, const rc_data_options *data,
+                         bool columns, rc_error *e) {
     *w = (text_stream){0};
     w->f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     if (!w->f) return rc_fail(e, RC_EIO, "%s: cannot be opened", path);
     rc_status s = rc__source_stream(&w->src, w->f, strcmp(path, "-") == 0 ? "standard input" : path, 0, e);
-    bool said = (data->format && *data->format) || (data->text && *data->text);
-    rc_data_options d = s == RC_OK && !said && as_trained(m, path, w->src) ? rc__data_merge(data, &m->data) : *data;
+    const char *head = NULL;
+    size_t len = 0;
+    if (s == RC_OK) s = rc__source_peek(w->src, &head, &len, e);
+    rc_data_options d = s == RC_OK && columns && as_trained(m, path, head, len) ? rc__data_merge(data, &m->data) : *data;
     rc__labelled_options lo = {.format = d.format && *d.format ? d.format : NULL,
                                .text = d.text && *d.text ? d.text : NULL,
                                .unlabelled = true};
@@ -515,6 +516,18 @@ static rc_status open_stream(text_stream *w, const rc__classifier *m, const char
     if (s == RC_OK) s = rc__labelled_open(&w->reader, w->src, &lo, e);
     if (s != RC_OK) close_stream(w);
     return s;
+}
+
+static rc_status open_stream(text_stream *w, const rc__classifier *m, const char *path, const rc_data_options *data,
+                             rc_error *e) {
+    bool said = (data->format && *data->format) || (data->text && *data->text);
+    rc_error first;
+    rc_status s = open_as(w, m, path, data, !said, &first);
+    if (s == RC_OK) return s;
+    /* a file of another form, such as texts alone in one column, may tell itself what it is */
+    if (!said && strcmp(path, "-") != 0 && (s == RC_EINVAL || s == RC_EDATA) && open_as(w, m, path, data, false, e) == RC_OK)
+        return RC_OK;
+    return rc_fail(e, s, "%s", first.text);
 }
 
 /* Up to `most` records into x, which is emptied first. */

@@ -28,6 +28,9 @@ t 'recur eval m.safetensors test.tsv'
 t "recur eval m.safetensors test.tsv --json | jq -c '[keys_unsorted, .examples, .accuracy > 0.9]'"
 t "recur eval m.safetensors test.tsv --no-details --json | jq -c 'has(\"classes\")'"
 check 'batches do not matter' cmp <(recur predict m.safetensors lines.txt --json) <(recur predict m.safetensors lines.txt --json --batch 3)
+check 'a file as in training' cmp <(recur predict m.safetensors test.tsv) <(recur predict m.safetensors lines.txt)
+cp lines.txt lines.tsv
+check 'a file of one column' cmp <(recur predict m.safetensors lines.tsv) <(recur predict m.safetensors lines.txt)
 check 'a line each' test "$(recur predict m.safetensors lines.txt | wc -l)" = 40
 t 'recur predict m.safetensors --prompt "a great film"'
 t 'recur predict m.safetensors --prompt "a great, film" --top-k 2'
@@ -118,6 +121,7 @@ t 'recur eval n.safetensors test.tsv'
 t 'recur predict n.safetensors --prompt "a text"'
 t 'recur predict n.safetensors machines.csv --why'
 t 'recur predict m.safetensors lines.txt --temperature 2'
+t 'recur predict m.safetensors lines.txt --horizon 2'
 t 'printf "\\xff\\xfe\n" | recur predict m.safetensors -'
 t 'recur explain m.safetensors --tensors | head -n 15'
 t 'recur explain n.safetensors --json | jq -c "[keys_unsorted, .task, .sequence[0]]"'

@@ -141,6 +141,11 @@ static void every_encoder(void **state) {
         o.out = "m.safetensors";
         save_and_load(&o, tests[kind], "regress");
     }
+    rc_train_options pairs = options_of(TEXT, "bow-chars"); /* pairs of words have no characters */
+    pairs.encoder = "bow";
+    pairs.chars = "cnn";
+    pairs.out = "m.safetensors";
+    save_and_load(&pairs, tests[TEXT], "bow, chars cnn");
     for (int v = 0; v < 3; v++) {
         static const char *const vocabs[] = {"char", "bpe:270", "byte"}, *const runs[] = {"v-char", "v-bpe", "v-byte"};
         rc_train_options o = options_of(TEXT, runs[v]);
