@@ -4,8 +4,9 @@
 # in strict mode, IOB2.
 . "$(dirname "$0")/lib.sh"
 data=$RECUR_DATA/wnut17
-show "$RECUR" train tag "$data/wnut17train.conll" --valid "$data/emerging.dev.conll" --batch 16 --lr 0.003 --hidden 128 --epochs "${EPOCHS:-15}" \
-    --threads "$THREADS" --seed "$SEED" --run "$WORK/run" -o "$WORK/model.safetensors" --json ${MORE:-} > "$WORK/train.json"
+show "$RECUR" train tag "$data/wnut17train.conll" --valid "$data/emerging.dev.conll" --batch 16 --lr 0.003 --hidden 128 \
+    --chars cnn --char-hidden 60 --exchange 1 --epochs "${EPOCHS:-5}" --threads "$THREADS" --seed "$SEED" --run "$WORK/run" \
+    -o "$WORK/model.safetensors" --json ${MORE:-} > "$WORK/train.json"
 show "$RECUR" eval "$WORK/model.safetensors" "$data/emerging.dev.conll" --threads "$THREADS" --json > "$WORK/dev.json"
 show "$RECUR" eval "$WORK/model.safetensors" "$data/emerging.test.annotated" --threads "$THREADS" --json > "$WORK/test.json"
 result wnut17 span_f1="$(field span_f1 "$WORK/test.json")" span_f1_strict="$(field span_f1_strict "$WORK/test.json")" \

@@ -24,7 +24,7 @@ t "recur train tag train.conll -o m.safetensors --steps 150 --run run1 $small --
 recur train tag train.conll --steps 5 --run run2 $small >out 2>err
 check 'the data are told' grep -q '^training: 270 sentences' err
 check 'so is the baseline' grep -q '^baseline, the most frequent tag of each word: accuracy' err
-check 'and what spans are' grep -q '^spans: written as BIO, IOBES inside the model' err
+check 'and what spans are' grep -q '^spans: written as BIO, BIO inside the model' err
 check 'the result' grep -q '^validation  span F1' out
 t "recur eval m.safetensors test.conll"
 t "recur eval m.safetensors test.conll --json | jq -c 'keys_unsorted'"
