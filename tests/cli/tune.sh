@@ -97,7 +97,7 @@ recur compare classify reviews.csv --cells rnn,lstm,cnn,bow --epochs 2 --hidden 
 check 'the measure and a row for each' test "$(grep -cE '^(encoder  *accuracy|rnn|lstm|cnn|bow) ' out)" = 5
 check 'one is the best' test "$(grep -c ' best$' out)" = 1
 t "recur compare classify reviews.csv --cells gru,cnn --epochs 1 --hidden 4 --filters 4 $small --quiet --json | jq -c '[.results[] | [.cell, .measure, .accuracy >= 0, .parameters > 10, has(\"perplexity\")]]'"
-t "recur compare regress series.csv --id id --target y --cells gru,bow --epochs 1 --hidden 4 --threads 1 --quiet --json | jq -c '[.results[] | [.cell, .measure, .accuracy >= 0]]'"
+t "recur compare regress series.csv --id id --target y --cells gru,bow --epochs 1 --hidden 4 --threads 1 --quiet --json | jq -c '[.results[] | [.cell, .measure, .score >= 0]]'"
 t 'recur compare classify reviews.csv --cells lstm,cnnx'
 t 'recur compare classify reviews.csv --cells lstm,none-such'
 t 'recur compare lm text.txt --cells lstm,bow'
