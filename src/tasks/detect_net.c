@@ -50,7 +50,7 @@ rc_status rc__detect_net_new(rc__detect_net **out, const rc__detect_options *o, 
     if (!e) e = &own;
     if (o->channels < 1 || o->channels > RC__DETECT_MAX_CHANNELS || (!encodes && (o->lags < 1 || o->lags > 4096)) ||
         (encodes && (o->window < 2 || o->window > 4096 || o->code < 1)) || o->rnn.hidden_size > 65536)
-        return rc_fail(e, RC_EINVAL, "a detector with %zu channels, %zu lags, windows of %zu: beyond what is sensible",
+        return rc_fail(e, RC_EINVAL, "a detector with %zu channels, a lookback of %zu, windows of %zu: beyond what is sensible",
                        o->channels, o->lags, o->window);
     rc__detect_net *n = rc__calloc(1, sizeof *n);
     if (!n) return rc_fail(e, RC_ENOMEM, "detect: out of memory");

@@ -193,7 +193,7 @@ static line base_of(const char *command) {
 /* The same for one option: with a task that reads it, or a model. */
 static line base_for(const char *command, const rc_option *o) {
     static const char *const tasks[][3] = {{"classify", "texts.tsv"}, {"regress", "series.csv", "--target=y"}, {"tag", "tags.conll"},
-                                           {"detect", "rows.csv"}};
+                                           {"detect", "rows.csv"}, {"forecast", "rows.csv", "--target=1"}};
     static const char *const tiny[] = {TINY, "--batch=2"}, *const run_it[] = {"--run=run", "--steps=2", "--time=1", "--quiet"};
     line l = base_of(command);
     bool trains = strcmp(command, "train") == 0, others = strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0 ||
