@@ -18,6 +18,11 @@ enum { CLI_DONE = 0, CLI_NO = 1, CLI_USAGE = 2, CLI_DATA = 3, CLI_IO = 4, CLI_IN
 typedef struct cli_args cli_args;
 
 /* One entry makes parsing, --help, the manual page and the completion of a command. */
+/* What --help says of a command with one of its tasks, in place of the command's own. */
+typedef struct cli_task_help {
+    const char *task, *usage, *text, *examples;
+} cli_task_help;
+
 typedef struct cli_command {
     const char *name;                              /* "train"                                                      */
     const char *tasks;                             /* space separated words that must come first: "lm"; or NULL    */
@@ -26,6 +31,7 @@ typedef struct cli_command {
     const char *summary;                           /* one line                                                     */
     const char *text;                              /* paragraphs for --help and the manual, or NULL                */
     const char *examples;                          /* lines "command" or "command  # remark"; '\n' between         */
+    const cli_task_help *of_tasks;                 /* help of single tasks, ends in one without a name; or NULL    */
     const char *words;                             /* what words complete to: "file", "folder", "command" or ""    */
     const rc_option *(*table)(size_t *n);          /* NULL: no options but the common ones                          */
     size_t options_size;                           /* of the struct that table describes                           */

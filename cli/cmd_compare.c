@@ -1,6 +1,7 @@
 /* cmd_compare.c - recur compare TASK DATA... --cells A,B,...: the same data and budget for several cells.
  *
  *  text      one table: validation loss, parameters, tokens/s for each cell
+ *  others    the same with the task's measure; cnn and bow are compared as cells are
  *  sources   each source is an experiment of its own; a table of who solves what
  *  --gradient, --gradient-svg: norm of dLoss/dstate(T-k) against the distance k on the longest source, which shows whether
  *            an error signal reaches back that far
@@ -22,7 +23,8 @@ struct compare_options {
 
 #define AT(field) offsetof(struct compare_options, field)
 static const rc_option own[] = {
-    {"cells", 0, RC_OPT_STRING, AT(cells), 0, 0, NULL, "LIST", "Compare", "cells with commas between, or all"},
+    {"cells", 0, RC_OPT_STRING, AT(cells), 0, 0, NULL, "LIST", "Compare",
+     "cells, also cnn and bow, with commas between, or all"},
     {"gradient", 0, RC_OPT_CHOICE, AT(gradient), 0, 0, "none initial trained both", "WHEN", "Compare",
      "gradient norm against distance in time, of the nets before or after training (sources only)"},
     {"gradient-svg", 0, RC_OPT_PATH_OUT, AT(gradient_svg), 0, 0, NULL, "FILE", "Compare",
@@ -33,7 +35,7 @@ static const rc_option own[] = {
 static const rc_option *table(size_t *n) {
     static rc_option entries[256];
     static size_t count;
-    static const char *const not_here[] = {"cell", "out", "resume", "from", "grow-vocab", "freeze"};
+    static const char *const not_here[] = {"cell", "encoder", "out", "resume", "from", "grow-vocab", "freeze"};
     size_t n_train;
     const rc_option *train = rc_train_option_table(&n_train);
     if (count == 0) {
@@ -69,7 +71,8 @@ static rc_status settle(cli_args *a, rc_error *e) {
         return rc_fail(e, RC_EINVAL, "expected FILE... or sources such as adding:T=50 adding:T=100");
     if ((s = cli_check_data(&o->train, e))) return s;
     size_t sources = 0;
-    for (size_t i = 0; i < o->train.n_files; i++) sources += cli_is_source(o->train.files[i]);
+    for (size_t i = 0; i < o->train.n_files; i++)
+        sources += strcmp(o->train.task, "lm") == 0 && cli_is_source(o->train.files[i]);
     if (sources && sources < o->train.n_files) return rc_fail(e, RC_EINVAL, "expected files or sources, found both");
     if (o->gradient_svg && !cli_is_given(a, "gradient")) o->gradient = "both";
     if (!sources && strcmp(o->gradient, "none") != 0)
@@ -77,23 +80,41 @@ static rc_status settle(cli_args *a, rc_error *e) {
     return RC_OK;
 }
 
+static const char *const no_cells[] = {"cnn", "bow"}; /* encoders that are none */
+enum { NO_CELLS = sizeof no_cells / sizeof *no_cells };
+
+/* The name of a cell, or of another encoder where the task takes one. */
+static rc_status find_cell(const char *name, bool encoders, const char **out, rc_error *e) {
+    for (size_t i = 0; encoders && i < NO_CELLS; i++)
+        if (strcmp(no_cells[i], name) == 0) return *out = no_cells[i], RC_OK;
+    const char *near = encoders && !rc_cell_find(name) ? cli_suggest(no_cells, NO_CELLS, name) : NULL;
+    if (near) return rc_fail(e, RC_EINVAL, "--cells: unknown encoder \"%s\"; did you mean %s?", name, near);
+    rc_status s = cli_check_cell("--cells", name, e);
+    if (s == RC_OK) *out = rc_cell_find(name)->name;
+    if (s && encoders && !strstr(e->text, "did you mean")) /* the list is of cells */
+        snprintf(e->text + strlen(e->text), sizeof e->text - strlen(e->text), " cnn bow");
+    return s;
+}
+
 /* "rnn,lstm" to names of known cells; "all" to all. */
-static rc_status split_cells(const char *list, const char **cells, size_t *n, rc_error *e) {
+static rc_status split_cells(const char *list, bool encoders, const char **cells, size_t *n, rc_error *e) {
     *n = 0;
     if (strcmp(list, "all") == 0) {
-        for (size_t i = 0; i < rc_cell_count() && i < MOST_CELLS; i++) cells[(*n)++] = rc_cell_at(i)->name;
+        for (size_t i = 0; i < rc_cell_count() && i < MOST_CELLS - NO_CELLS; i++) cells[(*n)++] = rc_cell_at(i)->name;
+        for (size_t i = 0; encoders && i < NO_CELLS; i++) cells[(*n)++] = no_cells[i];
         return RC_OK;
     }
     for (const char *p = list;; p++) {
         char name[64];
         size_t len = strcspn(p, ",");
         snprintf(name, sizeof name, "%.*s", (int)(len < 63 ? len : 63), p);
-        rc_status s = cli_check_cell("--cells", name, e);
+        const char *found = NULL;
+        rc_status s = find_cell(name, encoders, &found, e);
         if (s) return s;
         if (*n == MOST_CELLS) return rc_fail(e, RC_EINVAL, "--cells: expected at most %d cells", MOST_CELLS);
         for (size_t i = 0; i < *n; i++)
             if (strcmp(cells[i], name) == 0) return rc_fail(e, RC_EINVAL, "--cells: %s is named twice", name);
-        cells[(*n)++] = rc_cell_find(name)->name;
+        cells[(*n)++] = found;
         p += len;
         if (!*p) return RC_OK;
     }
@@ -138,6 +159,8 @@ static void on_step(void *ctx, const rc_train_progress *t) {
     cli_progress_training(&j->progress, j->label, t);
 }
 
+static bool is_lm(const rc_train_options *o) { return strcmp(o->task, "lm") == 0; }
+
 /* Of the model kept, in one pass; of the validations while training where there is no such pass (sources). */
 static double loss_of(const struct outcome *o) {
     return isfinite(o->r.valid_loss) ? o->r.valid_loss : o->r.best_valid_loss;
@@ -148,13 +171,20 @@ static void set_label(struct job *j, const char *cell, const char *data) {
     j->progress.last_progress = 0;
 }
 
+static void set_cell(rc_train_options *o, const char *cell) {
+    if (cli_has_encoder(o))
+        o->encoder = cell;
+    else
+        o->cell = cell;
+}
+
 static rc_status train_one(struct job *j, struct outcome *out, rc_error *e) {
     char run[640];
     rc_train_options o = j->o->train;
     rc_train_hooks hooks = {.ctx = j, .on_message = on_message, .on_step = on_step};
     set_label(j, out->cell, out->data);
     snprintf(run, sizeof run, "%s/%s%s%s", j->folder, out->cell, out->data ? "-" : "", out->data ? out->data : "");
-    o.cell = out->cell;
+    set_cell(&o, out->cell);
     o.run = run;
     if (out->data) {
         o.files = &out->data;
@@ -212,6 +242,49 @@ static rc_status measure_flow(struct job *j, rc_error *e) {
 }
 
 /* ---- telling --------------------------------------------------------------------------------------------------------------- */
+
+/* Of a task with a measure: the lowest of what training chooses its best by. */
+static size_t best_of(const struct job *j) {
+    size_t best = j->n_cells;
+    for (size_t i = 0; i < j->n_cells; i++) {
+        const struct outcome *o = &j->outcome[i];
+        if (!o->done || o->diverged || !isfinite(o->r.best_criterion)) continue;
+        if (best == j->n_cells || o->r.best_criterion < j->outcome[best].r.best_criterion) best = i;
+    }
+    return best;
+}
+
+static void print_task_table(const struct job *j) {
+    bool measured = false;
+    const char *measure = "", *network = cli_has_encoder(&j->o->train) ? "encoder" : "cell";
+    size_t best = best_of(j);
+    char text[24];
+    for (size_t i = 0; i < j->n_cells; i++) {
+        measured |= isfinite(j->outcome[i].r.accuracy) && j->outcome[i].done;
+        if (*j->outcome[i].r.measure) measure = j->outcome[i].r.measure;
+    }
+    cli_table t = cli_table_new(measured ? "lrrrrrrrl" : "lrrrrrrl");
+    const char *head[] = {
+        network, *measure ? measure : "score", "valid loss", "train loss", "parameters", "updates", "tokens/s", "time",
+        ""};
+    for (size_t i = 0; i < 9; i++)
+        if (i != 1 || measured) cli_table_add(&t, "%s", head[i]);
+    for (size_t i = 0; i < j->n_cells; i++) {
+        const struct outcome *o = &j->outcome[i];
+        if (!o->done) continue;
+        cli_table_add(&t, "%s", o->cell);
+        if (measured) isfinite(o->r.accuracy) ? cli_table_add(&t, "%.4f", o->r.accuracy) : cli_table_add(&t, "-");
+        isfinite(loss_of(o)) ? cli_table_add(&t, "%.4f", loss_of(o)) : cli_table_add(&t, "-");
+        cli_table_add(&t, "%.4f", o->r.train_loss);
+        cli_table_add(&t, "%s", cli_count_text(text, sizeof text, (double)o->r.parameters));
+        cli_table_add(&t, "%llu", (unsigned long long)o->r.steps);
+        cli_table_add(&t, "%s", cli_count_text(text, sizeof text, o->r.tokens_per_second));
+        cli_table_add(&t, "%s", cli_time_text(text, sizeof text, o->r.seconds));
+        cli_table_add(&t, "%s", o->diverged ? "diverged" : i == best ? "best" : "");
+    }
+    cli_table_print(&t, stdout);
+    cli_table_free(&t);
+}
 
 static void print_text_table(const struct job *j) {
     static const char *const head[] = {
@@ -323,11 +396,14 @@ static rc_status draw_flow(const struct job *j, rc_error *e) {
     return s;
 }
 
-static json_t *outcome_json(const struct outcome *o) {
+static json_t *outcome_json(const struct outcome *o, bool lm) {
     json_t *j = cli_result_json(&o->r);
     json_object_set_new(j, "cell", json_string(o->cell));
     json_object_set_new(j, "loss", cli_json_real(loss_of(o)));
-    json_object_set_new(j, "perplexity", cli_json_real(exp(loss_of(o))));
+    if (lm)
+        json_object_set_new(j, "perplexity", cli_json_real(exp(loss_of(o))));
+    else
+        json_object_set_new(j, "measure", json_string(*o->r.measure ? o->r.measure : "accuracy"));
     json_object_set_new(j, "diverged", json_boolean(o->diverged));
     if (o->data) json_object_set_new(j, "source", json_string(o->data));
     json_object_del(j, "run");
@@ -339,7 +415,7 @@ static void print_json(const struct job *j) {
     json_t *results = json_array(), *files = json_array(), *root = json_object();
     for (size_t i = 0; i < j->o->train.n_files; i++) json_array_append_new(files, json_string(j->o->train.files[i]));
     for (size_t i = 0; i < j->n_cells * j->n_data; i++)
-        if (j->outcome[i].done) json_array_append_new(results, outcome_json(&j->outcome[i]));
+        if (j->outcome[i].done) json_array_append_new(results, outcome_json(&j->outcome[i], is_lm(&j->o->train)));
     json_object_set_new(root, "data", files);
     json_object_set_new(root, "time", cli_json_real(j->o->train.time));
     json_object_set_new(root, "steps", json_integer(j->o->train.steps));
@@ -382,7 +458,7 @@ static rc_status check_all(const struct job *j, rc_error *e) {
     for (size_t i = 0; i < j->n_cells; i++) {
         rc_train_options o = j->o->train;
         rc_error why = {RC_OK, ""};
-        o.cell = j->cells[i];
+        set_cell(&o, j->cells[i]);
         rc_status s = rc_train_check(&o, &why);
         if (s) return rc_fail(e, s, "--cells: %s: %s", j->cells[i], why.text);
     }
@@ -393,8 +469,8 @@ static int run(cli_args *a) {
     struct job j = {.o = a->options, .args = a};
     rc_error e = {RC_OK, ""};
     const rc_train_options *t = &j.o->train;
-    bool sources = cli_is_source(t->files[0]);
-    if (split_cells(j.o->cells, j.cells, &j.n_cells, &e)) return cli_fail(a->command, &e);
+    bool sources = is_lm(t) && cli_is_source(t->files[0]);
+    if (split_cells(j.o->cells, cli_has_encoder(t), j.cells, &j.n_cells, &e)) return cli_fail(a->command, &e);
     if (cli_check_effect(a, t, j.cells, j.n_cells, &e)) return cli_fail(a->command, &e);
     if (check_all(&j, &e)) return cli_fail(a->command, &e);
     if (make_folder(&j, &e)) return cli_fail(a->command, &e);
@@ -415,7 +491,7 @@ static int run(cli_args *a) {
     if (some && t->json) {
         print_json(&j);
     } else if (some) {
-        sources ? print_source_table(&j) : print_text_table(&j);
+        sources ? print_source_table(&j) : is_lm(t) ? print_text_table(&j) : print_task_table(&j);
         for (int when = 0; when < 2 && !s && j.flow_source; when++)
             if (wants_flow(j.o, when)) print_flow_table(&j, when);
     }
@@ -432,17 +508,20 @@ static int run(cli_args *a) {
 
 const cli_command cmd_compare = {
     .name = "compare",
-    .tasks = "lm",
+    .tasks = "lm classify regress tag forecast detect",
     .usage =
-        "compare lm FILE... --cells LIST [OPTIONS OF train]\ncompare lm SOURCE... --cells LIST [--gradient-svg FILE]",
+        "compare TASK FILE... --cells LIST [OPTIONS OF train]\ncompare lm SOURCE... --cells LIST [--gradient-svg FILE]",
     .summary = "the same data and budget for several cells",
-    .text = "Trains each cell in turn on the same data, with the same seed and budget (--time, --steps or --epochs of "
-            "each; 60 seconds unless given), and prints what each reached.\n\n"
-            "With sources such as adding:T=100 each source is an experiment; the table tells which cell solves which. "
-            "--gradient adds the norm of the loss's gradient at the state against the distance in time, on the longest "
-            "source, before and after training (for which each cell is trained once more): where it vanishes, a cell "
-            "cannot learn.",
+    .text =
+        "Trains each cell in turn on the same data, with the same seed and budget (--time, --steps or --epochs of "
+        "each; the task's own, or 60 seconds), and prints what each reached. Tasks with --encoder compare cnn and bow "
+        "too.\n\n"
+        "With sources such as adding:T=100 each source is an experiment; the table tells which cell solves which. "
+        "--gradient adds the norm of the loss's gradient at the state against the distance in time, on the longest "
+        "source, before and after training (for which each cell is trained once more): where it vanishes, a cell "
+        "cannot learn.",
     .examples = "compare lm book.txt --cells rnn,lstm,gru --time 60s\n"
+                "compare classify reviews.csv --cells lstm,gru,cnn,bow\n"
                 "compare lm adding:T=50 adding:T=100 --cells rnn,lstm,gru --hidden 64 --layers 1 --time 60s\n"
                 "compare lm adding:T=200 --cells rnn,lstm,gru --steps 100 --gradient-svg gradient.svg",
     .words = "file",

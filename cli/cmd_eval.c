@@ -169,6 +169,7 @@ static int run(cli_args *a) {
     bool lm = strcmp(task, "lm") == 0;
     const char *const of_lm[] = {"Evaluation"}, *const of_others[] = {"Data", "Results"};
     if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, lm ? 2 : 1, false, a->words[0], task, &e);
+    if (!s && !lm) s = cli_check_tasks(a, a->words[0], task, &e);
     if (!s && !lm) {
         rc_eval_options mo = o->model;
         mo.batch = o->batch;
@@ -209,16 +210,23 @@ static int run(cli_args *a) {
 const cli_command cmd_eval = {
     .name = "eval",
     .usage = "eval MODEL FILE [OPTIONS]",
-    .summary = "score a model on data: nats, bits, perplexity",
-    .text = "Scores text with a language model. nats: mean -ln p of a unit (byte, char, word or token, as the model's "
+    .summary = "score a model on data",
+    .text = "A classifier: accuracy, F1 and more, each class and the confusion matrix (--no-details: not). A regressor: RMSE, "
+            "MAE, R2. docs/evaluation.md has the definitions; data are read as in training, and options say otherwise.\n\n"
+            "Scores text with a language model. nats: mean -ln p of a unit (byte, char, word or token, as the model's "
             "vocabulary has it); perplexity = exp(nats); bits per byte and per character compare models of different "
             "vocabularies; perplexity per word counts words by white space. The first unit has no context and is not "
             "scored. FILE may be gzip; - is standard input. --precision int8 (weights in 8 bits, a scale per row) or bf16 "
-            "scores twice, in fp32 and so, and prints the change.",
-    .examples = "eval book.safetensors chapter.txt\n"
+            "scores twice, in fp32 and so, and prints the change.\n\n"
+            "Models of other tasks score a file of their kind. A forecaster forecasts every window of FILE that has a whole "
+            "lookback before it (--start, --stride), or what comes after its training data when FILE goes on from them, and "
+            "stands beside a linear model and the seasonal naive one.",
+    .examples = "eval reviews.safetensors test.csv\n"
+                "eval book.safetensors chapter.txt\n"
                 "eval book.safetensors chapter.txt --dynamic\n"
                 "eval book.safetensors chapter.txt --precision int8\n"
-                "eval book.safetensors - --json < chapter.txt",
+                "eval book.safetensors - --json < chapter.txt\n"
+                "eval sales.safetensors sales.csv --start -84 --stride 28",
     .words = "file",
     .table = table,
     .options_size = sizeof(struct eval_options),

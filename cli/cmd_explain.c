@@ -99,15 +99,19 @@ static void print_model(const char *path, const rc_lm *m) {
     printf("  parameters  %zu\n", rc_params_len(rc_lm_params(m)));
 }
 
-static void print_json(const struct explain_options *o, const char *path, const rc_lm *m, char *many, char *one) {
-    const rc_lm_options *mo = rc_lm_get_options(m);
+static json_t *tensors_json(const rc_params *ps) {
     json_t *tensors = json_array();
-    for (size_t i = 0; i < rc_params_count(rc_lm_params(m)); i++) {
-        const rc_param *p = rc_params_at(rc_lm_params(m), i);
+    for (size_t i = 0; i < rc_params_count(ps); i++) {
+        const rc_param *p = rc_params_at(ps, i);
         json_t *shape = json_array();
         for (int k = 0; k < p->ndim; k++) json_array_append_new(shape, json_integer((json_int_t)p->dim[k]));
         json_array_append_new(tensors, json_pack("{s:s, s:o}", "name", p->name, "shape", shape));
     }
+    return tensors;
+}
+
+static void print_json(const struct explain_options *o, const char *path, const rc_lm *m, char *many, char *one) {
+    const rc_lm_options *mo = rc_lm_get_options(m);
     char *build = strdup(rc_build_info());
     cli_print_json(json_pack(
         "{s:s, s:s, s:I, s:s, s:I, s:I, s:i, s:I, s:I, s:I, s:s, s:o, s:o, s:o, s:i, s:o}", "model", path, "vocabulary",
@@ -116,17 +120,55 @@ static void print_json(const struct explain_options *o, const char *path, const 
         "layers", mo->rnn.num_layers, "parameters", (json_int_t)rc_params_len(rc_lm_params(m)), "batch",
         (json_int_t)o->batch, "seq_len", (json_int_t)o->seq_len, "precision", o->precision, "sequence",
         lines_json(many), "step", lines_json(one),
-        "tensors", tensors, "threads", rc_threads(), "build", lines_json(build)));
+        "tensors", tensors_json(rc_lm_params(m)), "threads", rc_threads(), "build", lines_json(build)));
     free(build);
+}
+
+/* A model of another task than lm: what it says of itself. */
+static int explain_model(const cli_args *a, rc_precision precision) {
+    const struct explain_options *o = a->options;
+    rc_error e = {RC_OK, ""};
+    rc_model *m = NULL;
+    rc_status s = rc_model_load(&m, a->words[0], &e);
+    if (!s) s = rc_params_set_precision(rc_model_params(m), precision, &e);
+    if (s) {
+        rc_model_free(m);
+        return cli_fail(a->command, &e);
+    }
+    size_t need = rc_model_explain(m, (size_t)o->batch, (size_t)o->seq_len, NULL, 0);
+    char *text = cli_alloc(need + 1), *build = strdup(rc_build_info());
+    rc_model_explain(m, (size_t)o->batch, (size_t)o->seq_len, text, need + 1);
+    if (o->json) {
+        cli_print_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:o, s:o, s:i, s:o}", "model", a->words[0], "task",
+                                 rc_model_task(m), "parameters", (json_int_t)rc_params_len(rc_model_params(m)), "batch",
+                                 (json_int_t)o->batch, "seq_len", (json_int_t)o->seq_len, "precision", o->precision,
+                                 "sequence", lines_json(text), "tensors", tensors_json(rc_model_params(m)), "threads",
+                                 rc_threads(), "build", lines_json(build)));
+    } else {
+        printf("%s\n  task        %s\n  parameters  %zu\n", a->words[0], rc_model_task(m), rc_params_len(rc_model_params(m)));
+        if (o->tensors) print_tensors(rc_model_params(m));
+        printf("\nbatch %lld, %lld steps, %d thread%s\n", (long long)o->batch, (long long)o->seq_len, rc_threads(),
+               rc_threads() == 1 ? "" : "s");
+        indent(text);
+        printf("\nbuilt in\n");
+        indent(rc_build_info());
+    }
+    free(text);
+    free(build);
+    rc_model_free(m);
+    return CLI_DONE;
 }
 
 static int run(cli_args *a) {
     const struct explain_options *o = a->options;
     rc_error e = {RC_OK, ""};
     rc_lm *m = NULL;
+    char task[32] = "lm";
     rc_status s = o->threads ? rc_set_threads((int)o->threads, &e) : RC_OK;
     rc_precision precision = RC_FP32;
     rc_precision_find(o->precision, &precision);
+    if (!s) s = rc_model_task_of(a->words[0], task, sizeof task, &e);
+    if (!s && strcmp(task, "lm") != 0) return explain_model(a, precision);
     if (!s) s = rc_lm_load(&m, a->words[0], &e);
     if (!s) s = rc_params_set_precision(rc_lm_params(m), precision, &e);
     if (s) {

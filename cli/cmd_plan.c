@@ -47,28 +47,46 @@ static rc_status settle(cli_args *a, rc_error *e) {
     if (s || a->help || (s = cli_check_task(a, e))) return s;
     if (o->train.n_files == 0) return rc_fail(e, RC_EINVAL, "expected FILE...: the text that training would read");
     if ((s = cli_check_data(&o->train, e))) return s;
-    return cli_check_effect(a, &o->train, &o->train.cell, 1, e);
+    const char *network = cli_network(&o->train);
+    return cli_check_effect(a, &o->train, &network, 1, e);
+}
+
+/* "lstm, 2 x 256", "gru, both directions, 1 x 128", "cnn, widths 3,4,5, 100 filters each", "bow" */
+static void network_text(const rc_train_options *o, char *out, size_t cap) {
+    const char *name = cli_network(o);
+    bool encoder = cli_has_encoder(o);
+    if (encoder && strcmp(name, "cnn") == 0)
+        snprintf(out, cap, "cnn, widths %.60s, %lld filters each", o->kernels, (long long)o->filters);
+    else if (encoder && strcmp(name, "bow") == 0)
+        snprintf(out, cap, "bow");
+    else
+        snprintf(out, cap, "%s%s, %lld x %lld", name, encoder && o->bidirectional ? ", both directions" : "",
+                 (long long)o->layers, (long long)o->hidden);
 }
 
 static void print_plan(const rc_plan *p, const rc_train_options *o) {
-    char text[32], other[32];
+    char text[32], other[32], network[160];
+    bool words = strcmp(o->task, "lm") == 0 || (rc_train_option_is_for("chars", o->task) && !o->data.numeric);
+    const char *unit = words ? "tokens" : "steps", *updates = strcmp(o->task, "lm") == 0 ? "steps" : "updates";
     if (p->vocab_size) printf("vocabulary   %zu entries\n", p->vocab_size);
     if (p->train_tokens)
-        printf("data         %zu tokens to train on, %zu to validate\n", p->train_tokens, p->valid_tokens);
-    printf("model        %s, %lld x %lld: %zu parameters\n", o->cell, (long long)o->layers, (long long)o->hidden,
-           p->parameters);
+        printf("data         %zu %s to train on, %zu to validate\n", p->train_tokens, unit, p->valid_tokens);
+    network_text(o, network, sizeof network);
+    printf("model        %s: %zu parameters\n", network, p->parameters);
     printf("precision    %s\n", p->precision);
     printf("memory       %s:", cli_bytes_text(text, sizeof text, (double)p->bytes_total));
     printf(" parameters and gradients %s,", cli_bytes_text(text, sizeof text, (double)p->bytes_parameters));
     printf(" optimizer and averages %s,", cli_bytes_text(text, sizeof text, (double)p->bytes_optimizer));
     printf(" activations %s\n", cli_bytes_text(text, sizeof text, (double)p->bytes_activations));
-    printf("speed        %s tokens/s, measured\n", cli_count_text(text, sizeof text, p->tokens_per_second));
+    printf("speed        %s %s/s, measured\n", cli_count_text(text, sizeof text, p->tokens_per_second), unit);
     if (p->seconds_per_epoch <= 0 || p->steps_per_epoch == 0) return; /* a source has no end */
-    printf("epoch        %zu steps, %s\n", p->steps_per_epoch, cli_time_text(text, sizeof text, p->seconds_per_epoch));
+    printf("epoch        %zu %s, %s\n", p->steps_per_epoch, updates,
+           cli_time_text(text, sizeof text, p->seconds_per_epoch));
     if (o->time > 0)
-        printf("--time %s: %.2f epochs, about %s steps\n", cli_time_text(text, sizeof text, o->time),
+        printf("--time %s: %.2f epochs, about %s %s\n", cli_time_text(text, sizeof text, o->time),
                o->time / p->seconds_per_epoch,
-               cli_count_text(other, sizeof other, o->time / p->seconds_per_epoch * (double)p->steps_per_epoch));
+               cli_count_text(other, sizeof other, o->time / p->seconds_per_epoch * (double)p->steps_per_epoch),
+               updates);
     if (o->epochs > 0)
         printf("--epochs %g: %s\n", o->epochs, cli_time_text(text, sizeof text, o->epochs * p->seconds_per_epoch));
     if (o->steps > 0)
@@ -102,13 +120,14 @@ static int run(cli_args *a) {
 
 const cli_command cmd_plan = {
     .name = "plan",
-    .tasks = "lm classify regress tag",
-    .usage = "plan lm FILE... [OPTIONS OF train]",
+    .tasks = "lm classify regress tag forecast detect",
+    .usage = "plan TASK FILE... [OPTIONS OF train]",
     .summary = "parameters, memory and time of a training run, before it",
     .text =
         "Takes the options of train, reads the data, builds the model and trains it for a moment to measure its speed; "
         "nothing is written.",
-    .examples = "plan lm book.txt --hidden 512 --layers 2\nplan lm book.txt --preset good --json",
+    .examples = "plan lm book.txt --hidden 512 --layers 2\nplan lm book.txt --preset good --json\n"
+                "plan classify reviews.csv --encoder cnn",
     .words = "file",
     .table = table,
     .options_size = sizeof(struct plan_options),

@@ -230,6 +230,7 @@ static int run(cli_args *a) {
     bool lm = strcmp(task, "lm") == 0;
     const char *const of_lm[] = {"Text", "Sampling"}, *const of_others[] = {"Data", "Results"};
     if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, 2, false, a->words[0], task, &e);
+    if (!s && !lm) s = cli_check_tasks(a, a->words[0], task, &e);
     if (!s && !lm) {
         rc_predict_options mo = o->model;
         mo.json = o->json;
@@ -254,15 +255,23 @@ static int run(cli_args *a) {
 const cli_command cmd_predict = {
     .name = "predict",
     .usage = "predict MODEL [--prompt TEXT | INPUT] [OPTIONS]",
-    .summary = "run a model: continue a text",
-    .text = "Continues a text with a language model, as it is written. INPUT is a file with the prompt, - is standard "
+    .summary = "run a model: continue a text, give answers",
+    .text = "Of a classifier or regressor: an answer for each text or series of INPUT, in its order. Texts are lines, or the "
+            "column of the training data in a table; - is standard input, answered line by line. --top-k K gives K labels, "
+            "--json and --csv other forms, --why what each word adds.\n\n"
+            "Continues a text with a language model, as it is written. INPUT is a file with the prompt, - is standard "
             "input. Without a prompt the text starts at the beginning of a line. The filters apply in this order: "
             "repetition penalty, temperature, top-k, top-p, min-p. Sample i of a seed is the same text alone or among "
-            "others.",
+            "others.\n\n"
+            "A forecaster goes on from INPUT, or without it from the end of its training data; --observe FILE has what came "
+            "since. Rows without a target tell it what is known ahead.",
     .examples = "predict book.safetensors --prompt \"Once \"\n"
                 "predict book.safetensors --prompt \"Once \" --length 200 --temperature 0.7 --seed 3\n"
                 "predict book.safetensors --prompt \"Q: \" --stop \"\\n\" --samples 4 --json\n"
-                "predict book.safetensors - < start.txt",
+                "predict book.safetensors - < start.txt\n"
+                "predict reviews.safetensors --prompt \"not bad at all\" --why\n"
+                "predict reviews.safetensors new.csv --csv > answers.csv\n"
+                "predict sales.safetensors --observe june.csv --csv --svg june.svg",
     .words = "file",
     .table = table,
     .options_size = sizeof(struct predict_options),

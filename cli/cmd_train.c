@@ -47,6 +47,10 @@ rc_status cli_check_data(const rc_train_options *o, rc_error *e) {
     return RC_OK;
 }
 
+bool cli_has_encoder(const rc_train_options *o) { return rc_train_option_is_for("encoder", o->task); }
+
+const char *cli_network(const rc_train_options *o) { return cli_has_encoder(o) ? o->encoder : o->cell; }
+
 /* The first word of `train`, `plan` and `compare` is a task. Fails with what exists. */
 rc_status cli_check_task(const cli_args *a, rc_error *e) {
     const char *task = a->n_words ? a->words[0] : NULL, *tasks[16];
@@ -132,12 +136,19 @@ rc_status cli_check_effect(const cli_args *a, const rc_train_options *o, const c
 
 const char *cli_replaced_by_model(const cli_args *a, const rc_train_options *o, char *out, size_t cap) {
     size_t n = 0;
+    char of[32] = "";
     out[0] = 0;
-    for (size_t i = 0; i < a->n_table && o->from; i++) {
+    if (!o->from) return out;
+    /* What a model's document fixes; a classifier out of a language model has a head and dropouts of its own. */
+    bool begins = rc_model_task_of(o->from, of, sizeof of, NULL) == RC_OK && strcmp(of, o->task) != 0;
+    for (size_t i = 0; i < a->n_table; i++) {
         const rc_option *t = &a->table[i];
-        bool model = strcmp(t->group, "Model") == 0 && strcmp(t->name, "preset") != 0;
-        bool drops = strcmp(t->group, "Regularization") == 0 && !listed("weight-decay label-smoothing", t->name);
-        if (!(model || drops || strcmp(t->name, "vocab") == 0) || !chosen(a, o, t->name)) continue;
+        bool model = strcmp(t->group, "Model") == 0 && !listed("preset class-weights", t->name);
+        bool drops = strcmp(t->group, "Regularization") == 0 &&
+                     !listed("weight-decay label-smoothing word-dropout", t->name);
+        if (begins) model = model && strcmp(t->name, "pool") != 0;
+        bool words = listed("vocab min-count lowercase", t->name);
+        if (!(model || (drops && !begins) || words) || !chosen(a, o, t->name)) continue;
         if (n < cap) n += (size_t)snprintf(out + n, cap - n, "%s--%s", n ? ", " : "", t->name);
     }
     return out;
@@ -153,11 +164,14 @@ static rc_status settle(cli_args *a, rc_error *e) {
     if (s || a->help || (s = cli_check_task(a, e))) return s;
     if (o->resume && o->from)
         return rc_fail(e, RC_EINVAL, "--resume goes on with a run and --from starts a new one: give one of them");
+    if (o->n_files == 0 && !o->resume && strcmp(o->task, "lm") != 0)
+        return rc_fail(e, RC_EINVAL, "expected FILE: the data to learn from (recur train %s --help)", o->task);
     if (o->n_files == 0 && !o->resume)
         return rc_fail(e, RC_EINVAL,
                        "expected FILE...: text to learn from (- is standard input), or a source such as adding:T=100");
     if ((s = cli_check_data(o, e))) return s;
-    return cli_check_effect(a, o, strcmp(o->task, "lm") == 0 ? &o->cell : &o->encoder, 1, e);
+    const char *network = cli_network(o);
+    return cli_check_effect(a, o, &network, 1, e);
 }
 
 /* ---- while it runs ----------------------------------------------------------------------------------------------------- */
@@ -256,7 +270,12 @@ json_t *cli_result_json(const rc_train_result *r) {
                           "tokens", (json_int_t)r->tokens, "parameters", (json_int_t)r->parameters);
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
         json_object_set_new(j, reals[i].key, cli_json_real(reals[i].value));
-    json_object_set_new(j, "solved", isfinite(r->accuracy) ? json_boolean(r->solved) : json_null());
+    if (*r->measure) { /* accuracy is what it is called */
+        json_object_set_new(j, "measure", json_string(r->measure));
+        json_object_set_new(j, "score", cli_json_real(r->accuracy));
+        if (strcmp(r->measure, "accuracy") != 0) json_object_set_new(j, "accuracy", json_null());
+    }
+    json_object_set_new(j, "solved", isfinite(r->accuracy) && !*r->measure ? json_boolean(r->solved) : json_null());
     json_object_set_new(j, "stopped_early", json_boolean(r->stopped_early));
     json_object_set_new(j, "interrupted", json_boolean(r->interrupted));
     json_object_set_new(j, "run", json_string(r->run));
@@ -267,7 +286,11 @@ json_t *cli_result_json(const rc_train_result *r) {
 static int run(cli_args *a) {
     rc_train_options *o = a->options;
     cli_progress p = cli_progress_new(o->quiet);
-    rc_train_hooks hooks = {&p, on_message, on_step, on_validation, on_sample};
+    rc_train_hooks hooks = {.ctx = &p,
+                            .on_message = on_message,
+                            .on_step = on_step,
+                            .on_validation = on_validation,
+                            .on_sample = on_sample};
     rc_train_result r;
     rc_error e = {RC_OK, ""};
     memset(&r, 0, sizeof r);
@@ -298,22 +321,82 @@ static int run(cli_args *a) {
     return CLI_DONE;
 }
 
+#define RUNS                                                                                                            \
+    "Ctrl-C finishes the step, saves a checkpoint and prints the command that goes on from there. A run folder "      \
+    "(runs/DATE-TIME-NAME, or --run) keeps settings, metrics, samples and checkpoints."
+
+static const cli_task_help of_tasks[] = {
+    {"lm", "train lm FILE... [-o MODEL] [OPTIONS]\ntrain lm --resume RUN [OPTIONS]",
+     "Trains a language model on text and writes one file that holds all of it: weights, vocabulary, settings. "
+     "FILE is text or gzip, - is standard input; several files are one text. The last tenth is kept for "
+     "validation unless --valid names a file. Sources that need no file: adding:T=200, copy:T=50, "
+     "temporal-order:T=50, count:T=50.\n\n" RUNS,
+     "train lm book.txt -o book.safetensors --preset quick\n"
+     "train lm book.txt -o book.safetensors --cell gru --layers 2 --hidden 256 --time 3m\n"
+     "train lm wiki.train --valid wiki.valid --vocab word -o wiki.safetensors\n"
+     "train lm mine.txt --from book.safetensors -o mine.safetensors --steps 500\n"
+     "train lm adding:T=100 --cell lstm --time 60s"},
+    {"classify", "train classify FILE [-o MODEL] [OPTIONS]\ntrain classify --resume RUN [OPTIONS]",
+     "Learns to give a text, or a series of numbers (--numeric), its class, or several labels (--label-separator). FILE is a "
+     "table, JSON lines, lines of a label and a text, a folder with one folder of texts for each class, or a .ts file; what it "
+     "is and which columns count is found out and said, and options say otherwise. The model file holds all that is needed to "
+     "use it. A tenth of the examples, drawn for each class, is kept for validation unless --valid names a file; the weights "
+     "that were best on it are written.\n\n"
+     "Beside the result stands what a simple method makes of the same validation examples: a bag of words and pairs, or the "
+     "nearest neighbour.\n\n" RUNS,
+     "train classify reviews.csv -o reviews.safetensors\n"
+     "train classify mail.tsv --label 1 --text 2 --encoder bow -o mail.safetensors\n"
+     "train classify topics.jsonl --label-separator \",\" -o topics.safetensors\n"
+     "train classify names.csv --chars lstm --vectors glove.txt -o names.safetensors\n"
+     "train classify reviews.csv --from book.safetensors -o reviews.safetensors\n"
+     "train classify gestures_TRAIN.ts --numeric --valid gestures_TEST.ts -o gestures.safetensors\n"
+     "train classify sensors.csv --numeric --id machine --time-column t --label state -o sensors.safetensors"},
+    {"regress", "train regress FILE [-o MODEL] [OPTIONS]\ntrain regress --resume RUN [OPTIONS]",
+     "Learns a number from a series of numbers. FILE is a .ts file with a target for each series, or a table of a row for each "
+     "step: --id tells series apart, --target is the column to learn. With --window N each step is an example, the N steps up to "
+     "it its input, as for the remaining life of machines; eval and predict answer for the last window of each series. A table "
+     "without --id and --time-column is an example in each row. A tenth of the series is kept for validation unless --valid "
+     "names a file.\n\n" RUNS,
+     "train regress months_TRAIN.ts -o months.safetensors\n"
+     "train regress engines.csv --id unit --time-column cycle --target rul --window 30 -o engines.safetensors\n"
+     "train regress houses.csv --target price -o houses.safetensors"},
+    {"tag", "train tag FILE [-o MODEL] [OPTIONS]\ntrain tag --resume RUN [OPTIONS]",
+     "Learns a tag for each word: parts of speech, names, slots. FILE is CoNLL-U, columns of words and tags with an empty line "
+     "between sentences, or JSON lines of tokens and tags; --column chooses the tags. Spans (B-, I- ...) are chosen together by a "
+     "conditional random field, plain tags one by one; --crf and --no-crf say otherwise. With --joint-intent a class for the whole "
+     "sentence is learnt too. A tenth of the sentences is kept for validation unless --valid names a file.\n\n" RUNS,
+     "train tag train.conllu --valid dev.conllu -o tagger.safetensors\n"
+     "train tag names.conll -o names.safetensors --chars lstm\n"
+     "train tag --joint-intent utterances.jsonl -o assistant.safetensors"},
+    {"forecast", "train forecast FILE --horizon N [-o MODEL] [OPTIONS]\ntrain forecast --resume RUN [OPTIONS]",
+     "Learns how series go on, all of them with one network. FILE is a table: a column a series, an id in each row (--id), or a "
+     "row a series. Times and their frequency are found out; gaps and empty cells are missing values. Covariates have roles: "
+     "--known-ahead, --inputs, --fixed. A linear model and the seasonal naive forecast stand beside the result.\n\n" RUNS,
+     "train forecast sales.csv --target sold --horizon 28 -o sales.safetensors\n"
+     "train forecast sales.csv --id shop --target sold --known-ahead promo --horizon 28 -o sales.safetensors\n"
+     "train forecast load.csv --horizon 96 --model segment --lookback 336 -o load.safetensors"},
+    {"detect", "train detect FILE [-o MODEL] [OPTIONS]\ntrain detect --resume RUN [OPTIONS]",
+     "Learns what is usual in rows of numbers, to tell what is not: FILE is a table of a row for each moment, with or without "
+     "times. The model forecasts the next row (--model forecast) or puts the last ones together again (--model autoencoder); how "
+     "unlikely its error is, against the errors before it, is the score. Nothing that comes later is looked at. recur watch runs "
+     "the model on rows as they come.\n\n" RUNS,
+     "train detect sensors.csv -o sensors.safetensors\n"
+     "train detect sensors.csv --time-column when --inputs heat,load -o sensors.safetensors"},
+    {NULL, NULL, NULL, NULL}};
+
 const cli_command cmd_train = {
     .name = "train",
-    .tasks = "lm classify regress tag detect",
-    .usage = "train lm FILE... [-o MODEL] [OPTIONS]\ntrain lm --resume RUN [OPTIONS]",
-    .summary = "learn a model from data: train lm FILE... -o MODEL",
-    .text = "Trains a language model on text and writes one file that holds all of it: weights, vocabulary, settings. "
-            "FILE is text or gzip, - is standard input; several files are one text. The last tenth is kept for "
-            "validation unless --valid names a file. Sources that need no file: adding:T=200, copy:T=50, "
-            "temporal-order:T=50, count:T=50.\n\n"
-            "Ctrl-C finishes the step, saves a checkpoint and prints the command that goes on from there. "
-            "A run folder (runs/DATE-TIME-NAME, or --run) keeps settings, metrics, samples and checkpoints.",
+    .tasks = "lm classify regress tag forecast detect",
+    .usage = "train TASK FILE... [-o MODEL] [OPTIONS]\ntrain TASK --resume RUN [OPTIONS]\ntrain TASK --help",
+    .summary = "learn a model from data: train TASK FILE... -o MODEL",
+    .text = "Learns a model from data and writes one file that holds all of it. TASK is lm (a language model), classify (a "
+            "class of a text or series), regress (a number), tag (a tag for each word), forecast (how series go on) or detect "
+            "(what is unusual); recur train TASK --help tells about it and lists its options. "
+            "The options below are those of lm.\n\n" RUNS,
     .examples = "train lm book.txt -o book.safetensors --preset quick\n"
-                "train lm book.txt -o book.safetensors --cell gru --layers 2 --hidden 256 --time 3m\n"
-                "train lm wiki.train --valid wiki.valid --vocab word -o wiki.safetensors\n"
-                "train lm mine.txt --from book.safetensors -o mine.safetensors --steps 500\n"
-                "train lm adding:T=100 --cell lstm --time 60s",
+                "train classify reviews.csv -o reviews.safetensors\n"
+                "train regress engines.csv --id unit --target rul --window 30 -o engines.safetensors",
+    .of_tasks = of_tasks,
     .words = "file",
     .table = rc_train_option_table,
     .options_size = sizeof(rc_train_options),

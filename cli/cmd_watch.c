@@ -97,13 +97,15 @@ const cli_command cmd_watch = {
     .name = "watch",
     .usage = "watch MODEL [FILE] [OPTIONS]",
     .summary = "alarms of a detector as rows come in",
-    .text = "Reads rows from standard input (or FILE), one line each, and writes a line for each alarm at once: time, score, 1, "
-            "tail, error, 0, then for each channel value, expected value and share of the error. The score of a row "
-            "depends on it and on rows before it alone: the lines are those that predict gives for the whole file. A "
-            "header is known by the names of the channels; without one the columns are those of the training file. A "
-            "cell that is no number is missing, a line of another length is left out.\n\n"
-            "With --state FILE the state is read at the start, when it is there, and written every 1000 rows, at the end "
-            "and at Ctrl-C: a stream that was cut goes on as if it had not been.",
+    .text =
+        "Reads rows from standard input (or FILE), one line each, and writes a line for each alarm at once: time, "
+        "score, 1, "
+        "tail, error, 0, then for each channel value, expected value and share of the error. The score of a row "
+        "depends on it and on rows before it alone: the lines are those that predict gives for the whole file. A "
+        "header is known by the names of the channels; without one the columns are those of the training file. A "
+        "cell that is no number is missing, a line of another length is left out.\n\n"
+        "With --state FILE the state is read at the start, when it is there, and written every 1000 rows, at the end "
+        "and at Ctrl-C: a stream that was cut goes on as if it had not been.",
     .examples = "watch sensors.safetensors < live.csv\n"
                 "watch sensors.safetensors live.csv --all --csv > scores.csv\n"
                 "watch sensors.safetensors --state sensors.state --online < live.csv",

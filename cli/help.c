@@ -58,18 +58,28 @@ static void each_line(FILE *f, const char *text, void (*line)(FILE *f, const cha
 
 static void plain_line(FILE *f, const char *line, size_t len) { fprintf(f, "  recur %.*s\n", (int)len, line); }
 
-void cli_usage_lines(FILE *f, const cli_command *c) {
-    if (!c) {
-        fputs("usage: recur COMMAND [ARGUMENTS] [OPTIONS]\n", f);
-        return;
-    }
-    const char *head = "usage: recur ", *text = c->usage;
+static void usage_lines(FILE *f, const char *text) {
+    const char *head = "usage: recur ";
     while (text && *text) {
         size_t n = strcspn(text, "\n");
         fprintf(f, "%s%.*s\n", head, (int)n, text);
         head = "       recur ";
         text += n + (text[n] == '\n');
     }
+}
+
+void cli_usage_lines(FILE *f, const cli_command *c) {
+    if (c)
+        usage_lines(f, c->usage);
+    else
+        fputs("usage: recur COMMAND [ARGUMENTS] [OPTIONS]\n", f);
+}
+
+/* Of the task in the words, or NULL. */
+static const cli_task_help *task_help(const cli_args *a) {
+    for (const cli_task_help *h = a->command->of_tasks; h && h->task; h++)
+        if (a->n_words && strcmp(h->task, a->words[0]) == 0) return h;
+    return NULL;
 }
 
 static void paragraphs(FILE *f, const char *text) {
@@ -161,9 +171,11 @@ void cli_help_overview(FILE *f) {
 void cli_help_command(FILE *f, const cli_args *a) {
     const cli_command *c = a->command;
     char value[256];
-    cli_usage_lines(f, c);
+    const cli_task_help *h = task_help(a);
+    const char *examples = h ? h->examples : c->examples;
+    usage_lines(f, h ? h->usage : c->usage);
     fputc('\n', f);
-    paragraphs(f, c->text ? c->text : c->summary);
+    paragraphs(f, h ? h->text : c->text ? c->text : c->summary);
     for (size_t i = 0; i < a->n_table; i++) {
         if (!first_of_group(a->table, i)) continue;
         size_t shown = 0;
@@ -178,9 +190,9 @@ void cli_help_command(FILE *f, const cli_args *a) {
     }
     fputs("General\n", f);
     for (size_t i = 0; i < cli_common_count; i++) option_line(f, &cli_common_options[i], NULL);
-    if (c->examples) {
+    if (examples) {
         fputs("\nExamples\n", f);
-        each_line(f, c->examples, plain_line);
+        each_line(f, examples, plain_line);
     }
     fputs("\nExit codes: 0 done, 1 the answer is no, 2 usage, 3 bad model or data,\n"
           "4 input/output or memory, 5 interrupted\n",
@@ -212,6 +224,18 @@ static void roff_example(FILE *f, const char *line, size_t len) {
     fputs("recur ", f);
     roff(f, line, len);
     fputc('\n', f);
+}
+
+/* An empty line separates paragraphs. */
+static void roff_paragraphs(FILE *f, const char *text) {
+    for (const char *p = text; *p;) {
+        const char *end = strstr(p, "\n\n");
+        size_t n = end ? (size_t)(end - p) : strlen(p);
+        fputs(".PP\n", f);
+        roff(f, p, n);
+        fputc('\n', f);
+        p += n + (end ? 2 : 0);
+    }
 }
 
 static void roff_option(FILE *f, const rc_option *o, const char *value) {
@@ -253,14 +277,13 @@ void cli_print_man(FILE *f) {
         char value[256], help[] = "--help", *argv[] = {help, NULL};
         cli_parse(&a, *c, 1, argv);
         fprintf(f, ".SH \"RECUR %s\"\n", (*c)->name);
-        const char *text = (*c)->text ? (*c)->text : (*c)->summary;
-        for (const char *p = text; *p;) { /* an empty line separates paragraphs */
-            const char *end = strstr(p, "\n\n");
-            size_t n = end ? (size_t)(end - p) : strlen(p);
-            fputs(".PP\n", f);
-            roff(f, p, n);
-            fputc('\n', f);
-            p += n + (end ? 2 : 0);
+        roff_paragraphs(f, (*c)->text ? (*c)->text : (*c)->summary);
+        for (const cli_task_help *h = (*c)->of_tasks; h && h->task; h++) {
+            fprintf(f, ".SS \"%s %s\"\n", (*c)->name, h->task);
+            roff_paragraphs(f, h->text);
+            fputs(".nf\n", f);
+            each_line(f, h->examples, roff_example);
+            fputs(".fi\n", f);
         }
         man_drop_train(&a);
         for (size_t i = 0; i < a.n_table; i++) {

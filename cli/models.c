@@ -25,6 +25,31 @@ rc_status cli_check_groups(const cli_args *a, const char *const *groups, size_t 
     return RC_OK;
 }
 
+/* "forecast, detect: draw it": is the option for other tasks than this one alone? */
+static bool for_others(const char *help, const char *task) {
+    char words[64];
+    const char *colon = strchr(help, ':');
+    if (!colon || (size_t)(colon - help) >= sizeof words) return false;
+    snprintf(words, sizeof words, "%.*s", (int)(colon - help), help);
+    char *save = NULL;
+    bool ours = false;
+    for (char *w = strtok_r(words, ", ", &save); w; w = strtok_r(NULL, ", ", &save)) {
+        rc_train_options o;
+        if (strcmp(w, "forecast") != 0 && rc_train_options_for(w, &o, NULL) != RC_OK) return false; /* no name of a task */
+        ours |= strcmp(w, task) == 0;
+    }
+    return !ours;
+}
+
+rc_status cli_check_tasks(const cli_args *a, const char *path, const char *task, rc_error *e) {
+    for (size_t i = 0; i < a->n_given; i++) {
+        const rc_option *o = a->given[i].option;
+        if (strcmp(o->group, "Results") == 0 && for_others(o->help, task))
+            return rc_fail(e, RC_EINVAL, "--%s %.40s has no effect: %s is a model for %s", o->name, a->given[i].value, path, task);
+    }
+    return RC_OK;
+}
+
 /* ---- reports ----------------------------------------------------------------------------------------------------- */
 
 static void print_cell(cli_table *t, const json_t *v) {
@@ -131,12 +156,16 @@ static rc_status put_line(void *ctx, const char *text, size_t len) {
     return cli_stdout_gone() ? RC_ESTOP : RC_OK;
 }
 
-/* The text of --prompt as a file, for a task that reads files. */
+/* The text of --prompt as a file of one line, for a task that reads files. */
 static rc_status text_file(const char *text, char path[64], rc_error *e) {
     snprintf(path, 64, "/tmp/recur-input-XXXXXX");
     int fd = mkstemp(path);
     size_t n = strlen(text);
-    bool ok = fd >= 0 && write(fd, text, n) == (ssize_t)n && write(fd, "\n", 1) == 1;
+    char *line = cli_alloc(n + 1);
+    for (size_t i = 0; i < n; i++) line[i] = (char)(text[i] == '\n' || text[i] == '\r' ? ' ' : text[i]);
+    line[n] = '\n';
+    bool ok = fd >= 0 && write(fd, line, n + 1) == (ssize_t)(n + 1);
+    free(line);
     if (fd >= 0 && close(fd) != 0) ok = false;
     return ok ? RC_OK : rc_fail(e, RC_EIO, "%s: cannot be written", path);
 }
@@ -150,11 +179,16 @@ int cli_predict_model(cli_args *a, const char *path, const char *input, const ch
     rc_sink sink = {&flush, put_line};
     rc_status s = load(&m, path, precision, &e);
     if (!s && text) s = text_file(text, own, &e);
-    const char *from = text ? own : input ? input : "-";
+    /* a forecaster knows where its data ended */
+    bool knows = !s && !text && !input && strcmp(rc_model_task(m), "forecast") == 0;
+    const char *from = text ? own : input ? input : knows ? NULL : "-";
+    rc_predict_options mine = *o;
+    bool of_text = m && (strcmp(rc_model_task(m), "classify") == 0 || strcmp(rc_model_task(m), "regress") == 0);
+    if (text && of_text) mine.data.format = "lines"; /* whatever it looks like */
     if (!s && why)
-        s = rc_model_reasons(m, from, o, &sink, &e);
+        s = rc_model_reasons(m, from, &mine, &sink, &e);
     else if (!s)
-        s = rc_model_predict(m, from, o, &sink, &e);
+        s = rc_model_predict(m, from, &mine, &sink, &e);
     if (*own) unlink(own);
     rc_model_free(m);
     return s && s != RC_ESTOP ? cli_fail(a->command, &e) : CLI_DONE;

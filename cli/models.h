@@ -10,6 +10,8 @@ void cli_append_options(rc_option *entries, size_t *n, size_t cap, const rc_opti
  * read. */
 rc_status cli_check_groups(const cli_args *a, const char *const *groups, size_t n, bool only_these, const char *path,
                            const char *task, rc_error *e);
+/* RC_EINVAL: an option of results was given whose help begins with the names of other tasks. */
+rc_status cli_check_tasks(const cli_args *a, const char *path, const char *task, rc_error *e);
 /* An object of numbers, texts and arrays of objects: numbers as a list, arrays as tables. */
 void cli_print_report(const json_t *report);
 

@@ -14,6 +14,9 @@ rc_status cli_settle_training(cli_args *a, rc_train_options *o, rc_error *e);
  * or none of the cells reads: RC_EINVAL says whose it is. */
 rc_status cli_check_effect(const cli_args *a, const rc_train_options *o, const char *const *cells, size_t n_cells,
                            rc_error *e);
+/* What reads the sequences: the cell, or the encoder of tasks that have that option. */
+bool cli_has_encoder(const rc_train_options *o);
+const char *cli_network(const rc_train_options *o);
 /* With --from: the options given that the model's own settings replace, as "--hidden, --layers"; "" when none. */
 const char *cli_replaced_by_model(const cli_args *a, const rc_train_options *o, char *out, size_t cap);
 json_t *cli_result_json(const rc_train_result *r);

@@ -18,6 +18,7 @@
 #include "data/conll.h"
 #include "data/labelled.h"
 #include "data/synthetic.h"
+#include "data/series.h"
 #include "data/table.h"
 #include "data/timestamp.h"
 #include "data/ts_file.h"
@@ -26,6 +27,7 @@
 #include "recur/recur.h"
 #include "tasks/tag.h"
 #include "tasks/detect_score.h"
+#include "tasks/classify.h"
 #include "train/loop.h"
 
 #define TRY(call)                   \
@@ -234,6 +236,177 @@ static rc_status read_tagger(const char *path, rc_error *e) {
     rc__tag_set_free(&x);
     rc_model_free(base);
     return s;
+}
+
+/* ---- classifiers and regressors ---------------------------------------------------------------------------------- */
+
+enum { OF_WORDS, OF_SEVERAL, OF_NUMBERS, OF_TARGETS };
+
+static rc_status add_names(rc__strtab *t, const char *a, const char *b, rc_error *e) {
+    uint32_t id;
+    rc_status s = rc__strtab_add(t, a, strlen(a), &id, NULL, e);
+    return s == RC_OK ? rc__strtab_add(t, b, strlen(b), &id, NULL, e) : s;
+}
+
+static rc_status write_classifier(const char *path, int kind, rc_error *e) {
+    rc__classifier *m = rc__calloc(1, sizeof *m);
+    if (!m) return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+    m->base.kind = kind == OF_TARGETS ? &rc__task_regress : &rc__task_classify;
+    m->text = kind <= OF_SEVERAL;
+    m->answer = kind == OF_TARGETS ? RC__ANSWER_NUMBER : kind == OF_SEVERAL ? RC__ANSWER_CLASSES : RC__ANSWER_CLASS;
+    m->threshold = 0.5;
+    m->target_scale = 2;
+    m->outputs = kind == OF_TARGETS ? 1 : 2;
+    m->mask = kind == OF_NUMBERS;
+    m->eo = (rc__encoder_options){.rnn = rc_rnn_options_default(), .pool = RC__POOL_MEAN | RC__POOL_MAX, .filters = 2};
+    m->eo.rnn.hidden_size = 2;
+    m->eo.rnn.cell = "gru";
+    m->eo.kind = kind == OF_SEVERAL ? RC__ENCODER_BOW : kind == OF_TARGETS ? RC__ENCODER_CNN : RC__ENCODER_RNN;
+    m->eo.kernels[0] = 2;
+    m->eo.n_kernels = 1;
+    m->wo = (rc__words_options){.embedding_size = 2, .chars = kind == OF_WORDS ? "cnn" : "none", .char_embedding = 2, .char_hidden = 2};
+    rc__word_counts counts = {0};
+    rc_status s = RC_OK;
+    if (m->text) {
+        m->lexicon.lowercase = true;
+        m->lexicon.buckets = kind == OF_SEVERAL ? 4 : 0;
+        s = rc__word_counts_text(&counts, true, "the cat's \xC3\xA9", 12, e);
+        TRY(rc__lexicon_of_counts(&m->lexicon, &counts, 1, 0, kind == OF_WORDS, e));
+    } else {
+        rc__sequences q = {.channels = 2};
+        TRY(rc__sequences_step(&q, (double[]){1, -2}, e));
+        TRY(rc__sequences_step(&q, (double[]){3, 5}, e));
+        TRY(rc__scaler_fit(&m->scaler, RC__SCALE_ZSCORE, &q, e));
+        TRY(add_names(&m->channels, "1", "heat", e));
+        rc__sequences_free(&q);
+    }
+    if (kind != OF_TARGETS) TRY(add_names(&m->labels, "good", "bad \"x\"", e));
+    TRY(rc__classifier_declare(m, e));
+    TRY(rc_params_build(m->base.params, 3, e));
+    TRY(rc__model_save(&m->base, path, "{}", e));
+    rc__word_counts_free(&counts);
+    rc__classifier_free(&m->base);
+    return s;
+}
+static rc_status write_words(const char *path, rc_error *e) { return write_classifier(path, OF_WORDS, e); }
+static rc_status write_several(const char *path, rc_error *e) { return write_classifier(path, OF_SEVERAL, e); }
+static rc_status write_numbers(const char *path, rc_error *e) { return write_classifier(path, OF_NUMBERS, e); }
+static rc_status write_targets(const char *path, rc_error *e) { return write_classifier(path, OF_TARGETS, e); }
+
+static rc_status count_lines(void *ctx, const char *text, size_t len) {
+    (void)text, (void)len;
+    ++*(size_t *)ctx;
+    return RC_OK;
+}
+
+/* A classifier that loads must answer: so many lines as there are texts, or series. */
+static rc_status read_classifier(const char *path, rc_error *e) {
+    static const char *const inputs[] = {"1,2,?:3,4,5\n", "The cat's\n\n\xC3\xA9 z\n"};
+    rc_model *m = NULL;
+    char input[300];
+    size_t lines = 0;
+    rc_status s = rc_model_load(&m, path, e);
+    if (s != RC_OK) return m ? rc_fail(e, RC_ENO, "%s: failed, and left a model", path) : s;
+    bool text = ((const rc__classifier *)m)->text;
+    snprintf(input, sizeof input, "%s.%s", path, text ? "txt" : "ts");
+    FILE *f = fopen(input, "wb");
+    if (!f) s = rc_fail(e, RC_EIO, "%s: cannot be written", input);
+    if (f) fprintf(f, "%s%s", text ? "" : "@univariate false\n@missing true\n@classLabel false\n@data\n", inputs[text]);
+    if (f) fclose(f);
+    rc_predict_options po = rc_predict_options_default();
+    rc_error why;
+    po.json = true;
+    if (s == RC_OK) {
+        rc_status used = rc_model_predict(m, input, &po, &(rc_sink){&lines, count_lines}, &why);
+        if (used == RC_OK && lines != (text ? 3 : 1)) s = rc_fail(e, RC_ENO, "%s: %zu answers", path, lines);
+        if (used != RC_OK && (used != RC_EDATA || text)) s = rc_fail(e, RC_ENO, "%s: loaded, then %s", path, why.text);
+    }
+    remove(input);
+    rc_model_free(m);
+    return s;
+    return s;
+}
+
+/* ---- forecasters ------------------------------------------------------------------------------------------------- */
+
+static const char seed_series[] = "id,day,k,f,y\n"
+                                  "a,2020-01-01,1,u,1\na,2020-01-02,0,u,2\na,2020-01-03,1,u,1\na,2020-01-04,0,u,2\n"
+                                  "b,2020-01-01,1,v,3\nb,2020-01-02,0,v,\nb,2020-01-03,1,v,4\nb,2020-01-04,0,v,5\n";
+
+static rc_status write_forecaster(const char *path, const char *kind, const char *known, const char *fixed,
+                                  rc_error *e) {
+    char data[300];
+    const char *files[1] = {data};
+    rc_train_options o;
+    rc__task *t = NULL;
+    snprintf(data, sizeof data, "%.280s.csv", path);
+    rc_status s = rc__file_write(data, seed_series, sizeof seed_series - 1, e);
+    TRY(rc_train_options_for("forecast", &o, e));
+    if (s != RC_OK) return s;
+    o.files = files;
+    o.n_files = 1;
+    o.model = kind;
+    o.horizon = 1;
+    o.lookback = o.segment = o.hidden = 2;
+    o.season = "1";
+    o.quantiles = "0.1,0.9";
+    o.data.target = "y";
+    o.data.inputs = "none";
+    o.data.known_ahead = known;
+    o.data.fixed = fixed;
+    s = rc__task_find("forecast")->make(&t, &o, NULL, NULL, e);
+    TRY(t->ops->save(t, path, "{}", e));
+    if (t) t->ops->free(t);
+    unlink(data);
+    return s;
+}
+static rc_status write_forecaster_direct(const char *path, rc_error *e) {
+    return write_forecaster(path, "direct", "k", "f", e);
+}
+static rc_status write_forecaster_esrnn(const char *path, rc_error *e) {
+    return write_forecaster(path, "es-rnn", "", "", e);
+}
+static rc_status write_forecaster_deepar(const char *path, rc_error *e) {
+    return write_forecaster(path, "deepar", "k", "", e);
+}
+
+static rc_status write_series(const char *path, rc_error *e) {
+    return rc__file_write(path, seed_series, sizeof seed_series - 1, e);
+}
+
+/* All that is found out of a file; joined to itself it has nothing to stumble over. */
+static rc_status read_series(const char *path, rc_error *e) {
+    rc__series_options o = {.known = "k", .fixed = "f"}, plain = {.layout = RC_LAYOUT_AUTO};
+    rc__series *a = NULL, *b = NULL;
+    rc_status s = rc__series_read(&a, path, &plain, NULL, false, e);
+    if (s != RC_OK) return a ? rc_fail(e, RC_ENO, "%s: failed, and left series", path) : s;
+    if (rc__series_read(&b, path, &o, NULL, false, NULL) == RC_OK) {
+        rc__series *both = NULL;
+        if (rc__series_join(&both, b, b, true, NULL) == RC_OK) rc__series_free(both);
+        rc__series_free(b);
+    }
+    rc__series_free(a);
+    return RC_OK;
+}
+
+static rc_status drop_line(void *ctx, const char *text, size_t len) {
+    (void)ctx, (void)text, (void)len;
+    return RC_OK;
+}
+
+/* A model that loads must forecast, if only to say what it lacks. */
+static rc_status read_forecaster(const char *path, rc_error *e) {
+    rc_model *m = NULL;
+    rc_status s = rc_model_load(&m, path, e);
+    if (s != RC_OK) return m ? rc_fail(e, RC_ENO, "%s: failed, and left a model", path) : s;
+    rc_predict_options o = rc_predict_options_default();
+    rc_sink sink = {NULL, drop_line};
+    o.samples = 2;
+    o.horizon = 1;
+    o.batch = 2;
+    rc_model_predict(m, NULL, &o, &sink, NULL);
+    rc_model_free(m);
+    return RC_OK;
 }
 
 /* ---- states ------------------------------------------------------------------------------------------------------ */
@@ -873,6 +1046,14 @@ const reader readers[] = {
     {"model", "char", "model.safetensors", write_char_model, read_model, 0, 0, 1},
     {"model", "word", "model.safetensors", write_word_model, read_model, 0, 0, 1},
     {"tagger", "crf", "model.safetensors", write_tagger, read_tagger, 0, 0, 1},
+    {"classifier", "words", "model.safetensors", write_words, read_classifier, 0, 0, 1},
+    {"classifier", "several", "model.safetensors", write_several, read_classifier, 0, 0, 1},
+    {"classifier", "numbers", "model.safetensors", write_numbers, read_classifier, 0, 0, 1},
+    {"classifier", "targets", "model.safetensors", write_targets, read_classifier, 0, 0, 1},
+    {"forecaster", "direct", "forecaster.safetensors", write_forecaster_direct, read_forecaster, 0, 0, 1},
+    {"forecaster", "es-rnn", "forecaster.safetensors", write_forecaster_esrnn, read_forecaster, 0, 0, 1},
+    {"forecaster", "deepar", "forecaster.safetensors", write_forecaster_deepar, read_forecaster, 0, 0, 1},
+    {"series", "long", "series.csv", write_series, read_series, SIZE_MAX, 0, 1},
     {"state", "lstm", "state.safetensors", write_state, read_state, 0, 0, 1},
     {"detector", "forecast", "model.safetensors", write_detector, read_detector, 0, 0, 1},
     {"detector", "autoencoder", "model.safetensors", write_autoencoder, read_detector, 0, 0, 1},

@@ -29,3 +29,49 @@ result() {
     for pair in "$@"; do out+=", \"${pair%%=*}\": ${pair#*=}"; done
     printf '%s, "threads": %s, "seed": %s}\n' "$out" "$THREADS" "$SEED"
 }
+
+# ---- classifiers and regressors: several seeds ---------------------------------------------------------------------------
+
+# numbers KEY FILE...: mean, deviation (of n - 1) and how many, of a number that each file has.
+numbers() {
+    local key=$1
+    shift
+    for f in "$@"; do field "$key" "$f"; done | awk '{s += $1; q += $1 * $1; n++}
+        END {v = n > 1 ? (q - s * s / n) / (n - 1) : 0
+             if (n) printf "%.6g %.4g %d\n", s / n, (v > 0 ? sqrt(v) : 0), n}'
+}
+
+# over_seeds NAME TEST "KEY..." COMMAND...: trains with each of $SEEDS, scores TEST, and prints one result with the mean and
+# the deviation of each key, and what the plain method gave on the validation examples.
+over_seeds() {
+    local name=$1 test=$2 keys=$3 seed key pairs=() mean deviation n
+    shift 3
+    for seed in $SEEDS; do
+        show "$RECUR" "$@" --threads "$THREADS" --seed "$seed" --run "$WORK/$name-$seed" -o "$WORK/$name-$seed.safetensors" \
+            --json > "$WORK/$name-train-$seed.json" 2> "$WORK/log" || { cat "$WORK/log" >&2; return 1; }
+        grep -E '^(\+|baseline)' "$WORK/log" >&2 || true
+        show "$RECUR" eval "$WORK/$name-$seed.safetensors" "$test" ${EVAL:-} --threads "$THREADS" --json > "$WORK/$name-eval-$seed.json"
+    done
+    for key in $keys; do
+        read -r mean deviation n < <(numbers "$key" "$WORK/$name"-eval-*.json)
+        pairs+=("$key=$mean" "${key}_deviation=$deviation")
+    done
+    read -r mean deviation n < <(numbers score "$WORK/$name"-train-*.json)
+    pairs+=("valid_score=$mean" "seeds=$n")
+    mean=$(sed -n 's/^baseline: .* \([0-9.e+-]*\)$/\1/p' "$WORK/log" | tail -n 1)
+    [ -z "$mean" ] || pairs+=("valid_baseline=$mean")
+    read -r mean deviation n < <(numbers seconds "$WORK/$name"-train-*.json)
+    pairs+=("seconds=$mean" "examples=$(field examples "$WORK/$name-eval-$seed.json")")
+    result "$name" "${pairs[@]}" ${MORE:+"$MORE"}
+}
+
+# plain_on TEST COMMAND...: MORE becomes the score of the plain method, learnt from all of the training file, on TEST. (It is said
+# beside any training that validates on TEST; nothing of that training is kept.)
+plain_on() {
+    local test=$1 value
+    shift
+    "$RECUR" "$@" --valid "$test" --steps 1 --threads "$THREADS" --run "$WORK/plain" -o "$WORK/plain.safetensors" > /dev/null 2> "$WORK/log"
+    value=$(sed -n 's/^baseline: .* \([0-9.e+-]*\)$/\1/p' "$WORK/log" | tail -n 1)
+    rm -rf "$WORK/plain"
+    MORE="test_baseline=$value"
+}

@@ -1,5 +1,5 @@
-/* nab_score.c - NAB's score of a corpus with one threshold over it: of the scores that `recur predict --csv` wrote for each
- * series, of NAB's windowed Gaussian and of its null detector on the same series. Made for nab.sh:
+/* nab_score.c - NAB's score of a corpus with one threshold over it: of the scores that `recur predict --csv` wrote for
+ * each series, of NAB's windowed Gaussian and of its null detector on the same series. Made for nab.sh:
  *
  *   nab_score LABELS DATA SCORES FILE...
  *
@@ -33,7 +33,8 @@ static double *column(const char *folder, const char *file, const char *name, si
     rc__table *t;
     size_t col;
     snprintf(path, sizeof path, "%s/%s", folder, file);
-    if (rc__table_read(&t, path, NULL, &e) != RC_OK || rc__rows_find(rc__table_rows(t), name, &col, &e) != RC_OK) die(&e);
+    if (rc__table_read(&t, path, NULL, &e) != RC_OK || rc__rows_find(rc__table_rows(t), name, &col, &e) != RC_OK)
+        die(&e);
     *n = rc__table_n_rows(t);
     double *v = need(calloc(*n + 1, sizeof *v));
     for (size_t i = 0; i < *n; i++)
@@ -52,7 +53,8 @@ static rc__range *windows_of(const json_t *list, const rc__table *t, size_t n, s
     int64_t *time = need(calloc(n + 1, sizeof *time)), *edge = need(calloc(2 * W + 1, sizeof *edge));
     rc__cell *cells = need(calloc(2 * W + 1, sizeof *cells));
     rc__range *w = need(calloc(W + 1, sizeof *w));
-    if (rc__time_column(rc__table_row(t, 0), stride, n, NULL, rc__table_file(t), RC_DATE_YMD, &style, time, &e) != RC_OK)
+    if (rc__time_column(rc__table_row(t, 0), stride, n, NULL, rc__table_file(t), RC_DATE_YMD, &style, time, &e) !=
+        RC_OK)
         die(&e);
     for (size_t i = 0; i < 2 * W; i++) {
         const char *s = json_string_value(json_array_get(json_array_get(list, i / 2), i % 2));

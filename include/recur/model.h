@@ -28,6 +28,7 @@ typedef struct rc_data_options {
     const char *fixed;       /* covariates of a whole series */
     const char *categorical; /* of the columns above, those that are names, not numbers */
     bool numeric;            /* classify: the data are numbers, not text */
+    bool skip_bad_rows;      /* of tables: rows with another number of cells are left out; of this file, not stored */
 } rc_data_options;
 
 /* Entries for a table of options; offsets are those in rc_data_options. */
@@ -58,6 +59,9 @@ typedef struct rc_eval_options {
     bool details;         /* tables of each class, type or series too; true */
     bool online;          /* detect: it goes on learning from the rows, each after it was scored */
     const char *labels;   /* detect: a JSON file of windows, as numenta/NAB has them */
+    int64_t start;        /* forecast: the first step that is forecast: from 1 on, or < 0 counted from the end; 0 = the
+                             first with a whole lookback before it, or the first of a file that goes on from the training */
+    int64_t stride;       /* forecast: steps from one forecast to the next; 1 */
 } rc_eval_options;
 rc_eval_options rc_eval_options_default(void);
 const rc_option *rc_eval_option_table(size_t *n); /* without those of data */
@@ -88,7 +92,7 @@ typedef struct rc_predict_options {
 rc_predict_options rc_predict_options_default(void);
 const rc_option *rc_predict_option_table(size_t *n); /* without those of data */
 
-/* Reads inputs from a file or "-", gives results in order; memory does not grow with the input where the task allows. */
+/* Reads inputs from a file or "-" (NULL: a forecaster starts from the end of what it was trained on), gives results in order; memory does not grow with the input where the task allows. */
 rc_status rc_model_predict(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink, rc_error *e);
 /* The same with what mattered in each input: occlusion, each word or channel left out in turn. RC_EINVAL: the task has
  * no such thing. */

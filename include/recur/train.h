@@ -70,7 +70,7 @@ typedef struct rc_train_options {
     int64_t settle;           /* detect: warm-up rows */
     double range;             /* detect: share of the range so far that a value may leave it by; < 0 = any */
     bool clock;               /* detect: the time of day and week are inputs */
-    int64_t trials;           /* members of an ensemble, trained one after the other */
+    bool linear;              /* forecast: a linear part beside the network; true */
     const char *init;         /* default | torch | xavier | he | orthogonal | uniform | identity */
     double forget_bias;
     /* optimisation */
@@ -157,6 +157,9 @@ typedef struct rc_train_hooks {
     void (*on_step)(void *ctx, const rc_train_progress *p);
     void (*on_validation)(void *ctx, const rc_train_progress *p, const rc_train_validation *v);
     void (*on_sample)(void *ctx, uint64_t step, const char *text, size_t len);
+    /* Asked before each step, and after a resume once before the first; validated: p->step has just been validated.
+     * true: the run stops there as if interrupted, with a checkpoint, and can go on with o->resume. */
+    bool (*pause)(void *ctx, const rc_train_progress *p, bool validated);
 } rc_train_hooks;
 
 typedef struct rc_train_result {
@@ -165,6 +168,9 @@ typedef struct rc_train_result {
     double best_valid_loss; /* the lowest of the validations while training: parallel rows, docs/training.md */
     double valid_loss;      /* of the model written, one stateful pass over the validation text (rc_lm_eval) */
     uint64_t best_step;
+    /* By which it was chosen, lower is better: the loss, or what the task has for it; and its accuracy (the measure).
+     * NaN: there was no validation, or no measure. */
+    double best_criterion, best_accuracy;
     double tokens_per_second;
     size_t parameters;
     uint64_t tokens;
@@ -194,6 +200,73 @@ rc_status rc_train_check(const rc_train_options *o, rc_error *e);
 rc_status rc_train(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result, rc_error *e);
 /* Asks the running training to stop after its step; safe in a signal handler. */
 void rc_train_interrupt(void);
+
+/* ---- search for good options ------------------------------------------------------------------------------------- */
+/* Random search (Bergstra and Bengio 2012) with successive halving (Jamieson and Talwalkar 2016; one bracket of
+ * Hyperband, Li et al. 2018, arXiv 1603.06560, Algorithm 1 with eta = 3): trials train for 3^-(rungs-1) of their
+ * budget, the best third goes on to three times as much, and so on; the last rung is whole runs. A trial is an ordinary
+ * run that pauses between rungs, so rc_train with its options, which its config.json holds, ends in the same bits
+ * (given a budget of steps or epochs). The first trial has the options as they were given, as far as they lie in the
+ * space; the others are drawn from it by (seed, number). */
+typedef struct rc_tune_options {
+    /* What all trials have in common. steps, epochs: of a whole run. time: of the whole search; without steps or epochs
+     * of its own it is shared out as budgets of the trials. run: the folder of the search. resume: such a folder; then
+     * only time, out, threads, quiet and json of these options count, and others in given are refused. given: names of
+     * options that stay as they are though the task's own space has them. */
+    rc_train_options train;
+    const char *search; /* NAME=A..B or NAME=V,V,... with blanks between; NULL: the task's own space */
+    int64_t trials;     /* 1..1000; 30 */
+    int64_t rungs;      /* 1..4; 0 = 3, or as many as trials allow: 3 trials make 2, 9 make 3 */
+} rc_tune_options;
+rc_tune_options rc_tune_options_default(void);
+/* The space that will be searched, in the grammar of `search`, cut to cap bytes; *len (may be NULL): its whole length.
+ * RC_EINVAL names the option that cannot be searched or the value that it does not take. */
+rc_status rc_tune_space(const rc_tune_options *o, char *out, size_t cap, size_t *len, rc_error *e);
+
+/* A trial as of its last rung. */
+typedef struct rc_tune_trial {
+    size_t trial;
+    int rung;            /* from 0 */
+    char settings[1024]; /* "lr=0.001 hidden=128" */
+    double score; /* by which trials are chosen, lower is better: rc_train_result.best_criterion; NaN: it failed */
+    double accuracy, loss;  /* of the best validation */
+    double epochs, seconds; /* trained so far */
+    uint64_t steps;
+    size_t parameters;
+    char measure[32]; /* what accuracy is, once a run is done; "" = accuracy */
+    bool done;        /* its run has ended by itself */
+    char error[256];  /* why it failed; "" */
+} rc_tune_trial;
+
+typedef struct rc_tune_progress {
+    size_t trial;
+    int rung, rungs;
+    size_t at, of;                /* the trial is the at-th (from 1) of this rung */
+    double progress;              /* 0..1 of the search */
+    double seconds, seconds_left; /* of the search; left NaN = not known yet */
+    double best;                  /* lowest score so far; NaN */
+} rc_tune_progress;
+/* Any of these may be NULL. */
+typedef struct rc_tune_hooks {
+    void *ctx;
+    void (*on_message)(void *ctx, const char *line); /* the space, the rungs; what the first trial says of the data */
+    void (*on_step)(void *ctx, const rc_tune_progress *p, const rc_train_progress *t);
+    void (*on_trial)(void *ctx, const rc_tune_progress *p, const rc_tune_trial *t); /* it has ended its rung */
+} rc_tune_hooks;
+
+typedef struct rc_tune_result {
+    rc_tune_trial *trials; /* best first, those that failed last; rc_tune_result_free */
+    size_t n;
+    double seconds;            /* of the search, all processes that worked on it */
+    bool out_of_time;          /* some rungs were not trained */
+    char run[512], model[512]; /* model: of the best trial, a copy */
+    char best[512];            /* that trial's run folder */
+} rc_tune_result;
+/* RC_EINTERRUPTED after rc_train_interrupt: o->train.resume = result->run goes on, after the end of the process too,
+ * and makes the trials that would have been made. RC_EINVAL: options; RC_EDATA ...: as rc_train. Trials that diverge or
+ * do not fit in memory are counted as failed; RC_EDIVERGED when all did. result is to be freed whatever is returned. */
+rc_status rc_tune(const rc_tune_options *o, const rc_tune_hooks *hooks, rc_tune_result *result, rc_error *e);
+void rc_tune_result_free(rc_tune_result *r);
 
 /* ---- before a run ------------------------------------------------------------------------------------------------ */
 typedef struct rc_plan {

@@ -475,6 +475,33 @@ void rc__labelled_close(rc__labelled_reader *r) {
 
 const char *rc__labelled_how(const rc__labelled_reader *r) { return r->how; }
 
+/* By name where that is unambiguous, else by number. */
+static void name_column(const rc__labelled_reader *r, size_t col, char *out, size_t cap) {
+    rc__cell name = rc__rows_name(r->rows, col);
+    size_t digits = 0;
+    while (name.text && digits < name.len && name.text[digits] >= '0' && name.text[digits] <= '9') digits++;
+    if (!name.text || name.len >= 64 || digits == name.len || memchr(name.text, '+', name.len) || memchr(name.text, ',', name.len))
+        snprintf(out, cap, "%zu", col + 1);
+    else
+        snprintf(out, cap, "%.*s", (int)name.len, name.text);
+}
+
+void rc__labelled_columns(const rc__labelled_reader *r, char text[256], char label[128]) {
+    size_t n = 0;
+    text[0] = label[0] = 0;
+    for (size_t i = 0; i < r->n_texts && (r->form == TABLE || r->form == JSON_LINES); i++) {
+        char one[128];
+        if (r->form == TABLE)
+            name_column(r, r->text_col[i], one, sizeof one);
+        else
+            snprintf(one, sizeof one, "%.127s", r->text_key[i]);
+        if (n < 256) n += (size_t)snprintf(text + n, 256 - n, "%s%s", i ? "+" : "", one);
+    }
+    if (n >= 256) text[0] = 0;
+    if (r->has_label && r->form == TABLE) name_column(r, r->label_col, label, 128);
+    if (r->has_label && r->form == JSON_LINES) snprintf(label, 128, "%.127s", r->label_key);
+}
+
 /* ---- records ----------------------------------------------------------------------------------------------------- */
 
 static rc_status add_label(rc__labelled_reader *r, rc__cell label, rc_error *e) {

@@ -38,6 +38,9 @@ rc_status rc__labelled_next(rc__labelled_reader *r, rc__record *record, bool *mo
 void rc__labelled_close(rc__labelled_reader *r);
 /* "tab separated, no header, 2 columns; label in column 1, text in column 2" */
 const char *rc__labelled_how(const rc__labelled_reader *r);
+/* The columns or keys that are read, as rc__labelled_options would name them: "title+description", "2"; "" for forms
+ * without columns, and where a name is too long. */
+void rc__labelled_columns(const rc__labelled_reader *r, char text[256], char label[128]);
 
 /* ---- whole files ------------------------------------------------------------------------------------------------- */
 

@@ -2,13 +2,18 @@
 #include "data/sequences.h"
 #include "base/mem.h"
 #include "data/strtab.h"
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 rc_status rc__sequences_step(rc__sequences *q, const double *values, rc_error *e) {
     rc_status s = rc__grow((void **)&q->x, &q->cap_x, (q->steps + 1) * q->channels, sizeof *q->x, e);
     if (s != RC_OK) return s;
-    for (size_t c = 0; c < q->channels; c++) q->x[q->steps * q->channels + c] = (rc_real)values[c];
+    for (size_t c = 0; c < q->channels; c++) {
+        if (fabs(values[c]) > (double)FLT_MAX)
+            return rc_fail(e, RC_EDATA, "a value of %g, which a float does not hold", values[c]);
+        q->x[q->steps * q->channels + c] = values[c];
+    }
     q->steps++;
     return RC_OK;
 }
@@ -34,7 +39,7 @@ static bool measure(const rc__sequences *q, size_t from, size_t to, size_t c, bo
     double sum = 0, squares = 0, low = INFINITY, high = -INFINITY;
     size_t n = 0;
     for (size_t i = from; i < to; i++) {
-        double v = (double)q->x[i * q->channels + c];
+        double v = q->x[i * q->channels + c];
         if (isnan(v)) continue;
         n++;
         sum += v;
@@ -45,7 +50,7 @@ static bool measure(const rc__sequences *q, size_t from, size_t to, size_t c, bo
     *scale = 1;
     if (n == 0 || !(high > low)) return false;
     for (size_t i = from; i < to; i++) {
-        double v = (double)q->x[i * q->channels + c];
+        double v = q->x[i * q->channels + c];
         if (!isnan(v)) squares += (v - *shift) * (v - *shift);
     }
     double spread = range ? high - low : sqrt(squares / (double)n);
@@ -84,9 +89,9 @@ static void put_channel(const rc__sequences *q, size_t at, size_t steps, size_t 
     rc_real last = 0;
     double gap = 0;
     for (size_t t = 0; t < steps; t++, out += stride) {
-        rc_real v = q->x[(at + t) * q->channels + c];
-        bool seen = !isnan((double)v);
-        if (seen) last = (rc_real)(((double)v - shift) / scale);
+        double v = q->x[(at + t) * q->channels + c];
+        bool seen = !isnan(v);
+        if (seen) last = (rc_real)((v - shift) / scale);
         out[0] = last;
         if (mask) {
             out[1] = seen;

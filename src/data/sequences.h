@@ -13,10 +13,11 @@ typedef enum rc__scaling { RC__SCALE_ZSCORE, RC__SCALE_MINMAX, RC__SCALE_SERIES,
 typedef struct rc__sequences {
     size_t channels, n;
     size_t *start; /* n + 1, in steps */
-    rc_real *x;    /* (steps, channels), NaN = missing */
+    double *x;     /* (steps, channels), NaN = missing; in double: a large offset must not eat what varies */
     size_t steps, cap_start, cap_x;
 } rc__sequences;
-rc_status rc__sequences_step(rc__sequences *q, const double *values, rc_error *e); /* of the sequence being added */
+/* Of the sequence being added. RC_EDATA: a value that is infinite or that a float does not hold. */
+rc_status rc__sequences_step(rc__sequences *q, const double *values, rc_error *e);
 rc_status rc__sequences_end(rc__sequences *q, rc_error *e);
 void rc__sequences_free(rc__sequences *q);
 static inline size_t rc__sequences_len(const rc__sequences *q, size_t i) { return q->start[i + 1] - q->start[i]; }

@@ -550,7 +550,7 @@ static rc_status fit(rc__rows *r, bool *skip, rc_error *e) {
     if (*skip) r->skipped++;
     if (*skip) return RC_OK;
     if (!fits)
-        return rc_fail(e, RC_EDATA, "%s: line %zu: expected %zu %s as in line %zu, found %zu", rc__source_name(r->src),
+        return rc_fail(e, RC_EDATA, "%s: line %zu: expected %zu %s as in line %zu, found %zu; --skip-bad-rows leaves such rows out", rc__source_name(r->src),
                        r->line, r->n_cols, r->n_cols == 1 ? "cell" : "cells", r->first_line, n);
     rc_status s = RC_OK;
     while (s == RC_OK && r->n_cells < r->n_cols) s = add_cell(r, "", 0, e);

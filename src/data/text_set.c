@@ -81,14 +81,16 @@ rc_status rc__text_set_word(rc__text_set *t, const char *word, size_t len, rc_er
     return RC_OK;
 }
 
-/* Pairs of neighbours, after the words themselves. */
+/* Pairs of neighbours, after the words themselves. They have no characters: the form of an empty word. */
 static rc_status add_pairs(rc__text_set *t, size_t from, rc_error *e) {
     size_t to = t->n_tokens, entries = rc_vocab_size(t->lexicon->tokens);
-    rc_status s = RC_OK;
+    uint32_t form = 0;
+    rc_status s = has_forms(t) && from + 1 < to ? add_form(t, "", 0, &form, e) : RC_OK;
     for (size_t i = from; s == RC_OK && i + 1 < to; i++) {
         int32_t pair[2] = {t->id[i], t->id[i + 1]};
         uint32_t h = rc__hash_bytes((const char *)pair, sizeof pair);
         s = put_id(t, (int32_t)(entries + h % t->lexicon->buckets), e);
+        if (s == RC_OK && has_forms(t)) t->form[t->n_tokens - 1] = (int32_t)form;
     }
     return s;
 }
@@ -153,10 +155,10 @@ static rc_status make_forms(rc__text_batch *b, const rc__text_set *t, const uint
                             rc_error *e) {
     size_t old = b->cap_local, n_forms = 0, longest = 1;
     rc_status s = rc__grow((void **)&b->local, &b->cap_local, t->forms.count + 1, sizeof(int32_t), e);
+    if (b->cap_local > old) memset(b->local, 0, b->cap_local * sizeof *b->local); /* at once: the next may fail */
     if (s == RC_OK) s = rc__grow((void **)&b->form, &b->cap_form, T * n, sizeof(int32_t), e);
     if (s == RC_OK) s = rc__grow((void **)&b->used, &b->cap_used, T * n + 1, sizeof(uint32_t), e);
     if (s != RC_OK) return s;
-    if (b->cap_local > old) memset(b->local, 0, b->cap_local * sizeof *b->local);
     memset(b->form, 0, T * n * sizeof *b->form);
     for (size_t r = 0; r < n; r++) {
         const int32_t *form = t->form + t->start[index[r]];

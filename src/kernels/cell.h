@@ -56,7 +56,7 @@ typedef struct rc__vec { /* a vector parameter: blocks * H long */
     bool spread;
 } rc__vec;
 
-typedef struct rc__cell {
+typedef struct rc__cell_entry {
     const char *name, *text;
     int id;              /* RC_CELL_x */
     int gates;
@@ -72,11 +72,11 @@ typedef struct rc__cell {
     int decay;           /* block of g that decays h, 0 if none: rc_rnn_options.decay_every is about it */
     bool own_bias;       /* the biases are among vec, not added by the driver */
     bool keep_g;         /* backward reads g after it wrote dg: they may not share memory */
-} rc__cell;
-extern const rc__cell rc__cells[RC_CELL_COUNT];
+} rc__cell_entry;
+extern const rc__cell_entry rc__cells[RC_CELL_COUNT];
 
 /* A scan cell: no stage has a product. */
-static inline bool rc__cell_scans(const rc__cell *c) { return c->stages == 1 && c->stage[0].kind == RC_STAGE_NONE; }
+static inline bool rc__cell_scans(const rc__cell_entry *c) { return c->stages == 1 && c->stage[0].kind == RC_STAGE_NONE; }
 
 /* One tile of one step. Pointers with a row stride ld*; all others are (rows, width) contiguous. */
 typedef struct rc__cell_step {

@@ -4,7 +4,7 @@
 #include "recur/rnn.h"
 
 #define RC_CELL_INFO
-const rc__cell rc__cells[RC_CELL_COUNT] = {
+const rc__cell_entry rc__cells[RC_CELL_COUNT] = {
 #include "kernels/cells.inc"
 };
 #undef RC_CELL_INFO
@@ -13,7 +13,7 @@ static rc_cell_info infos[RC_CELL_COUNT];
 
 __attribute__((constructor)) static void fill_infos(void) {
     for (int i = 0; i < RC_CELL_COUNT; i++) {
-        const rc__cell *c = &rc__cells[i];
+        const rc__cell_entry *c = &rc__cells[i];
         infos[i] = (rc_cell_info){c->name, c->text, c->gates, c->has_c, c->projects, !rc__cell_scans(c)};
     }
 }

@@ -13,7 +13,7 @@ rc_rnn_options rc_rnn_options_default(void) {
                             .init_hh = RC_INIT_ORTHOGONAL, .forget_bias = 1};
 }
 
-static const rc__cell *cell_by_name(const char *name) {
+static const rc__cell_entry *cell_by_name(const char *name) {
     for (int i = 0; name && i < RC_CELL_COUNT; i++)
         if (!strcmp(rc__cells[i].name, name)) return &rc__cells[i];
     return NULL;
@@ -24,7 +24,7 @@ static rc_status check_probability(const char *what, double p, rc_error *e) {
     return rc_fail(e, RC_EINVAL, "rnn: %s is %g, expected a probability in [0, 1)", what, p);
 }
 
-static rc_status check_options(const rc_rnn_options *o, const rc__cell **cell, rc_error *e) {
+static rc_status check_options(const rc_rnn_options *o, const rc__cell_entry **cell, rc_error *e) {
     *cell = cell_by_name(o->cell);
     if (!*cell) return rc_fail(e, RC_EINVAL, "rnn: unknown cell \"%s\"", o->cell ? o->cell : "(null)");
     if (!o->input_size || o->input_size > MAX_WIDTH)
@@ -85,7 +85,7 @@ static rc_init torch_init(size_t H) { return (rc_init){.kind = RC_INIT_UNIFORM, 
 
 static rc_status dir_params(rc_rnn *r, rc__dir *d, rc_params *ps, namer *n, rc_error *e) {
     const rc_rnn_options *o = &r->opt;
-    const rc__cell *c = r->cell;
+    const rc__cell_entry *c = r->cell;
     size_t H = r->H, P = r->P, rows = 0;
     d->sees_x = c->sees_x && d->I == H;
     d->G = (size_t)c->gates + (c->sees_x && !d->sees_x ? 1 : 0);
@@ -152,7 +152,7 @@ static rc_status gate_params(rc_rnn *r, size_t l, rc_params *ps, namer *n, rc_er
 
 rc_status rc_rnn_new(rc_rnn **out, rc_params *ps, const char *prefix, const rc_rnn_options *opt, rc_error *e) {
     *out = NULL;
-    const rc__cell *cell;
+    const rc__cell_entry *cell;
     rc_status s = check_options(opt, &cell, e);
     if (s) return s;
     rc_rnn *r = rc__calloc(1, sizeof *r);

@@ -32,7 +32,7 @@ typedef struct rc__dir {
 
 struct rc_rnn {
     rc_rnn_options opt;
-    const rc__cell *cell;
+    const rc__cell_entry *cell;
     rc_params *ps;
     size_t H, P, L, D, stages, save_width;
     rc__dir *dirs;               /* L * D, layer-major, forward before reverse */

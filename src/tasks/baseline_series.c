@@ -12,7 +12,7 @@ static double step_cost(size_t C, const double *a, const double *b) {
 }
 
 /* The sum of squares, or something over bound once it is. */
-static double euclid(size_t C, rc__series a, rc__series b, double bound) {
+static double euclid(size_t C, rc__steps a, rc__steps b, double bound) {
     double sum = 0;
     for (size_t t = 0; t < a.n && sum <= bound; t++) sum += step_cost(C, a.x + t * C, b.x + t * C);
     return sum;
@@ -20,7 +20,7 @@ static double euclid(size_t C, rc__series a, rc__series b, double bound) {
 
 /* row[j]: the least sum of a path from the starts to step i of a and j of b. Every path passes each i, so that a row
  * all over bound decides. row (b.n). */
-static double warp(size_t C, rc__series a, rc__series b, double bound, double *row) {
+static double warp(size_t C, rc__steps a, rc__steps b, double bound, double *row) {
     if (!a.n || !b.n) return a.n == b.n ? 0 : INFINITY;
     for (size_t i = 0; i < a.n; i++) {
         double corner = i ? INFINITY : 0, left = INFINITY, least = INFINITY; /* row[j - 1] of step i - 1, and of i */
@@ -39,7 +39,7 @@ static double warp(size_t C, rc__series a, rc__series b, double bound, double *r
 typedef struct search {
     rc__near how;
     size_t C, n_train, longest;
-    const rc__series *train, *test;
+    const rc__steps *train, *test;
     size_t *nearest;
     double *distance, *scratch; /* scratch (workers, longest) */
 } search;
@@ -60,8 +60,8 @@ static void search_task(void *ctx, size_t i, int worker) {
     if (s->distance) s->distance[i] = sqrt(best);
 }
 
-rc_status rc__nearest(rc__near how, size_t channels, size_t n_train, const rc__series *train, size_t n_test,
-                      const rc__series *test, size_t *nearest, double *distance, rc_error *e) {
+rc_status rc__nearest(rc__near how, size_t channels, size_t n_train, const rc__steps *train, size_t n_test,
+                      const rc__steps *test, size_t *nearest, double *distance, rc_error *e) {
     size_t longest = 1, workers = (size_t)rc__workers(), cells;
     double train_steps = 0, test_steps = 0;
     if (!n_train || !channels) return rc_fail(e, RC_EINVAL, "nearest neighbours need a training series and a channel");

@@ -5,10 +5,10 @@
 #include "recur/base.h"
 
 /* n steps of some channels each, step after step. */
-typedef struct rc__series {
+typedef struct rc__steps {
     const double *x;
     size_t n;
-} rc__series;
+} rc__steps;
 
 /* ---- baseline_forecast.c -----------------------------------------------------------------------------------------
  * x (n) is the history, f (horizon) is written. M4's Naive2 is rc__naive2 of metrics/forecast.h. */
@@ -21,20 +21,6 @@ void rc__seasonal_naive(size_t n, const double *x, size_t m, size_t horizon, dou
 /* The line through the first and the last value that are there goes on (Hyndman & Athanasopoulos, "Forecasting",
  * drift). */
 void rc__drift(size_t n, const double *x, size_t horizon, double *f);
-
-/* Linear autoregression, all steps at once: y (H) = b + W x (L), least squares over all windows of all series (one
- * channel each) that lie within a series and have no NaN, one W for all - LTSF-Linear of Zeng 2023 (arXiv 2205.13504),
- * which is DLinear without decomposition, solved instead of trained; from_last subtracts the last value of x from x
- * and y first and adds it back: its NLinear. Minimised: sum |y - b - W x|^2 + penalty |W|^2 with penalty = ridge * the
- * mean over the L inputs of their sum of squares about their means, so ridge has no unit; 0 < ridge, 1e-6 does no more
- * than make it solvable. Cholesky in double. O(windows L (L + H)). */
-typedef struct rc__ridge rc__ridge;
-/* RC_EINVAL: a size is 0, ridge is not over 0. RC_EDATA: no window, or values so large that the sums are not finite. */
-rc_status rc__ridge_fit(size_t n, const rc__series *series, size_t L, size_t H, double ridge, bool from_last,
-                        rc__ridge **out, rc_error *e);
-void rc__ridge_free(rc__ridge *r);
-size_t rc__ridge_windows(const rc__ridge *r);
-void rc__ridge_forecast(const rc__ridge *r, const double *x, double *f); /* x: the last L values; NaN there gives NaN */
 
 /* ---- baseline_text.c --------------------------------------------------------------------------------------------- */
 
@@ -73,8 +59,8 @@ void rc__ngram_predict(const rc__ngram *m, rc__text text, double *p); /* (C), su
  *                   together: DTW_D (Shokoohi-Yekta 2017). Lengths may differ. Against an empty series, infinite
  * Values as given: normalise before. A NaN makes a distance infinite. RC_EINVAL: n_train is 0. */
 typedef enum rc__near { RC_NEAR_EUCLID, RC_NEAR_DTW } rc__near;
-rc_status rc__nearest(rc__near how, size_t channels, size_t n_train, const rc__series *train, size_t n_test,
-                      const rc__series *test, size_t *nearest, double *distance, rc_error *e);
+rc_status rc__nearest(rc__near how, size_t channels, size_t n_train, const rc__steps *train, size_t n_test,
+                      const rc__steps *test, size_t *nearest, double *distance, rc_error *e);
 
 /* ---- baseline_detect.c ------------------------------------------------------------------------------------------- */
 

@@ -50,6 +50,8 @@ typedef struct rc__example {
     uint32_t length;
     int32_t label;   /* RC_NO_TARGET: none, or one that the model does not know */
     double target;   /* NUMBER, in its own units; NaN: none */
+    uint32_t input;  /* text: which of rc__examples.inputs */
+    size_t line;     /* text: where it begins in its file */
     bool held;       /* kept for validation */
 } rc__example;
 
@@ -63,7 +65,7 @@ typedef struct rc__examples {
     size_t cap_several;
     size_t unlabelled; /* without an answer, or with one that the model does not know */
     size_t unknown_labels;
-    rc__strtab inputs; /* text: different ones, to tell how many come twice */
+    rc__strtab inputs; /* text: the different ones, as they were read */
     size_t repeated;
 } rc__examples;
 void rc__examples_free(rc__examples *x);
@@ -91,12 +93,13 @@ rc_var *rc__classifier_forward(rc_tape *t, const rc__classifier *m, const rc__ex
 
 /* classify_data.c */
 typedef struct rc__classify_reading {
-    bool learn;      /* training data: labels, words and scaling are taken from it */
+    bool training;   /* some are held out, and numbers with a target at each step are cut into windows */
+    bool learn;      /* labels, words and scaling are taken from it, else they are there */
     bool unlabelled; /* answers are not wanted */
-    const char *vocab; /* learn, text: "word", "word:N", "char", "byte", "bpe:N"; NULL: the lexicon is there */
+    const char *vocab; /* learn, text: "word", "word:N", "char", "byte", "bpe:N", FILE.json; NULL: the lexicon is there */
     size_t min_count;
     rc__scaling scaling; /* learn, numbers */
-    double hold_out;     /* learn: share of each class (of the series, for numbers without) that is kept for validation */
+    double hold_out;     /* training: share of each class (of the series, for numbers without) that is kept for validation */
     uint64_t seed;       /* of that draw */
     char how[320];   /* what was read, in words */
 } rc__classify_reading;

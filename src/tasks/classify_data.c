@@ -3,8 +3,10 @@
 #include "base/mem.h"
 #include "data/batches.h"
 #include "data/labelled.h"
+#include "data/timestamp.h"
 #include "data/ts_file.h"
 #include "tasks/classify.h"
+#include "tasks/lm_task.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +45,22 @@ static rc_status learn_labels(rc__classifier *m, const rc__labelled *l, const ch
     if (s == RC_OK && m->outputs < 2 && !several)
         s = rc_fail(e, RC_EDATA, "%s: every label is the same: nothing to learn; --label names the column", path);
     return s;
+}
+
+/* What was found out holds when the model is used. */
+static rc_status learn_columns(rc__classifier *m, const rc__labelled *l, rc_error *e) {
+    char text[256] = "", label[128] = "";
+    if (l->reader) rc__labelled_columns(l->reader, text, label);
+    const struct {
+        const char **to, *from;
+    } both[] = {{&m->data.text, text}, {&m->data.label, label}};
+    for (size_t i = 0; i < 2; i++) {
+        if (given(*both[i].to) || !*both[i].from) continue;
+        rc__strfree((char *)(uintptr_t)*both[i].to);
+        *both[i].to = rc__strdup(both[i].from);
+        if (!*both[i].to) return rc_fail(e, RC_ENOMEM, "out of memory (names of columns)");
+    }
+    return RC_OK;
 }
 
 /* Which of n units are kept for validation: of each kind (key 0..n_keys-1) the share, drawn by seed. */
@@ -110,14 +128,15 @@ static rc_status learn_vocab(rc__classifier *m, const rc__labelled *l, const boo
 
 static rc_status add_text(rc__classifier *m, rc__examples *x, const rc__labelled *l, const rc__labelled_row *row,
                           bool held, rc_error *e) {
-    rc_status s = rc__text_set_add(&x->text, row->text.text, row->text.len, m->max_len, e);
-    if (s != RC_OK) return s;
+    rc__example one = {.label = RC_NO_TARGET, .target = NAN, .held = held, .line = row->line};
     size_t outputs = m->answer == RC__ANSWER_CLASSES ? m->outputs : 0, unknown = 0;
-    uint32_t length = (uint32_t)rc__text_set_len(&x->text, x->text.n - 1), id_of_text;
     bool added;
-    s = rc__examples_add(x, outputs, (rc__example){.length = length, .label = RC_NO_TARGET, .target = NAN, .held = held}, e);
-    if (s == RC_OK) s = rc__strtab_add(&x->inputs, row->text.text, row->text.len, &id_of_text, &added, e);
-    if (s == RC_OK) x->repeated += !added;
+    rc_status s = rc__text_set_add(&x->text, row->text.text, row->text.len, m->max_len, e);
+    if (s == RC_OK) s = rc__strtab_add(&x->inputs, row->text.text, row->text.len, &one.input, &added, e);
+    if (s != RC_OK) return s;
+    x->repeated += !added;
+    one.length = (uint32_t)rc__text_set_len(&x->text, x->text.n - 1);
+    s = rc__examples_add(x, outputs, one, e);
     for (size_t k = 0; s == RC_OK && k < row->n_labels; k++) {
         size_t len;
         const char *name = rc__strtab_get(&l->names, l->labels[row->first + k], &len);
@@ -138,13 +157,15 @@ static rc_status learn_lexicon(rc__classifier *m, const rc__labelled *l, const b
                                const rc__classify_reading *r, rc_error *e) {
     if (!r->vocab) return RC_OK;
     if (strncmp(r->vocab, "word", 4) != 0 || (r->vocab[4] && r->vocab[4] != ':')) {
+        size_t n = strlen(r->vocab);
         m->lexicon.split = RC__SPLIT_VOCAB;
+        if (n > 5 && strcmp(r->vocab + n - 5, ".json") == 0) return rc__vocab_from_file(&m->lexicon.tokens, r->vocab, e);
         return learn_vocab(m, l, held, r->vocab, e);
     }
     char *end = NULL;
     size_t most = r->vocab[4] ? strtoul(r->vocab + 5, &end, 10) : 0;
     if (r->vocab[4] && (!r->vocab[5] || *end || most == 0))
-        return rc_fail(e, RC_EINVAL, "vocab: expected word, word:N, char, byte or bpe:N, found \"%s\"", r->vocab);
+        return rc_fail(e, RC_EINVAL, "vocab: expected word, word:N, char, byte, bpe:N or a tokenizer.json, found \"%s\"", r->vocab);
     return learn_words(m, l, held, r->min_count, most, e);
 }
 
@@ -170,7 +191,8 @@ static rc_status read_text(rc__classifier *m, rc__examples *x, const char *path,
     bool *held = rc__calloc(l->n_rows + 1, sizeof *held);
     if (!held) s = rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
     if (s == RC_OK && r->learn) s = learn_labels(m, l, path, e);
-    if (s == RC_OK && r->learn) s = hold_texts(l, held, r, e);
+    if (s == RC_OK && r->learn) s = learn_columns(m, l, e);
+    if (s == RC_OK && r->training) s = hold_texts(l, held, r, e);
     if (s == RC_OK && r->learn) s = learn_lexicon(m, l, held, r, e);
     rc__text_set_init(&x->text, &m->lexicon);
     for (size_t i = 0; s == RC_OK && i < l->n_rows; i++) s = add_text(m, x, l, &l->rows[i], held[i], e);
@@ -216,7 +238,6 @@ static rc_status add_series(rc__classifier *m, rc__examples *x, int32_t label, c
                                                  .label = label, .target = target, .held = held}, e);
         if (end == 0) break;
     }
-    if (s == RC_OK && len == 0 && !each_step && x->n == 0) s = rc_fail(e, RC_EDATA, "a series without a step");
     return s;
 }
 
@@ -228,7 +249,7 @@ static rc_status learn_scaling(rc__classifier *m, const rc__examples *x, const b
     for (size_t i = 0; s == RC_OK && i < x->series.n; i++) {
         if (held[i]) continue;
         for (size_t t = x->series.start[i]; s == RC_OK && t < x->series.start[i + 1]; t++) {
-            for (size_t c = 0; c < part.channels; c++) row[c] = (double)x->series.x[t * part.channels + c];
+            for (size_t c = 0; c < part.channels; c++) row[c] = x->series.x[t * part.channels + c];
             s = rc__sequences_step(&part, row, e);
         }
     }
@@ -303,7 +324,7 @@ static rc_status finish_numbers(rc__classifier *m, rc__examples *x, numbers *w, 
     rc_status s = held && key ? RC_OK : rc_fail(e, RC_ENOMEM, "%s: out of memory (%zu series)", path, n);
     bool classes = m->answer == RC__ANSWER_CLASS;
     for (size_t i = 0; s == RC_OK && classes && i < n; i++) key[i] = w->label[i] < 0 ? 0 : (uint32_t)w->label[i] + 1;
-    if (s == RC_OK && r->learn && r->hold_out > 0)
+    if (s == RC_OK && r->training && r->hold_out > 0)
         s = hold_out(held, key, n, w->names.count + 1, r->hold_out, r->seed, e);
     if (s == RC_OK && r->learn && classes) s = learn_classes(m, &w->names, path, e);
     if (s == RC_OK && r->learn) s = learn_scaling(m, x, held, r, e);
@@ -324,14 +345,14 @@ static rc_status finish_numbers(rc__classifier *m, rc__examples *x, numbers *w, 
         const double *target = !w->has_target ? NULL : w->each_step ? w->target + x->series.start[i] : w->target + i;
         x->series.n = i + 1;
         /* Only training takes a window at every step: elsewhere the last one is the question. */
-        bool each = w->each_step && r->learn;
+        bool each = w->each_step && r->training;
         double last = w->each_step && !each && rc__sequences_len(&x->series, i)
                           ? w->target[x->series.start[i + 1] - 1] : NAN;
         s = add_series(m, x, label, w->each_step && !each ? &last : target, each, held[i], e);
     }
     x->series.n = all;
     for (size_t i = 0; i < x->n; i++)
-        if (m->cap > 0 && x->each[i].target > m->cap) x->each[i].target = m->cap;
+        if (r->training && m->cap > 0 && x->each[i].target > m->cap) x->each[i].target = m->cap;
     if (s == RC_OK && r->learn && m->answer == RC__ANSWER_NUMBER) learn_target(m, x);
     rc__free(held, (n + 1) * sizeof *held);
     rc__free(key, (n + 1) * sizeof *key);
@@ -441,7 +462,10 @@ static rc_status take_row(rc__examples *x, numbers *w, const rc__table *t, size_
     double target = NAN;
     if (s == RC_OK && c->answer != NONE && !classes) s = rc__table_real(t, row, c->answer, &target, e);
     if (s == RC_OK && !classes) s = put_target(w, x->series.steps, target, e);
-    return s == RC_OK ? rc__sequences_step(&x->series, values, e) : s;
+    if (s != RC_OK) return s;
+    rc_error inner;
+    s = rc__sequences_step(&x->series, values, &inner);
+    return s == RC_OK ? s : rc_fail(e, s, "%s: line %zu: %s", rc__table_file(t), rc__table_line(t, row), inner.text);
 }
 
 static rc_status end_series(rc__examples *x, numbers *w, const rc__table *t, size_t row, const columns *c, bool classes,
@@ -450,6 +474,15 @@ static rc_status end_series(rc__examples *x, numbers *w, const rc__table *t, siz
     if (classes && c->answer != NONE) label = rc__cell_trim(rc__table_cell(t, row, c->answer));
     rc_status s = put_label(w, x->series.n, label.len ? label.text : NULL, label.len, e);
     return s == RC_OK ? rc__sequences_end(&x->series, e) : s;
+}
+
+/* One label a series: as in the row before. */
+static rc_status same_label(const rc__table *t, size_t row, size_t col, rc_error *e) {
+    char a[64], b[64];
+    rc__cell now = rc__cell_trim(rc__table_cell(t, row, col)), then = rc__cell_trim(rc__table_cell(t, row - 1, col));
+    if (same(now, then)) return RC_OK;
+    return rc_fail(e, RC_EDATA, "%s: line %zu: expected the label %s, as in the rows of this series before, found %s",
+                   rc__table_file(t), rc__table_line(t, row), rc__cell_show(then, b), rc__cell_show(now, a));
 }
 
 /* A series whose rows are not together would silently become two. */
@@ -463,6 +496,43 @@ static rc_status new_series(rc__strtab *ids, const rc__table *t, size_t row, siz
                                           rc__table_file(t), rc__table_line(t, row), rc__cell_show(name, show)) : s;
 }
 
+/* Numbers, or stamps as seconds; *at has a place for each row, and one more. */
+static rc_status read_times(const rc__table *t, size_t col, double **at, rc_error *e) {
+    size_t rows = rc__table_n_rows(t), missing = 0;
+    char where[400], name[96];
+    rc__column_kind kind = rc__table_column_kind(t, col, &missing);
+    snprintf(where, sizeof where, "%.250s: %s", rc__table_file(t), rc__table_column_text(t, col, name));
+    if (kind == RC_COLUMN_TEXT || missing)
+        return rc_fail(e, RC_EDATA, "%s: expected a time in every row, found %s", where,
+                       missing ? "rows without one" : "texts");
+    *at = rc__alloc((rows + 1) * sizeof **at);
+    int64_t *stamp = kind == RC_COLUMN_TIME ? rc__alloc((rows + 1) * sizeof *stamp) : NULL;
+    rc_status s = *at && (stamp || kind != RC_COLUMN_TIME) ? RC_OK : rc_fail(e, RC_ENOMEM, "%s: out of memory", where);
+    rc__time_style style;
+    if (s == RC_OK && stamp)
+        s = rc__time_column(rc__table_row(t, 0) + col, rc__rows_columns(rc__table_rows(t)), rows, rc__table_lines(t), where,
+                            RC_DATE_INDEX, &style, stamp, e);
+    for (size_t i = 0; s == RC_OK && i < rows; i++) {
+        if (stamp)
+            (*at)[i] = (double)stamp[i];
+        else
+            s = rc__table_real(t, i, col, &(*at)[i], e);
+    }
+    if (stamp) rc__free(stamp, (rows + 1) * sizeof *stamp);
+    if (s != RC_OK && *at) {
+        rc__free(*at, (rows + 1) * sizeof **at);
+        *at = NULL;
+    }
+    return s;
+}
+
+static rc_status not_later(const rc__table *t, size_t row, size_t col, rc_error *e) {
+    char now[64], then[64];
+    return rc_fail(e, RC_EDATA, "%s: line %zu: the time %s comes after %s of the same series; sort the file by series and time",
+                   rc__table_file(t), rc__table_line(t, row), rc__cell_show(rc__table_cell(t, row, col), now),
+                   rc__cell_show(rc__table_cell(t, row - 1, col), then));
+}
+
 static rc_status take_table(rc__classifier *m, rc__examples *x, numbers *w, const rc__table *t, const rc_data_options *d,
                             const rc__classify_reading *r, rc_error *e) {
     bool classes = m->answer == RC__ANSWER_CLASS;
@@ -474,30 +544,29 @@ static rc_status take_table(rc__classifier *m, rc__examples *x, numbers *w, cons
     if (s == RC_OK && r->unlabelled) c.answer = NONE;
     if (s == RC_OK && !r->unlabelled) s = optional_column(t, answer, &c.answer, e);
     if (s == RC_OK && !r->unlabelled && c.answer == NONE)
-        s = rc_fail(e, RC_EINVAL, "%s: which column is the answer? --%s COLUMN", rc__table_file(t),
+        s = rc_fail(e, RC_EINVAL, "%s: which column of the numeric data is the answer? --%s COLUMN", rc__table_file(t),
                     classes ? "label" : "target");
     if (s == RC_OK) s = find_channels(m, t, d, r->learn, &c, e);
     double *values = s == RC_OK ? rc__alloc((c.n + 1) * sizeof *values) : NULL;
     if (s == RC_OK && !values) s = rc_fail(e, RC_ENOMEM, "out of memory");
     x->series.channels = c.n;
     w->has_target = w->each_step = !classes;
-    double last_time = NAN;
+    double *at = NULL;
+    if (s == RC_OK && c.time != NONE) s = read_times(t, c.time, &at, e);
     rc__strtab ids = {0};
     for (size_t row = 0; s == RC_OK && row < rows; row++) {
-        bool begins = row == 0 || c.id == NONE || !same(rc__table_cell(t, row, c.id), rc__table_cell(t, row - 1, c.id));
+        /* without a column that tells series apart: one series in the order of its times, or a row is an example */
+        bool begins = row == 0 || (c.id == NONE ? c.time == NONE
+                                                : !same(rc__table_cell(t, row, c.id), rc__table_cell(t, row - 1, c.id)));
         if (begins && row > 0) s = end_series(x, w, t, row - 1, &c, classes, e);
-        double now = NAN;
         if (s == RC_OK && begins && c.id != NONE) s = new_series(&ids, t, row, c.id, e);
-        if (s == RC_OK && c.time != NONE && rc__table_column_kind(t, c.time, NULL) == RC_COLUMN_NUMBER)
-            s = rc__table_real(t, row, c.time, &now, e);
-        if (s == RC_OK && !begins && now <= last_time)
-            s = rc_fail(e, RC_EDATA, "%s: line %zu: the time %g comes after %g of the same series; sort the file by series and time",
-                        rc__table_file(t), rc__table_line(t, row), now, last_time);
-        last_time = now;
+        if (s == RC_OK && !begins && at && !(at[row] > at[row - 1])) s = not_later(t, row, c.time, e);
+        if (s == RC_OK && classes && !begins && c.answer != NONE) s = same_label(t, row, c.answer, e);
         if (s == RC_OK) s = take_row(x, w, t, row, &c, classes, values, e);
     }
     if (s == RC_OK && rows > 0) s = end_series(x, w, t, rows - 1, &c, classes, e);
     rc__strtab_free(&ids);
+    if (at) rc__free(at, (rows + 1) * sizeof *at);
     rc__free(values, (c.n + 1) * sizeof *values);
     rc__free(c.channel, (rc__rows_columns(rc__table_rows(t)) + 1) * sizeof *c.channel);
     return s;
@@ -525,8 +594,10 @@ static rc_status read_numbers(rc__classifier *m, rc__examples *x, const char *pa
         rc__ts_free(f);
     } else {
         rc__table_options o = {0};
+        rc__missing_words words;
         rc__table *t = NULL;
         s = rc__data_table_options(d, &o, e);
+        if (s == RC_OK) s = rc__data_missing(d, &words, &o, e);
         if (given(d->format)) o.format = d->format;
         o.padded = true;
         if (s == RC_OK) s = rc__table_read(&t, path, &o, e);

@@ -3,6 +3,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "data/batches.h"
+#include "data/vectors.h"
+#include "tasks/baselines.h"
 #include "tasks/classify.h"
 #include "tasks/lm.h"
 #include <math.h>
@@ -34,6 +36,7 @@ typedef struct classify_task {
     size_t batch_size;
     double *out; /* of the validation examples */
     bool thaw;   /* gradual unfreezing */
+    bool from_lm;
 } classify_task;
 
 static const rc__examples *valid_set(const classify_task *t) { return t->valid_data.n ? &t->valid_data : &t->data; }
@@ -86,8 +89,8 @@ static json_t *cursor_get(rc__task *base) {
     rc__cursor c = rc__epochs_cursor(t->visits);
     char hash[32];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->hash);
-    return json_pack("{sI sI sI ss}", "epoch", (json_int_t)c.epoch, "position", (json_int_t)c.position, "steps",
-                     (json_int_t)t->steps, "data", hash);
+    return json_pack("{sI sI sI ss sb}", "epoch", (json_int_t)c.epoch, "position", (json_int_t)c.position, "steps",
+                     (json_int_t)t->steps, "data", hash, "thaw", (int)t->thaw);
 }
 
 static rc_status cursor_set(rc__task *base, const json_t *cursor, const char *from, rc_error *e) {
@@ -98,6 +101,7 @@ static rc_status cursor_set(rc__task *base, const json_t *cursor, const char *fr
     if (s == RC_OK) s = rc__json_get_int(cursor, "position", RC_JSON_REQUIRED, 0, INT64_MAX, &position, from, e);
     if (s == RC_OK) s = rc__json_get_int(cursor, "steps", RC_JSON_REQUIRED, 0, INT64_MAX, &steps, from, e);
     if (s == RC_OK) s = rc__json_get_string(cursor, "data", RC_JSON_REQUIRED, &data, from, e);
+    if (s == RC_OK) s = rc__json_get_bool(cursor, "thaw", RC_JSON_REQUIRED, &t->thaw, from, e);
     if (s != RC_OK) return s;
     char hash[32];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->hash);
@@ -107,7 +111,7 @@ static rc_status cursor_set(rc__task *base, const json_t *cursor, const char *fr
     return rc__epochs_seek(t->visits, (rc__cursor){(uint64_t)epoch, (uint64_t)position, 0}, e);
 }
 
-/* From the classifier down: the head is depth 0, the upper layer 1, ... the table of words last. */
+/* From the head down: the head is depth 0, the upper layer 1, ... the table of words last. */
 static int depth_of(const classify_task *t, const char *name) {
     int layers = t->m->eo.kind == RC__ENCODER_RNN ? t->m->eo.rnn.num_layers : 1;
     const char *l = strstr(name, "_l");
@@ -134,7 +138,150 @@ static void plan(rc__task *base, rc_plan *p, size_t *data_bytes) {
     p->vocab_size = t->m->text ? rc_vocab_size(t->m->lexicon.tokens) : 0;
     *data_bytes = (t->data.n + t->valid_data.n) * sizeof(rc__example) +
                   (t->data.text.n_tokens + t->valid_data.text.n_tokens) * 2 * sizeof(int32_t) +
-                  (t->data.series.steps + t->valid_data.series.steps) * t->data.series.channels * sizeof(rc_real);
+                  (t->data.series.steps + t->valid_data.series.steps) * t->data.series.channels * sizeof(double);
+}
+
+/* ---- plain methods beside it --------------------------------------------------------------------------------------- */
+
+#define BASELINE_WORK  3e9             /* multiply-adds: some seconds; above there is none */
+#define NGRAM_WEIGHTS  ((size_t)1 << 24)
+
+static rc__text text_of(const rc__examples *x, uint32_t i) {
+    size_t len;
+    const char *text = rc__strtab_get(&x->inputs, x->each[i].input, &len);
+    return (rc__text){text, len};
+}
+
+/* The share of the validation texts that a bag of words and pairs gets right; NaN: too much work. */
+static rc_status bag_of_words(const classify_task *t, double *accuracy, rc_error *e) {
+    const rc__examples *v = valid_set(t);
+    size_t C = t->m->outputs, right = 0, bytes = 0;
+    rc__ngram_options o = rc__ngram_options_default();
+    while (o.bits > 12 && (C << o.bits) > NGRAM_WEIGHTS) o.bits--;
+    *accuracy = NAN;
+    rc__text *text = rc__alloc((t->n_train + 1) * sizeof *text);
+    int32_t *label = rc__alloc((t->n_train + 1) * sizeof *label);
+    double *p = rc__alloc(C * sizeof *p);
+    rc__ngram *model = NULL;
+    rc_status s = text && label && p ? RC_OK : rc_fail(e, RC_ENOMEM, "out of memory");
+    for (size_t i = 0; s == RC_OK && i < t->n_train; i++) {
+        text[i] = text_of(&t->data, t->train[i]);
+        label[i] = t->data.each[t->train[i]].label < 0 ? -1 : t->data.each[t->train[i]].label;
+        bytes += text[i].len;
+    }
+    bool small = (double)bytes / 3 * (double)C * (double)o.epochs < BASELINE_WORK; /* words of 5, and their pairs */
+    if (s == RC_OK && small) s = rc__ngram_train(t->n_train, text, label, C, &o, &model, e);
+    for (size_t i = 0; s == RC_OK && small && i < t->n_valid; i++) {
+        size_t best = 0;
+        rc__ngram_predict(model, text_of(v, t->valid[i]), p);
+        for (size_t c = 1; c < C; c++)
+            if (p[c] > p[best]) best = c;
+        right += (int32_t)best == v->each[t->valid[i]].label;
+    }
+    if (s == RC_OK && small) *accuracy = (double)right / (double)t->n_valid;
+    rc__ngram_free(model);
+    rc__free(text, (t->n_train + 1) * sizeof *text);
+    rc__free(label, (t->n_train + 1) * sizeof *label);
+    rc__free(p, C * sizeof *p);
+    return s;
+}
+
+/* Series as the model sees them, in double: each's own steps, one after the other in *block. */
+static rc_status plain_series(const rc__classifier *m, const rc__examples *x, const uint32_t *index, size_t n,
+                              rc__steps *out, double **block, size_t *block_len, rc_error *e) {
+    size_t C = m->scaler.channels, at = 0, longest = 1;
+    for (size_t i = 0; i < n; i++) {
+        *block_len += x->each[index[i]].length * C;
+        longest = x->each[index[i]].length > longest ? x->each[index[i]].length : longest;
+    }
+    *block = rc__alloc((*block_len + 1) * sizeof **block);
+    rc_real *one = rc__alloc(longest * C * sizeof *one);
+    rc_status s = *block && one ? RC_OK : rc_fail(e, RC_ENOMEM, "out of memory");
+    for (size_t i = 0; s == RC_OK && i < n; i++) {
+        const rc__example *ex = &x->each[index[i]];
+        const int32_t len = (int32_t)ex->length;
+        if (len) rc__sequences_batch(&x->series, &m->scaler, false, &ex->series, &ex->from, &len, 1, ex->length, one);
+        out[i] = (rc__steps){*block + at, ex->length};
+        for (size_t k = 0; k < ex->length * C; k++) (*block)[at++] = (double)one[k];
+    }
+    rc__free(one, longest * C * sizeof *one);
+    return s;
+}
+
+/* The answer of the nearest training series; *measure NaN: too much work. */
+static rc_status nearest(const classify_task *t, double *measure, const char **how, rc_error *e) {
+    const rc__examples *v = valid_set(t);
+    const rc__classifier *m = t->m;
+    size_t n = t->n_train, k = t->n_valid, a_len = 0, b_len = 0, length = t->n_train ? t->data.each[t->train[0]].length : 0;
+    double train = 0, valid = 0, sum = 0;
+    bool same = true;
+    for (size_t i = 0; i < n; i++) {
+        train += t->data.each[t->train[i]].length;
+        same &= t->data.each[t->train[i]].length == length;
+    }
+    for (size_t i = 0; i < k; i++) {
+        valid += v->each[t->valid[i]].length;
+        same &= v->each[t->valid[i]].length == length;
+    }
+    double dtw = train * valid * (double)m->scaler.channels, euclid = dtw / (double)(length ? length : 1);
+    bool warp = dtw < BASELINE_WORK;
+    *how = warp ? "nearest neighbour (DTW)" : "nearest neighbour (Euclid)";
+    *measure = NAN;
+    if (!warp && !(same && euclid < BASELINE_WORK)) return RC_OK;
+    rc__steps *a = rc__alloc((n + 1) * sizeof *a), *b = rc__alloc((k + 1) * sizeof *b);
+    size_t *found = rc__alloc((k + 1) * sizeof *found);
+    double *a_block = NULL, *b_block = NULL;
+    rc_status s = a && b && found ? RC_OK : rc_fail(e, RC_ENOMEM, "out of memory");
+    if (s == RC_OK) s = plain_series(m, &t->data, t->train, n, a, &a_block, &a_len, e);
+    if (s == RC_OK) s = plain_series(m, v, t->valid, k, b, &b_block, &b_len, e);
+    if (s == RC_OK)
+        s = rc__nearest(warp ? RC_NEAR_DTW : RC_NEAR_EUCLID, m->scaler.channels, n, a, k, b, found, NULL, e);
+    size_t count = 0;
+    for (size_t i = 0; s == RC_OK && i < k; i++) {
+        const rc__example *is = &v->each[t->valid[i]], *says = &t->data.each[t->train[found[i]]];
+        if (m->answer == RC__ANSWER_CLASS) sum += says->label == is->label && is->label >= 0;
+        if (m->answer == RC__ANSWER_NUMBER && (isnan(is->target) || isnan(says->target))) continue;
+        if (m->answer == RC__ANSWER_NUMBER) sum += pow(says->target - is->target, 2);
+        count++;
+    }
+    if (s == RC_OK && count) *measure = m->answer == RC__ANSWER_NUMBER ? sqrt(sum / (double)count) : sum / (double)count;
+    rc__free(a, (n + 1) * sizeof *a);
+    rc__free(b, (k + 1) * sizeof *b);
+    rc__free(found, (k + 1) * sizeof *found);
+    rc__free(a_block, (a_len + 1) * sizeof *a_block);
+    rc__free(b_block, (b_len + 1) * sizeof *b_block);
+    return s;
+}
+
+/* The deviation of the validation targets from the mean of the training targets. */
+static double rmse_of_mean(const classify_task *t) {
+    const rc__examples *v = valid_set(t);
+    double sum = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_valid; i++) {
+        double y = v->each[t->valid[i]].target;
+        if (isnan(y)) continue;
+        sum += pow(y - t->m->target_mean, 2);
+        n++;
+    }
+    return n ? sqrt(sum / (double)n) : NAN;
+}
+
+/* What a simple method gives on the same validation examples: a model that is not better is not worth its weights. */
+static void say_baselines(const classify_task *t, const rc_train_hooks *hooks) {
+    const rc__classifier *m = t->m;
+    const char *how = "bag of words and pairs";
+    double measure = NAN;
+    rc_error why;
+    rc_status s = RC_OK;
+    if (!hooks || !hooks->on_message || m->answer == RC__ANSWER_CLASSES) return;
+    if (m->answer == RC__ANSWER_NUMBER) rc__say(hooks, "baseline: the mean, RMSE %.4g", rmse_of_mean(t));
+    s = m->text ? bag_of_words(t, &measure, &why) : nearest(t, &measure, &how, &why);
+    if (s != RC_OK)
+        rc__say(hooks, "baseline: not computed: %s", why.text);
+    else if (!isnan(measure))
+        rc__say(hooks, m->answer == RC__ANSWER_NUMBER ? "baseline: %s, %s %.4g" : "baseline: %s, %s %.4f", how,
+                rc__classify_measure_name(m), measure);
 }
 
 static rc_status finish(rc__task *base, const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r,
@@ -142,8 +289,6 @@ static rc_status finish(rc__task *base, const rc_train_options *o, const rc_trai
     classify_task *t = (classify_task *)base;
     rc_tape *tape = NULL;
     rc__task_score score = {.loss = NAN};
-    (void)o;
-    (void)hooks;
     snprintf(r->measure, sizeof r->measure, "%s", rc__classify_measure_name(t->m));
     if (!t->base.validates) return RC_OK;
     rc_status s = rc_tape_new(&tape, e);
@@ -151,6 +296,7 @@ static rc_status finish(rc__task *base, const rc_train_options *o, const rc_trai
     rc_tape_free(tape);
     r->valid_loss = score.loss;
     r->accuracy = score.accuracy;
+    if (s == RC_OK && !o->quiet) say_baselines(t, hooks);
     return s;
 }
 
@@ -244,7 +390,15 @@ static void fingerprint(classify_task *t) {
     uint64_t h = 14695981039346656037u;
     if (x->text.n_tokens) h = mix(h, x->text.id, x->text.n_tokens * sizeof *x->text.id);
     if (x->series.steps) h = mix(h, x->series.x, x->series.steps * x->series.channels * sizeof *x->series.x);
-    for (size_t i = 0; i < x->n; i++) h = mix(h, &x->each[i].label, sizeof x->each[i].label);
+    if (x->several) h = mix(h, x->several, x->n * t->m->outputs * sizeof *x->several);
+    for (size_t i = 0; i < x->n; i++) {
+        const rc__example *one = &x->each[i];
+        double target = isnan(one->target) ? 0 : one->target; /* a NaN has several patterns of bits */
+        h = mix(h, &one->label, sizeof one->label);
+        h = mix(h, &target, sizeof target);
+        h = mix(h, &one->length, sizeof one->length);
+        h = mix(h, &one->held, sizeof one->held);
+    }
     t->hash = h;
 }
 
@@ -277,16 +431,57 @@ static int by_length(const void *a, const void *b) {
 static void report_lengths(const classify_task *t, const rc_train_hooks *hooks) {
     uint32_t *len = rc__alloc((t->n_train + 1) * sizeof *len);
     if (!len) return;
-    size_t empty = 0;
-    for (size_t i = 0; i < t->n_train; i++) {
-        len[i] = t->data.each[t->train[i]].length;
-        empty += len[i] == 0;
-    }
+    for (size_t i = 0; i < t->n_train; i++) len[i] = t->data.each[t->train[i]].length;
     qsort(len, t->n_train, sizeof *len, by_length);
     if (t->n_train)
-        rc__say(hooks, "lengths: %u to %u steps, half of them up to %u, 95 %% up to %u%s", len[0], len[t->n_train - 1],
-                len[t->n_train / 2], len[t->n_train * 95 / 100], empty ? "; some are empty" : "");
+        rc__say(hooks, "lengths: %u to %u steps, half of them up to %u, 95 %% up to %u", len[0], len[t->n_train - 1],
+                len[t->n_train / 2], len[t->n_train * 95 / 100]);
     rc__free(len, (t->n_train + 1) * sizeof *len);
+}
+
+/* "3 texts are empty: lines 5, 80 and 1234" */
+static void report_empty(const char *file, const rc__examples *x, bool text, const rc_train_hooks *hooks) {
+    enum { SHOWN = 8 };
+    char list[300];
+    size_t at = 0, n = 0;
+    for (size_t i = 0; i < x->n; i++) {
+        if (x->each[i].length > 0) continue;
+        if (++n > SHOWN) continue;
+        at += (size_t)snprintf(list + at, sizeof list - at, "%s%zu", n > 1 ? ", " : "", text ? x->each[i].line : i + 1);
+    }
+    if (n)
+        rc__say(hooks, "%s: %zu %s empty: %s %s%s", file, n, text ? (n > 1 ? "texts are" : "text is") : (n > 1 ? "series are" : "series is"),
+                text ? "line" : "number", list, n > SHOWN ? ", ..." : "");
+}
+
+/* What a channel may hide: values that are missing, and that it never varies. */
+static void report_channels(const classify_task *t, const rc_train_hooks *hooks) {
+    const rc__sequences *q = &t->data.series;
+    char constant[300] = "", missing[300] = "";
+    size_t C = q->channels, n_constant = 0, n_missing = 0, total = 0, at = 0, to = 0;
+    for (size_t c = 0; c < C; c++) {
+        double low = INFINITY, high = -INFINITY;
+        size_t gone = 0, len;
+        for (size_t i = c; i < q->steps * C; i += C) {
+            gone += isnan(q->x[i]) ? 1 : 0;
+            low = fmin(low, q->x[i]);
+            high = fmax(high, q->x[i]);
+        }
+        const char *name = rc__strtab_get(&t->m->channels, c, &len);
+        if (len > 30) len = 30;
+        total += gone;
+        if (!(high > low) && n_constant++ < 8 && at + 40 < sizeof constant)
+            at += (size_t)snprintf(constant + at, sizeof constant - at, "%s%.*s", at ? ", " : "", (int)len, name);
+        if (gone && n_missing++ < 6 && to + 50 < sizeof missing)
+            to += (size_t)snprintf(missing + to, sizeof missing - to, "%s%.*s %.1f %%", to ? ", " : "", (int)len, name,
+                                   100 * (double)gone / (double)q->steps);
+    }
+    rc__say(hooks, "channels: %zu%s%s%s", C, n_constant ? "; these never vary, and say nothing: " : "", constant,
+            n_constant > 8 ? ", ..." : "");
+    if (total)
+        rc__say(hooks, "missing: %zu of %zu values (%.1f %%): %s%s%s", total, q->steps * C,
+                100 * (double)total / (double)(q->steps * C), missing, n_missing > 6 ? ", ..." : "",
+                t->m->mask ? "" : "; --mask tells the model which");
 }
 
 static void report_classes(const classify_task *t, const rc_train_hooks *hooks) {
@@ -324,6 +519,9 @@ static void report(const classify_task *t, const rc_train_options *o, const char
     rc__say(hooks, "data: %zu to train on, %zu to validate%s", t->n_train, t->n_valid,
             t->valid_data.n ? "" : ", drawn from the same file");
     report_lengths(t, hooks);
+    report_empty(o->files[0], &t->data, m->text, hooks);
+    if (o->valid) report_empty(o->valid, &t->valid_data, m->text, hooks);
+    if (!m->text) report_channels(t, hooks);
     if (m->answer == RC__ANSWER_NUMBER)
         rc__say(hooks, "target: mean %g, deviation %g", m->target_mean, m->target_scale);
     else
@@ -336,7 +534,9 @@ static void report(const classify_task *t, const rc_train_options *o, const char
         rc__say(hooks, "vocabulary: %s, %zu entries; %zu of %zu tokens are not among them",
                 rc_vocab_kind_name(rc_vocab_get_kind(m->lexicon.tokens)), rc_vocab_size(m->lexicon.tokens),
                 t->data.text.unknown + t->valid_data.text.unknown, t->data.text.n_tokens + t->valid_data.text.n_tokens);
-    rc__say(hooks, "model: %s%s%s, %zu parameters", o->encoder, m->eo.kind == RC__ENCODER_RNN && m->eo.rnn.bidirectional ? ", both directions" : "",
+    bool rnn = m->eo.kind == RC__ENCODER_RNN;
+    rc__say(hooks, "model: %s%s%s, %zu parameters", rnn ? m->eo.rnn.cell : m->eo.kind == RC__ENCODER_CNN ? "cnn" : "bow",
+            rnn && m->eo.rnn.bidirectional ? ", both directions" : "",
             strcmp(m->text ? m->wo.chars : "none", "none") ? ", characters" : "", rc_params_len(m->base.params));
     rc__say_precision(hooks, rc_params_get_precision(m->base.params));
 }
@@ -346,38 +546,161 @@ static rc_status read_valid(classify_task *t, const rc_train_options *o, rc_erro
     return o->valid ? rc__classify_read(t->m, &t->valid_data, o->valid, &o->data, &r, e) : RC_OK;
 }
 
+/* ---- where it begins: anew, from a model, from a language model, or where a run was -------------------------------- */
+
+static rc_status load_model(classify_task *t, const char *path, bool regress, rc_error *e) {
+    const rc__task_kind *kind = regress ? &rc__task_regress : &rc__task_classify;
+    rc_model *m = NULL;
+    rc_status s = rc_model_load(&m, path, e);
+    if (s == RC_OK && m->kind != kind) {
+        s = rc_fail(e, RC_EINVAL, "from: %s is %s, expected %s%s", path, m->kind->title, kind->title,
+                    regress ? "" : " or a language model");
+        rc_model_free(m);
+        m = NULL;
+    }
+    t->m = (rc__classifier *)m;
+    return s;
+}
+
+static rc_status fresh_model(classify_task *t, const rc_train_options *o, bool regress, rc_error *e) {
+    t->m = rc__calloc(1, sizeof *t->m);
+    if (!t->m) return rc_fail(e, RC_ENOMEM, "out of memory");
+    t->m->base.kind = regress ? &rc__task_regress : &rc__task_classify;
+    rc_status s = new_model(t, o, regress, e);
+    return s == RC_OK ? rc__data_copy(&t->m->data, &o->data, e) : s;
+}
+
+static rc_status copy_vocab(rc_vocab **out, const rc_vocab *v, rc_error *e) {
+    char *text = NULL;
+    size_t len = 0;
+    rc_status s = rc_vocab_to_json(v, &text, &len, e);
+    if (s == RC_OK) s = rc_vocab_from_json(out, text, len, "vocabulary", e);
+    rc_text_free(text, len);
+    return s;
+}
+
+/* A language model's vocabulary, embedding and layers are the words and the encoder; the head is new. What drops out is
+ * as the options say. */
+static rc_status shape_of_lm(classify_task *t, const rc_lm *lm, const rc_train_options *o, rc_error *e) {
+    rc__classifier *m = t->m;
+    const rc_lm_options *lo = rc_lm_get_options(lm);
+    if (!m->text) return rc_fail(e, RC_EINVAL, "from: %s is a language model, which reads text, not numbers", o->from);
+    rc_rnn_options r = m->eo.rnn;
+    m->eo = (rc__encoder_options){.kind = RC__ENCODER_RNN, .rnn = lo->rnn, .pool = m->eo.pool};
+    m->eo.rnn.dropout = r.dropout;
+    m->eo.rnn.dropout_sequence = r.dropout_sequence;
+    m->eo.rnn.recurrent_dropout = r.recurrent_dropout;
+    m->eo.rnn.zoneout_h = r.zoneout_h;
+    m->eo.rnn.zoneout_c = r.zoneout_c;
+    m->eo.rnn.weight_drop = r.weight_drop;
+    m->wo = (rc__words_options){.embedding_size = lo->embedding_size, .chars = "none", .char_embedding = 1, .char_hidden = 1};
+    m->lexicon.split = RC__SPLIT_VOCAB;
+    m->lexicon.lowercase = false;
+    m->lexicon.buckets = 0;
+    return copy_vocab(&m->lexicon.tokens, rc_lm_vocab(lm), e);
+}
+
+static rc_status weights_of_lm(classify_task *t, const rc_lm *lm, rc_error *e) {
+    static const struct {
+        const char *here, *there; /* how names begin */
+    } names[] = {{"words.", ""}, {"encoder.", "rnn."}};
+    for (size_t i = 0; i < rc_params_count(t->m->base.params); i++) {
+        rc_param *p = rc_params_at(t->m->base.params, i);
+        for (size_t k = 0; k < 2; k++) {
+            char name[256];
+            size_t n = strlen(names[k].here);
+            if (strncmp(p->name, names[k].here, n) != 0 || strncmp(p->name, "encoder.attention", 17) == 0) continue;
+            snprintf(name, sizeof name, "%s%s", names[k].there, p->name + n);
+            const rc_param *from = rc_params_find(rc_lm_params(lm), name);
+            if (!from || from->len != p->len)
+                return rc_fail(e, RC_EMODEL, "from: the language model's \"%s\" does not fit \"%s\"", name, p->name);
+            memcpy(p->w, from->w, p->len * sizeof *p->w);
+        }
+    }
+    rc_params_changed(t->m->base.params);
+    return RC_OK;
+}
+
+/* ---- word vectors ------------------------------------------------------------------------------------------------ */
+
+static int64_t row_of_word(void *ctx, const char *word, size_t len) {
+    const rc__lexicon *x = ctx;
+    return rc__strtab_find(&x->tokens->entries, word, len);
+}
+
+static rc_status check_vectors(const rc_train_options *o, rc_error *e) {
+    bool given = o->vectors && *o->vectors;
+    if (o->freeze_vectors && !given) return rc_fail(e, RC_EINVAL, "freeze-vectors: of which file? --vectors FILE");
+    if (given && o->from && *o->from) return rc_fail(e, RC_EINVAL, "vectors: a model that goes on has its own; leave out --from");
+    if (given && strncmp(o->vocab, "word", 4) != 0)
+        return rc_fail(e, RC_EINVAL, "vectors: are those of words; --vocab is %s", o->vocab);
+    if (given && o->data.numeric) return rc_fail(e, RC_EINVAL, "vectors: are those of words, and the data are numbers");
+    return RC_OK;
+}
+
+/* Those that are found replace the first values of the table. */
+static rc_status read_vectors(classify_task *t, const rc_train_options *o, const rc_train_hooks *hooks, rc_error *e) {
+    rc_param *table = rc__words_table(t->m->words);
+    rc__vectors_report r;
+    size_t words = rc_vocab_size(t->m->lexicon.tokens);
+    rc_status s = rc__vectors_fill(o->vectors, row_of_word, &t->m->lexicon, words, t->m->wo.embedding_size, table->w, NULL,
+                                   &r, e);
+    if (s != RC_OK) return s;
+    rc_params_changed(t->m->base.params);
+    rc__say(hooks, "vectors: %s: %zu of %zu numbers each; they cover %zu of the %zu words%s", o->vectors, r.vectors,
+            t->m->wo.embedding_size, r.hits, words, o->freeze_vectors ? ", and stay as they are" : "");
+    if (r.hits == 0) rc__say(hooks, "vectors: not one word is in the file: is it of this language, and lower case?");
+    return RC_OK;
+}
+
 static rc_status fill(classify_task *t, const rc_train_options *o, const char *initial, bool regress,
                       const rc_train_hooks *hooks, rc_error *e) {
     static const char *const scalings[] = {"zscore", "minmax", "series", "none"};
-    rc__classify_reading r = {.learn = !initial,
+    rc__classify_reading r = {.training = true,
                               .vocab = o->vocab,
                               .min_count = (size_t)o->min_count,
                               .hold_out = o->valid ? 0 : o->valid_fraction,
                               .seed = (uint64_t)o->seed};
-    rc_status s = RC_OK;
-    if (o->n_files != 1)
-        return rc_fail(e, RC_EINVAL, "expected one file of training data, found %zu; --valid names another", o->n_files);
+    rc_status s = check_vectors(o, e);
+    rc_lm *lm = NULL;
+    char task[32] = "";
+    bool from = o->from && *o->from, vectors = o->vectors && *o->vectors;
+    if (s == RC_OK && o->n_files != 1)
+        s = rc_fail(e, RC_EINVAL, "expected one file of training data, found %zu; --valid names another", o->n_files);
     while ((int)r.scaling < 3 && strcmp(o->normalize, scalings[r.scaling]) != 0) r.scaling++;
-    if (initial) {
-        rc_model *m = NULL;
-        s = rc_model_load(&m, initial, e);
-        t->m = (rc__classifier *)m;
+    if (s == RC_OK && from) { /* of a run that goes on the file may be gone: its checkpoints tell */
+        rc_status known = rc_model_task_of(o->from, task, sizeof task, e);
+        if (!initial) s = known;
+        t->from_lm = known == RC_OK && strcmp(task, "lm") == 0;
+        t->thaw = t->from_lm && !(o->lr_groups && *o->lr_groups); /* rates of one's own replace those of the layers */
+    }
+    if (s != RC_OK) return s;
+    r.learn = !initial && (!from || t->from_lm);
+    if (!r.learn) {
+        s = load_model(t, initial ? initial : o->from, regress, e);
     } else {
-        t->m = rc__calloc(1, sizeof *t->m);
-        if (!t->m) return rc_fail(e, RC_ENOMEM, "out of memory");
-        t->m->base.kind = regress ? &rc__task_regress : &rc__task_classify;
-        s = new_model(t, o, regress, e);
-        if (s == RC_OK) s = rc__data_copy(&t->m->data, &o->data, e);
+        s = fresh_model(t, o, regress, e);
+        if (s == RC_OK && from) s = rc_lm_load(&lm, o->from, e);
+        if (s == RC_OK && lm) s = shape_of_lm(t, lm, o, e);
+        if (lm) r.vocab = NULL; /* it is there */
+        if (s == RC_OK && vectors) s = rc__vectors_dim(o->vectors, &t->m->wo.embedding_size, e);
     }
     if (s == RC_OK) s = rc__classify_read(t->m, &t->data, o->files[0], &o->data, &r, e);
+    if (s == RC_OK && !r.learn && t->data.unknown_labels)
+        s = rc_fail(e, RC_EDATA, "%s: %zu labels are none of the %zu that the model knows; --from goes on with the same ones",
+                    o->files[0], t->data.unknown_labels, t->m->outputs);
     if (s == RC_OK) s = read_valid(t, o, e);
-    if (s == RC_OK && !initial) s = rc__classifier_declare(t->m, e);
-    if (s == RC_OK && !initial) s = rc_params_build(t->m->base.params, (uint64_t)o->seed, e);
+    if (s == RC_OK && r.learn) s = rc__classifier_declare(t->m, e);
+    if (s == RC_OK && r.learn) s = rc_params_build(t->m->base.params, (uint64_t)o->seed, e);
+    if (s == RC_OK && lm) s = weights_of_lm(t, lm, e);
+    if (s == RC_OK && vectors && !initial) s = read_vectors(t, o, hooks, e);
+    if (s == RC_OK && o->freeze_vectors) rc_params_freeze(t->m->base.params, "words.embedding.weight");
     rc_precision precision = RC_FP32;
     if (s == RC_OK) s = rc__train_precision(o, &precision, e);
     if (s == RC_OK) s = rc_params_set_precision(t->m->base.params, precision, e);
     if (s == RC_OK) s = share_out(t, e);
     if (s == RC_OK) s = balance(t, o, e);
+    rc_lm_free(lm);
     if (s != RC_OK) return s;
     fingerprint(t);
     report(t, o, r.how, hooks);
@@ -433,8 +756,8 @@ static void defaults(rc_train_options *o) {
 }
 
 #define CLASSIFY_OPTIONS                                                                                              \
-    "encoder bidirectional pool kernels filters embedding dropout-input dropout-output normalize mask window format "  \
-    "delimiter header missing inputs "
+    "encoder bidirectional dropout-sequence pool kernels filters embedding dropout-input dropout-output normalize mask window format "  \
+    "delimiter header missing skip-bad-rows inputs "
 #define MODEL                                                                                                         \
     {.document = rc__classify_document, .eval = rc__classify_eval, .predict = rc__classify_predict,                    \
      .reasons = rc__classify_reasons, .explain = rc__classify_explain, .free = rc__classifier_free}

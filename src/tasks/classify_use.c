@@ -62,6 +62,7 @@ rc_status rc__classify_run(const rc__classifier *m, rc_tape *t, const rc__exampl
     rc__example_batch b = {0};
     double sum = 0;
     size_t count = 0, C = m->outputs;
+    if (batch < 1) batch = 64;
     uint32_t(*order)[2] = rc__alloc((n + 1) * sizeof *order), *one = rc__alloc((batch + 1) * sizeof *one);
     rc_status s = order && one ? RC_OK : rc_fail(e, RC_ENOMEM, "out of memory (%zu examples)", n);
     for (size_t i = 0; s == RC_OK && i < n; i++) {
@@ -245,7 +246,7 @@ static rc_status score_classes(const rc__classifier *m, const rc__examples *x, c
     return s;
 }
 
-static void score_number(const rc__examples *x, const double *p, json_t *out) {
+static rc_status score_number(const rc__examples *x, const double *p, const char *path, json_t *out, rc_error *e) {
     double squares = 0, absolute = 0, sum = 0, total = 0, bias = 0;
     size_t n = 0;
     for (size_t i = 0; i < x->n; i++) {
@@ -259,11 +260,14 @@ static void score_number(const rc__examples *x, const double *p, json_t *out) {
     }
     for (size_t i = 0; i < x->n; i++)
         if (!isnan(x->each[i].target)) total += pow(x->each[i].target - sum / (double)n, 2);
-    put(out, "rmse", n ? sqrt(squares / (double)n) : NAN);
-    put(out, "mse", n ? squares / (double)n : NAN);
-    put(out, "mae", n ? absolute / (double)n : NAN);
-    put(out, "bias", n ? bias / (double)n : NAN);
+    if (n == 0) return rc_fail(e, RC_EDATA, "%s: none of its %zu examples has a target to compare with", path, x->n);
+    put(out, "rmse", sqrt(squares / (double)n));
+    put(out, "mse", squares / (double)n);
+    put(out, "mae", absolute / (double)n);
+    put(out, "bias", bias / (double)n);
     put(out, "r2", total > 0 ? 1 - squares / total : NAN);
+    if (n < x->n) json_object_set_new(out, "without_target", json_integer((json_int_t)(x->n - n)));
+    return RC_OK;
 }
 
 rc_status rc__classify_eval(rc_model *base, const char *path, const rc_eval_options *o, json_t *out, rc_error *e) {
@@ -279,7 +283,7 @@ rc_status rc__classify_eval(rc_model *base, const char *path, const rc_eval_opti
         s = rc_fail(e, RC_ENOMEM, "out of memory (%zu examples)", x.n);
     double began = rc__now();
     if (s == RC_OK) s = rc_tape_new(&t, e);
-    if (s == RC_OK) s = rc__classify_run(m, t, &x, NULL, x.n, (size_t)o->batch, p, NULL, e);
+    if (s == RC_OK) s = rc__classify_run(m, t, &x, NULL, x.n, o->batch < 1 ? 64 : (size_t)o->batch, p, NULL, e);
     double seconds = rc__now() - began;
     if (s == RC_OK) {
         json_object_set_new(out, "examples", json_integer((json_int_t)x.n));
@@ -290,7 +294,7 @@ rc_status rc__classify_eval(rc_model *base, const char *path, const rc_eval_opti
         else if (m->answer == RC__ANSWER_CLASSES)
             s = score_classes(m, &x, p, o->details, out, e);
         else
-            score_number(&x, p, out);
+            s = score_number(&x, p, path, out, e);
     }
     if (s == RC_OK) {
         if (x.unknown_labels) json_object_set_new(out, "unknown_labels", json_integer((json_int_t)x.unknown_labels));
@@ -336,7 +340,7 @@ static size_t choose(const rc__classifier *m, const double *p, const rc_predict_
 static rc_status put_text(rc__string *b, const char *text, rc_error *e) { return rc__string_put(b, text, strlen(text), e); }
 
 static rc_status csv_cell(rc__string *b, const char *text, size_t len, rc_error *e) {
-    bool quote = memchr(text, ',', len) || memchr(text, '"', len) || memchr(text, '\n', len);
+    bool quote = len && (memchr(text, ',', len) || memchr(text, '"', len) || memchr(text, '\n', len) || memchr(text, '\r', len));
     if (!quote) return rc__string_put(b, text, len, e);
     rc_status s = put_text(b, "\"", e);
     for (size_t i = 0; s == RC_OK && i < len; i++) s = rc__string_put(b, text[i] == '"' ? "\"\"" : text + i, text[i] == '"' ? 2 : 1, e);
@@ -368,6 +372,30 @@ static json_t *answer_json(const rc__classifier *m, const double *p, const rc_pr
     return v;
 }
 
+/* Several labels as two cells, "a|b" and "0.9|0.6", so that every row has as many columns. */
+static rc_status several_csv(const rc__classifier *m, const double *p, const size_t *order, size_t k, rc__string *b,
+                             rc_error *e) {
+    const char *between = m->data.label_separator && *m->data.label_separator ? m->data.label_separator : "|";
+    rc__string names = {0}, numbers = {0};
+    rc_status s = RC_OK;
+    for (size_t i = 0; s == RC_OK && i < k; i++) {
+        char number[48];
+        size_t len;
+        const char *name = rc__strtab_get(&m->labels, order[i], &len);
+        snprintf(number, sizeof number, "%.4f", p[order[i]]);
+        if (i) s = put_text(&names, between, e);
+        if (s == RC_OK && i) s = put_text(&numbers, between, e);
+        if (s == RC_OK) s = rc__string_put(&names, name, len, e);
+        if (s == RC_OK) s = put_text(&numbers, number, e);
+    }
+    if (s == RC_OK) s = csv_cell(b, names.s ? names.s : "", names.len, e);
+    if (s == RC_OK) s = put_text(b, ",", e);
+    if (s == RC_OK) s = csv_cell(b, numbers.s ? numbers.s : "", numbers.len, e);
+    rc__string_free(&names);
+    rc__string_free(&numbers);
+    return s;
+}
+
 /* One line: labels and probabilities with tabs (commas) between; a number. */
 static rc_status answer_line(const rc__classifier *m, const double *p, const rc_predict_options *o, rc__string *b,
                              size_t *order, const rc_sink *sink, rc_error *e) {
@@ -380,7 +408,9 @@ static rc_status answer_line(const rc__classifier *m, const double *p, const rc_
         return sink->line(sink->ctx, number, (size_t)n);
     }
     size_t k = choose(m, p, o, order);
-    for (size_t i = 0; s == RC_OK && i < k; i++) {
+    bool several = o->csv && m->answer == RC__ANSWER_CLASSES;
+    if (several) s = several_csv(m, p, order, k, b, e);
+    for (size_t i = 0; s == RC_OK && i < k && !several; i++) {
         size_t len;
         const char *name = rc__strtab_get(&m->labels, order[i], &len);
         if (i) s = put_text(b, o->csv ? "," : "\t", e);
@@ -391,10 +421,22 @@ static rc_status answer_line(const rc__classifier *m, const double *p, const rc_
     return s == RC_OK ? sink->line(sink->ctx, b->s ? b->s : "", b->len) : s;
 }
 
-static rc_status heading(const rc__classifier *m, const rc_predict_options *o, const rc_sink *sink) {
+static rc_status heading(const rc__classifier *m, const rc_predict_options *o, const rc_sink *sink, rc_error *e) {
+    rc__string b = {0};
     if (!o->csv || o->json) return RC_OK;
-    const char *text = m->answer == RC__ANSWER_NUMBER ? "value" : "label,probability";
-    return sink->line(sink->ctx, text, strlen(text));
+    size_t k = m->answer != RC__ANSWER_CLASS || o->top_k < 1 ? 1 : (size_t)o->top_k;
+    if (k > m->outputs) k = m->outputs;
+    rc_status s = put_text(&b, m->answer == RC__ANSWER_NUMBER    ? "value"
+                               : m->answer == RC__ANSWER_CLASSES ? "labels,probabilities"
+                                                                 : "label,probability", e);
+    for (size_t i = 2; s == RC_OK && i <= k; i++) {
+        char more[64];
+        snprintf(more, sizeof more, ",label_%zu,probability_%zu", i, i);
+        s = put_text(&b, more, e);
+    }
+    if (s == RC_OK) s = sink->line(sink->ctx, b.s, b.len);
+    rc__string_free(&b);
+    return s;
 }
 
 /* All examples of x. */
@@ -427,22 +469,65 @@ static void close_stream(text_stream *w) {
     if (w->f && w->f != stdin) fclose(w->f);
 }
 
-static rc_status open_stream(text_stream *w, const rc__classifier *m, const char *path, const rc_data_options *data,
-                             rc_error *e) {
+static bool ends_in(const char *path, const char *ending) {
+    size_t n = strlen(path), k = strlen(ending);
+    if (n > 3 && strcmp(path + n - 3, ".gz") == 0) n -= 3;
+    return n > k && strncmp(path + n - k, ending, k) == 0;
+}
+
+/* Are these texts in the columns of the training data? A table by its name is, and what begins with their heading; other
+ * input, such as lines that are typed, is a text a line. */
+static bool as_trained(const rc__classifier *m, const char *path, const char *head, size_t len) {
+    static const char *const tables[] = {".csv", ".tsv", ".tab", ".jsonl"};
+    const char *want = m->data.text;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (ends_in(path, tables[i])) return true;
+    if (!want || !*want || !len) return false;
+    const char *end = memchr(head, '\n', len);
+    size_t line = end ? (size_t)(end - head) : len;
+    for (const char *p = want; *p;) { /* every one of "title+description", as a word of its own */
+        size_t n = strcspn(p, "+");
+        bool found = false;
+        if (strspn(p, "0123456789") >= n) return false; /* a number says nothing about a heading */
+        for (size_t i = 0; i + n <= line && !found; i++)
+            found = memcmp(head + i, p, n) == 0 && (i == 0 || strchr(",;\t\" ", head[i - 1])) &&
+                    (i + n == line || strchr(",;\t\" \r", head[i + n]));
+        if (!found) return false;
+        p += n + (p[n] == '+');
+    }
+    return true;
+}
+
+/* columns: by the columns of training; else by what the options say alone. */
+static rc_status open_as(text_stream *w, const rc__classifier *m, const char *path, const rc_data_options *data,
+                         bool columns, rc_error *e) {
     *w = (text_stream){0};
-    rc_data_options d = rc__data_merge(data, &m->data);
-    /* Columns that were named for training are those here; a file without them is one text a line. */
+    w->f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    if (!w->f) return rc_fail(e, RC_EIO, "%s: cannot be opened", path);
+    rc_status s = rc__source_stream(&w->src, w->f, strcmp(path, "-") == 0 ? "standard input" : path, 0, e);
+    const char *head = NULL;
+    size_t len = 0;
+    if (s == RC_OK) s = rc__source_peek(w->src, &head, &len, e);
+    rc_data_options d = s == RC_OK && columns && as_trained(m, path, head, len) ? rc__data_merge(data, &m->data) : *data;
     rc__labelled_options lo = {.format = d.format && *d.format ? d.format : NULL,
                                .text = d.text && *d.text ? d.text : NULL,
                                .unlabelled = true};
-    rc_status s = rc__data_table_options(&d, &lo.table, e);
-    if (s != RC_OK) return s;
-    w->f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
-    if (!w->f) return rc_fail(e, RC_EIO, "%s: cannot be opened", path);
-    s = rc__source_stream(&w->src, w->f, strcmp(path, "-") == 0 ? "standard input" : path, 0, e);
+    if (s == RC_OK) s = rc__data_table_options(&d, &lo.table, e);
     if (s == RC_OK) s = rc__labelled_open(&w->reader, w->src, &lo, e);
     if (s != RC_OK) close_stream(w);
     return s;
+}
+
+static rc_status open_stream(text_stream *w, const rc__classifier *m, const char *path, const rc_data_options *data,
+                             rc_error *e) {
+    bool said = (data->format && *data->format) || (data->text && *data->text);
+    rc_error first;
+    rc_status s = open_as(w, m, path, data, !said, &first);
+    if (s == RC_OK) return s;
+    /* a file of another form, such as texts alone in one column, may tell itself what it is */
+    if (!said && strcmp(path, "-") != 0 && (s == RC_EINVAL || s == RC_EDATA) && open_as(w, m, path, data, false, e) == RC_OK)
+        return RC_OK;
+    return rc_fail(e, s, "%s", first.text);
 }
 
 /* Up to `most` records into x, which is emptied first. */
@@ -468,12 +553,13 @@ static rc_status predict_text(rc__classifier *m, const char *path, const rc_pred
     rc__examples x = {0};
     rc_tape *t = NULL;
     bool more = true;
-    size_t most = strcmp(path, "-") == 0 && o->batch == 64 ? 1 : (size_t)o->batch; /* somebody waits for each line */
+    size_t most = o->batch < 1 ? 64 : (size_t)o->batch;
+    if (strcmp(path, "-") == 0 && most == 64) most = 1; /* somebody waits for each line */
     rc_status s = open_stream(&w, m, path, &o->data, e);
     if (s != RC_OK) return s;
     rc__text_set_init(&x.text, &m->lexicon);
     s = rc_tape_new(&t, e);
-    if (s == RC_OK) s = heading(m, o, sink);
+    if (s == RC_OK) s = heading(m, o, sink, e);
     while (s == RC_OK && more) {
         s = fill(&w, m, &x, most, &more, e);
         if (s == RC_OK && x.n > 0) s = answer(m, t, &x, o, sink, e);
@@ -488,13 +574,15 @@ rc_status rc__classify_predict(rc_model *base, const char *path, const rc_predic
                                rc_error *e) {
     rc__classifier *m = (rc__classifier *)base;
     if (m->text) return predict_text(m, path, o, sink, e);
+    if (o->data.format && strcmp(o->data.format, "lines") == 0)
+        return rc_fail(e, RC_EINVAL, "this model reads series of numbers: expected a file of them, found a text");
     rc__examples x;
     rc__classify_reading r = {.unlabelled = true};
     rc_tape *t = NULL;
     rc_status s = rc__classify_read(m, &x, path, &o->data, &r, e);
     if (s != RC_OK) return s;
     s = rc_tape_new(&t, e);
-    if (s == RC_OK) s = heading(m, o, sink);
+    if (s == RC_OK) s = heading(m, o, sink, e);
     if (s == RC_OK) s = answer(m, t, &x, o, sink, e);
     rc_tape_free(t);
     rc__examples_free(&x);
@@ -503,58 +591,81 @@ rc_status rc__classify_predict(rc_model *base, const char *path, const rc_predic
 
 /* ---- reasons ----------------------------------------------------------------------------------------------------- */
 
+enum { REASONS_AT_ONCE = 64 };
+
+/* The text without word number left_out (none: SIZE_MAX), as the next example. */
+static rc_status add_without(const rc__classifier *m, rc__examples *x, const char *text, size_t len, size_t left_out,
+                             rc_error *e) {
+    size_t at = 0, from, to;
+    rc_status s = RC_OK;
+    for (size_t n = 0; s == RC_OK && (!m->max_len || n < m->max_len) && rc__next_word(text, len, &at, &from, &to); n++)
+        if (n != left_out) s = rc__text_set_word(&x->text, text + from, to - from, e);
+    if (s == RC_OK) s = rc__text_set_end(&x->text, e);
+    uint32_t length = s == RC_OK ? (uint32_t)rc__text_set_len(&x->text, x->text.n - 1) : 0;
+    rc__example one = {.length = length, .label = RC_NO_TARGET, .target = NAN};
+    return s == RC_OK ? rc__examples_add(x, 0, one, e) : s;
+}
+
+/* Probabilities p (words + 1, C): of the whole text first, then without word 0, 1, ... in groups, so that memory stays
+ * small for long texts. */
+static rc_status run_without(const rc__classifier *m, rc_tape *t, const char *text, size_t len, size_t words, double *p,
+                             rc_error *e) {
+    rc__examples x = {0};
+    rc_status s = RC_OK;
+    rc__text_set_init(&x.text, &m->lexicon);
+    for (size_t from = 0; s == RC_OK && from <= words; from += REASONS_AT_ONCE) {
+        rc__text_set_clear(&x.text);
+        x.n = 0;
+        for (size_t i = from; s == RC_OK && i <= words && i < from + REASONS_AT_ONCE; i++)
+            s = add_without(m, &x, text, len, i == 0 ? SIZE_MAX : i - 1, e);
+        if (s == RC_OK) s = rc__classify_run(m, t, &x, NULL, x.n, REASONS_AT_ONCE, p + from * m->outputs, NULL, e);
+    }
+    rc__examples_free(&x);
+    return s;
+}
+
+static double log_odds(double p) {
+    p = fmin(fmax(p, 1e-9), 1 - 1e-9);
+    return log(p / (1 - p));
+}
+
 /* What a text says without each of its words in turn: the loss of the answer's log-odds is what the word added
  * (occlusion; Li et al. 2016, "Understanding neural networks through representation erasure", equation 1). */
 static rc_status text_reasons(const rc__classifier *m, rc_tape *t, const char *text, size_t len,
                               const rc_predict_options *o, const rc_sink *sink, rc_error *e) {
-    rc__examples x = {0};
-    size_t at = 0, from, to, n = 0, C = m->outputs, words = 0;
-    rc__text_set_init(&x.text, &m->lexicon);
-    while (rc__next_word(text, len, &at, &from, &to)) words++;
-    if (m->max_len && words > m->max_len) words = m->max_len;
-    rc_status s = RC_OK;
-    for (size_t left_out = 0; s == RC_OK && left_out <= words; left_out++) { /* the last time nothing is left out */
-        for (at = n = 0; s == RC_OK && n < words && rc__next_word(text, len, &at, &from, &to); n++)
-            if (n != left_out) s = rc__text_set_word(&x.text, text + from, to - from, e);
-        if (s == RC_OK) s = rc__text_set_end(&x.text, e);
-        if (s == RC_OK)
-            s = rc__examples_add(&x, 0, (rc__example){.length = (uint32_t)rc__text_set_len(&x.text, x.text.n - 1),
-                                                      .label = RC_NO_TARGET, .target = NAN}, e);
-    }
-    size_t bytes = (words + 1) * C * sizeof(double);
-    double *p = rc__alloc(bytes);
+    size_t at = 0, from, to, C = m->outputs, words = 0, bytes = 0;
+    while ((!m->max_len || words < m->max_len) && rc__next_word(text, len, &at, &from, &to)) words++;
+    double *p = NULL;
     size_t *order = rc__alloc(C * sizeof *order);
-    if (s == RC_OK && (!p || !order)) s = rc_fail(e, RC_ENOMEM, "out of memory");
-    if (s == RC_OK) s = rc__classify_run(m, t, &x, NULL, x.n, 64, p, NULL, e);
-    if (s == RC_OK) {
-        const double *whole = p + words * C;
-        size_t best = best_of(whole, C);
-        json_t *v = answer_json(m, whole, o, order), *list = json_array();
-        rc__string b = {0};
+    rc__string b = {0}, line = {0};
+    json_t *v = NULL, *list = json_array();
+    rc_status s = RC_OK;
+    if (!rc__size_mul((words + 1) * C, sizeof *p, &bytes) || !(p = rc__alloc(bytes)) || !order || !list)
+        s = rc_fail(e, RC_ENOMEM, "out of memory (a text of %zu words)", words);
+    if (s == RC_OK) s = run_without(m, t, text, len, words, p, e);
+    size_t best = s == RC_OK ? best_of(p, C) : 0;
+    at = 0;
+    for (size_t n = 0; s == RC_OK && n < words && rc__next_word(text, len, &at, &from, &to); n++) {
         char number[64];
-        for (at = n = 0; n < words && rc__next_word(text, len, &at, &from, &to); n++) {
-            double with = fmin(fmax(whole[best], 1e-9), 1 - 1e-9), without = fmin(fmax(p[n * C + best], 1e-9), 1 - 1e-9);
-            double weight = log(with / (1 - with)) - log(without / (1 - without));
-            json_array_append_new(list, json_pack("{so sf}", "word", json_stringn(text + from, to - from), "weight", weight));
-            snprintf(number, sizeof number, "%s%+.2f ", n ? "  " : "", weight);
-            if (s == RC_OK) s = put_text(&b, number, e);
-            if (s == RC_OK) s = rc__string_put(&b, text + from, to - from, e);
-        }
-        json_object_set_new(v, "words", list);
-        if (o->json) {
-            s = json_line(v, sink, e);
-        } else {
-            json_decref(v);
-            rc__string line = {0};
-            if (s == RC_OK) s = answer_line(m, whole, o, &line, order, sink, e);
-            rc__string_free(&line);
-            if (s == RC_OK) s = sink->line(sink->ctx, b.s ? b.s : "", b.len);
-        }
-        rc__string_free(&b);
+        double weight = log_odds(p[best]) - log_odds(p[(n + 1) * C + best]);
+        json_array_append_new(list, json_pack("{so sf}", "word", json_stringn(text + from, to - from), "weight", weight));
+        snprintf(number, sizeof number, "%s%+.2f ", n ? "  " : "", weight);
+        s = put_text(&b, number, e);
+        if (s == RC_OK) s = rc__string_put(&b, text + from, to - from, e);
     }
-    rc__free(p, bytes);
+    if (s == RC_OK && o->json) {
+        v = answer_json(m, p, o, order);
+        json_object_set(v, "words", list);
+        s = json_line(v, sink, e);
+    } else if (s == RC_OK) {
+        s = answer_line(m, p, o, &line, order, sink, e);
+        if (s == RC_OK) s = sink->line(sink->ctx, b.s ? b.s : "", b.len);
+    }
+    json_decref(list);
+    rc__string_free(&b);
+    rc__string_free(&line);
+    if (p) rc__free(p, bytes);
     rc__free(order, C * sizeof *order);
-    rc__examples_free(&x);
     return s;
 }
 
@@ -581,5 +692,20 @@ rc_status rc__classify_reasons(rc_model *base, const char *path, const rc_predic
 }
 
 size_t rc__classify_explain(const rc_model *base, size_t batch, size_t seq_len, char *out, size_t cap) {
-    return rc__encoder_explain(((const rc__classifier *)base)->encoder, batch, seq_len, out, cap);
+    const rc__classifier *m = (const rc__classifier *)base;
+    char what[300], answers[80] = "a number";
+    if (m->answer != RC__ANSWER_NUMBER)
+        snprintf(answers, sizeof answers, m->answer == RC__ANSWER_CLASS ? "one of %zu classes" : "any of %zu labels", m->outputs);
+    if (m->text)
+        snprintf(what, sizeof what, "text: a vocabulary of kind %s, %zu entries%s, embedding %zu%s -> %s\n",
+                 rc_vocab_kind_name(rc_vocab_get_kind(m->lexicon.tokens)), rc_vocab_size(m->lexicon.tokens),
+                 m->lexicon.buckets ? " and pairs of neighbours" : "", m->wo.embedding_size,
+                 m->lexicon.chars ? ", characters" : "", answers);
+    else
+        snprintf(what, sizeof what, "numbers: %zu channels%s -> %s\n", m->scaler.channels,
+                 m->mask ? ", each with what is missing" : "", answers);
+    size_t n = strlen(what), put = cap ? (n < cap - 1 ? n : cap - 1) : 0;
+    if (cap) memcpy(out, what, put);
+    if (cap) out[put] = 0;
+    return n + rc__encoder_explain(m->encoder, batch, seq_len, cap > n ? out + n : NULL, cap > n ? cap - n : 0);
 }

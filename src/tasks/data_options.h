@@ -26,6 +26,8 @@
     {"fixed", 0, RC_OPT_STRING, AT(fixed), 0, 0, NULL, "COLUMNS", "Data", "covariates of a whole series"},             \
     {"categorical", 0, RC_OPT_STRING, AT(categorical), 0, 0, NULL, "COLUMNS", "Data",                                  \
      "covariates that are names, not numbers"},                                                                        \
+    {"skip-bad-rows", 0, RC_OPT_BOOL, AT(skip_bad_rows), 0, 0, NULL, NULL, "Data",                                     \
+     "rows with another number of columns than the first are left out"},                                               \
     {"numeric", 0, RC_OPT_BOOL, AT(numeric), 0, 0, NULL, NULL, "Data", "the data are numbers, not text"},
 
 #endif

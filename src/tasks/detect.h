@@ -1,8 +1,8 @@
 /* detect.h - finding anomalies in series: a network that forecasts (or reconstructs) rows, and what its errors say.
  *
- * Everything is causal: the score of a row is a function of that row and of those before it. Training, eval, predict and
- * watch put rows through one engine (detect_score.h) one by one, so where a file is cut, and whether it is a file at
- * all, changes no bit. */
+ * Everything is causal: the score of a row is a function of that row and of those before it. Training, eval, predict
+ * and watch put rows through one engine (detect_score.h) one by one, so where a file is cut, and whether it is a file
+ * at all, changes no bit. */
 #ifndef RC_DETECT_H
 #define RC_DETECT_H
 #include "data/table.h"
@@ -82,23 +82,22 @@ void rc__detect_net_input(const rc__detect_net *n, const rc__detect_row *row, co
 typedef struct rc__detect_model {
     rc_model base;
     rc__detect_net *net;
-    char **name;         /* (C) of the channels */
-    size_t *column;      /* (C) where they are in a file without headings, from 0 */
-    size_t time_column;  /* the same; SIZE_MAX: there is no time */
-    char *time_name;     /* NULL: no heading, or no time */
+    char **name;          /* (C) of the channels */
+    size_t *column;       /* (C) where they are in a file without headings, from 0 */
+    size_t time_column;   /* the same; SIZE_MAX: there is no time */
+    char *time_name;      /* NULL: no heading, or no time */
     double *mean, *scale; /* (C) */
     bool has_style;
     rc__time_style style;
-    bool header;         /* the training file had one */
-    char *label;         /* heading of the column with labels, NULL when there is none */
-    char delimiter;      /* 0 = found out */
+    bool header;    /* the training file had one */
+    char *label;    /* heading of the column with labels, NULL when there is none */
+    char delimiter; /* 0 = found out */
 } rc__detect_model;
 rc_status rc__detect_model_new(rc__detect_model **out, const rc__detect_options *o, rc_error *e);
 void rc__detect_model_free(rc__detect_model *m);
 void rc__detect_clock(int64_t time, int offset, rc_real clock[RC__DETECT_CLOCK]);
 /* z (C) of values x (C). */
 void rc__detect_normalise(const rc__detect_model *m, const double *x, rc_real *z);
-
 
 rc_status rc__detect_document(const rc_model *m, json_t *doc, rc_error *e);
 rc_status rc__detect_open(rc_model **out, const rc__st_file *file, const json_t *doc, const char *where, rc_error *e);

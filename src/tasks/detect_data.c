@@ -11,9 +11,7 @@ enum { USUAL = sizeof usual_missing / sizeof *usual_missing };
 
 static bool given(const char *text) { return text && *text; }
 
-static rc__choice choice_of(const char *text) {
-    return !given(text) ? RC_AUTO : !strcmp(text, "yes") ? RC_YES : RC_NO;
-}
+static rc__choice choice_of(const char *text) { return !given(text) ? RC_AUTO : !strcmp(text, "yes") ? RC_YES : RC_NO; }
 
 rc_status rc__detect_table(rc__detect_table_options *out, const rc_data_options *o, rc_error *e) {
     memset(out, 0, sizeof *out);
@@ -25,7 +23,8 @@ rc_status rc__detect_table(rc__detect_table_options *out, const rc_data_options 
     if (given(o->delimiter)) {
         t->delimiter = !strcmp(o->delimiter, "tab") ? '\t' : !strcmp(o->delimiter, "space") ? ' ' : o->delimiter[0];
         if (strlen(o->delimiter) > 1 && t->delimiter != '\t' && t->delimiter != ' ')
-            return rc_fail(e, RC_EINVAL, "delimiter: expected one character, tab or space, found \"%.40s\"", o->delimiter);
+            return rc_fail(e, RC_EINVAL, "delimiter: expected one character, tab or space, found \"%.40s\"",
+                           o->delimiter);
     }
     t->missing = out->missing;
     for (size_t i = 0; i < USUAL; i++) out->missing[t->n_missing++] = usual_missing[i];
@@ -130,8 +129,10 @@ rc_status rc__detect_columns_find(rc__detect_columns *c, const rc__table *t, con
             s = add_channel(c, t, k, e);
     if (s == RC_OK && !c->channels)
         s = rc_fail(e, RC_EDATA, "%s: expected a column of numbers to watch, found none", rc__table_file(t));
-    if (s == RC_OK && c->header && c->time_column != SIZE_MAX) c->time_name = copy_cell(rc__rows_name(rows, c->time_column));
-    if (s == RC_OK && c->header && c->label_column != SIZE_MAX) c->label = copy_cell(rc__rows_name(rows, c->label_column));
+    if (s == RC_OK && c->header && c->time_column != SIZE_MAX)
+        c->time_name = copy_cell(rc__rows_name(rows, c->time_column));
+    if (s == RC_OK && c->header && c->label_column != SIZE_MAX)
+        c->label = copy_cell(rc__rows_name(rows, c->label_column));
     char **kept = s == RC_OK ? rc__realloc(names, room * sizeof *names, c->channels * sizeof *names) : NULL;
     size_t *kept_column = kept ? rc__realloc(column, room * sizeof *column, c->channels * sizeof *column) : NULL;
     if (kept) c->name = kept;
@@ -164,8 +165,8 @@ static rc_status label_of(const rc__table *t, size_t row, size_t col, uint8_t *o
                    rc__table_line(t, row), rc__table_column_text(t, col, name), rc__cell_show(c, buf));
 }
 
-static rc_status read_times(rc__detect_series *s, const rc__table *t, size_t col, bool *has_style, rc__time_style *style,
-                            rc_error *e) {
+static rc_status read_times(rc__detect_series *s, const rc__table *t, size_t col, bool *has_style,
+                            rc__time_style *style, rc_error *e) {
     char where[700], name[96];
     rc__time_style found;
     snprintf(where, sizeof where, "%.500s: %s", rc__table_file(t), rc__table_column_text(t, col, name));
@@ -229,7 +230,8 @@ struct rc__detect_reader {
 static rc_status by_names(rc__detect_reader *r, rc_error *e) { /* JSON lines */
     const rc__detect_model *m = r->m;
     rc_status s = RC_OK;
-    for (size_t c = 0; s == RC_OK && c < m->net->o.channels; c++) s = rc__rows_find(r->rows, m->name[c], &r->column[c], e);
+    for (size_t c = 0; s == RC_OK && c < m->net->o.channels; c++)
+        s = rc__rows_find(r->rows, m->name[c], &r->column[c], e);
     if (s == RC_OK && m->time_name) s = rc__rows_find(r->rows, m->time_name, &r->time_column, e);
     if (s == RC_OK && r->label && rc__rows_find(r->rows, r->label, &r->label_column, NULL) != RC_OK)
         r->label_column = SIZE_MAX;
@@ -277,7 +279,8 @@ static rc_status open_rows(rc__detect_reader *r, const char *path, rc_error *e) 
     size_t i = 0;
     while (i < len && (text[i] == ' ' || text[i] == '\t')) i++;
     r->json = i < len && text[i] == '{';
-    if (!r->json && !r->options.table.format && !r->options.table.delimiter) r->options.table.delimiter = r->m->delimiter;
+    if (!r->json && !r->options.table.format && !r->options.table.delimiter)
+        r->options.table.delimiter = r->m->delimiter;
     r->options.table.header = r->json ? RC_AUTO : RC_NO;
     r->options.table.skip_ragged = r->lenient;
     s = rc__rows_open(&r->rows, r->src, &r->options.table, e);
@@ -296,7 +299,8 @@ rc_status rc__detect_reader_open(rc__detect_reader **out, const rc__detect_model
     r->label = given(o->label) ? o->label : m->label;
     r->x = rc__calloc(C, sizeof *r->x);
     r->column = rc__calloc(C, sizeof *r->column);
-    rc_status s = r->x && r->column ? rc__detect_table(&r->options, o, e) : rc_fail(e, RC_ENOMEM, "detect: out of memory");
+    rc_status s =
+        r->x && r->column ? rc__detect_table(&r->options, o, e) : rc_fail(e, RC_ENOMEM, "detect: out of memory");
     if (s == RC_OK) {
         memcpy(r->column, m->column, C * sizeof *r->column);
         r->time_column = m->time_column;
@@ -333,7 +337,8 @@ static rc_status bad_cell(const rc__detect_reader *r, rc__cell c, size_t col, co
                    rc__rows_line(r->rows), col + 1, expected, rc__cell_show(c, buf));
 }
 
-static rc_status read_value(rc__detect_reader *r, const rc__cell *cells, size_t c, rc__detect_record *out, rc_error *e) {
+static rc_status read_value(rc__detect_reader *r, const rc__cell *cells, size_t c, rc__detect_record *out,
+                            rc_error *e) {
     rc__cell cell = rc__cell_trim(cells[r->column[c]]);
     double v = NAN;
     if (!is_missing(r, cell) && !rc__cell_number(cell, &v)) {
@@ -388,7 +393,8 @@ rc_status rc__detect_reader_next(rc__detect_reader *r, rc__detect_record *out, b
     for (size_t c = 0; c < C; c++) last = r->column[c] > last ? r->column[c] : last;
     if (r->time_column != SIZE_MAX && r->time_column > last) last = r->time_column;
     if (cols <= last)
-        return rc_fail(e, RC_EDATA, "%s: line %zu: expected the columns that the model was trained on, %zu at least, found %zu",
+        return rc_fail(e, RC_EDATA,
+                       "%s: line %zu: expected the columns that the model was trained on, %zu at least, found %zu",
                        rc__source_name(r->src), rc__rows_line(r->rows), last + 1, cols);
     out->line = rc__rows_line(r->rows);
     s = read_time(r, cells, out, e);

@@ -15,14 +15,13 @@ rc_status rc__detect_table(rc__detect_table_options *out, const rc_data_options 
 /* A file to learn from. */
 typedef struct rc__detect_series {
     size_t n, C;
-    double *x;        /* (n, C), NaN = missing */
-    int64_t *time;    /* (n), NULL without */
-    uint8_t *label;   /* (n), NULL without: 1 = anomaly */
+    double *x;      /* (n, C), NaN = missing */
+    int64_t *time;  /* (n), NULL without */
+    uint8_t *label; /* (n), NULL without: 1 = anomaly */
     size_t missing, labelled;
 } rc__detect_series;
 void rc__detect_series_free(rc__detect_series *s);
-/* What the columns of a first file are: names, columns, time and label of m, whose net is not there yet. *channels: how many. how
- * receives lines for the data report. */
+/* What the columns of the first file are; those of the others are taken to be the same. */
 typedef struct rc__detect_columns {
     char **name;
     size_t *column;
@@ -39,11 +38,11 @@ rc_status rc__detect_series_read(rc__detect_series *s, const rc__table *t, const
 /* ---- records one by one ------------------------------------------------------------------------------------------ */
 typedef struct rc__detect_record {
     size_t line;
-    rc__cell time_text;  /* len 0: no time. Until the next record */
+    rc__cell time_text; /* len 0: no time. Until the next record */
     int64_t time;
-    double *x;           /* (C) */
-    int label;           /* 0, 1; -1: none */
-    size_t unreadable;   /* cells that are no numbers and count as missing (lenient) */
+    double *x;         /* (C) */
+    int label;         /* 0, 1; -1: none */
+    size_t unreadable; /* cells that are no numbers and count as missing (lenient) */
 } rc__detect_record;
 
 typedef struct rc__detect_reader rc__detect_reader;

@@ -1,5 +1,5 @@
-/* detect_draw.c - see detect_draw.h: a strip for each channel and one for the score. A column of a pixel shows the range of the
- * rows in it, so that no spike is lost however long the series is. */
+/* detect_draw.c - see detect_draw.h: a strip for each channel and one for the score. A column of a pixel shows the range
+ * of the rows in it, so that no spike is lost however long the series is. */
 #include "tasks/detect_draw.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -90,7 +90,8 @@ static void strip(FILE *f, const float *v, size_t stride, size_t n, int top, con
             open = false;
             continue;
         }
-        double a = top + 20 + (high - most) / span * (HEIGHT - 30), b = top + 20 + (high - least) / span * (HEIGHT - 30);
+        double a = top + 20 + (high - most) / span * (HEIGHT - 30),
+               b = top + 20 + (high - least) / span * (HEIGHT - 30);
         fprintf(f, "%c%d %.1fV%.1f", open ? 'L' : 'M', (int)p + LEFT, a, b);
         open = true;
     }
@@ -100,7 +101,9 @@ static void strip(FILE *f, const float *v, size_t stride, size_t n, int top, con
 static bool write_svg(FILE *f, const rc__detect_drawing *d, const rc__detect_model *m, double threshold) {
     size_t C = d->channels, alarms = 0;
     int height = (int)(C + 1) * HEIGHT + 40;
-    fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"11\">\n",
+    fprintf(f,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" "
+            "font-size=\"11\">\n",
             WIDTH + LEFT + 20, height);
     fputs("<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<g stroke=\"#d33\" stroke-opacity=\"0.6\">\n", f);
     for (size_t i = 0; i < d->n; i++) {

@@ -95,9 +95,9 @@ void rc__detect_normalise(const rc__detect_model *m, const double *x, rc_real *z
 
 static json_t *style_json(const rc__time_style *s) {
     char separator[2] = {s->separator, 0}, between[2] = {s->between, 0};
-    return json_pack("{si ss sb ss si si sb sb sb si}", "form", (int)s->form, "separator", separator, "padded", s->padded,
-                     "between", between, "fields", s->fields, "fraction", s->fraction, "zulu", s->zulu, "has_offset",
-                     s->has_offset, "colon", s->colon, "offset", s->offset);
+    return json_pack("{si ss sb ss si si sb sb sb si}", "form", (int)s->form, "separator", separator, "padded",
+                     s->padded, "between", between, "fields", s->fields, "fraction", s->fraction, "zulu", s->zulu,
+                     "has_offset", s->has_offset, "colon", s->colon, "offset", s->offset);
 }
 
 static rc_status style_get(rc__time_style *s, const json_t *obj, const char *where, rc_error *e) {
@@ -128,13 +128,15 @@ static rc_status style_get(rc__time_style *s, const json_t *obj, const char *whe
 rc_status rc__detect_document(const rc_model *base, json_t *doc, rc_error *e) {
     const rc__detect_model *m = (const rc__detect_model *)base;
     json_t *o = json_object(), *channels = json_array(), *rnn = json_object();
-    bool ok = doc && o && channels && rnn && rc__fields_put(fields, N_FIELDS, &m->net->o, o) && rc__rnn_put(&m->net->o.rnn, rnn);
+    bool ok = doc && o && channels && rnn && rc__fields_put(fields, N_FIELDS, &m->net->o, o) &&
+              rc__rnn_put(&m->net->o.rnn, rnn);
     for (size_t c = 0; ok && c < m->net->o.channels; c++)
-        ok = json_array_append_new(channels, json_pack("{ss sI sf sf}", "name", m->name[c], "column",
-                                                       (json_int_t)m->column[c], "mean", m->mean[c], "scale",
-                                                       m->scale[c])) == 0;
+        ok = json_array_append_new(channels,
+                                   json_pack("{ss sI sf sf}", "name", m->name[c], "column", (json_int_t)m->column[c],
+                                             "mean", m->mean[c], "scale", m->scale[c])) == 0;
     ok = ok && json_object_set(doc, "options", o) == 0 && json_object_set(doc, "rnn", rnn) == 0 &&
-         json_object_set(doc, "channels", channels) == 0 && json_object_set_new(doc, "header", json_boolean(m->header)) == 0;
+         json_object_set(doc, "channels", channels) == 0 &&
+         json_object_set_new(doc, "header", json_boolean(m->header)) == 0;
     if (ok && m->time_column != SIZE_MAX)
         ok = json_object_set_new(doc, "time_column", json_integer((json_int_t)m->time_column)) == 0;
     if (ok && m->time_name) ok = json_object_set_new(doc, "time_name", json_string(m->time_name)) == 0;
@@ -152,10 +154,14 @@ static rc_status check_options(const rc__detect_options *o, const char *where, r
         const char *key;
         size_t value, least, most;
     } limits[] = {
-        {"history", o->history, 2, 10000000},         {"recent", o->recent, 1, 100000},
-        {"quiet", o->quiet, 0, 100000},               {"settle", o->settle, 0, 1 << 24},
-        {"online_every", o->online_every, 1, 100000}, {"online_rows", o->online_rows, 1, 4096},
-        {"online_batch", o->online_batch, 1, 256},    {"online_keep", o->online_keep, 1, 1000000},
+        {"history", o->history, 2, 10000000},
+        {"recent", o->recent, 1, 100000},
+        {"quiet", o->quiet, 0, 100000},
+        {"settle", o->settle, 0, 1 << 24},
+        {"online_every", o->online_every, 1, 100000},
+        {"online_rows", o->online_rows, 1, 4096},
+        {"online_batch", o->online_batch, 1, 256},
+        {"online_keep", o->online_keep, 1, 1000000},
     };
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
         if (limits[i].value < limits[i].least || limits[i].value > limits[i].most)
@@ -215,7 +221,14 @@ rc_status rc__detect_open(rc_model **out, const rc__st_file *file, const json_t 
     json_t *options = NULL, *channels = NULL, *rnn = NULL;
     rc__detect_model *m = NULL;
     *out = NULL;
-    rc_status s = rc__json_get_object(doc, "options", RC_JSON_REQUIRED, &options, where, e);
+    static const char *const members[] = {"format",   "task",      "options",     "rnn",
+                                          "channels", "header",    "time_column", "time_name",
+                                          "label",    "delimiter", "time_style",  "provenance"};
+    const char *names[N_FIELDS];
+    for (size_t i = 0; i < N_FIELDS; i++) names[i] = fields[i].key;
+    rc_status s = rc__json_only(doc, members, sizeof members / sizeof *members, where, e);
+    if (s == RC_OK) s = rc__json_get_object(doc, "options", RC_JSON_REQUIRED, &options, where, e);
+    if (s == RC_OK) s = rc__json_only(options, names, N_FIELDS, where, e);
     if (s == RC_OK) s = rc__json_get_object(doc, "rnn", RC_JSON_REQUIRED, &rnn, where, e);
     if (s == RC_OK) s = rc__json_get_array(doc, "channels", RC_JSON_REQUIRED, &channels, where, e);
     if (s == RC_OK) s = rc__fields_get(fields, N_FIELDS, options, &o, where, e);
@@ -256,9 +269,10 @@ static void defaults(rc_train_options *o) {
 
 const rc__task_kind rc__task_detect = {.name = "detect",
                                        .title = "a detector of anomalies",
-                                       .options = "cell seq-len model likelihood window lookback threshold history recent "
-                                                  "repeat settle range clock embedding time-column label inputs format "
-                                                  "delimiter header missing",
+                                       .options =
+                                           "cell seq-len model likelihood window lookback threshold history recent "
+                                           "repeat settle range clock embedding time-column label inputs format "
+                                           "delimiter header missing",
                                        .defaults = defaults,
                                        .make = rc__detect_make,
                                        .open = rc__detect_open,

@@ -13,7 +13,7 @@ rc__detect_options rc__detect_options_default(void) {
         .likelihood = RC__DETECT_STUDENT_T,
         .lags = 12,
         .window = 32,
-        .history = 8000, /* W, W' and the threshold 1e-5 of Ahmad 2017 (Neurocomputing 262), section 3.3 */
+        .history = 8000, /* W, W' and the threshold 1e-5 of Ahmad 2017 (Neurocomputing 262) */
         .recent = 10,
         .threshold = 5,
         .quiet = 50,
@@ -85,7 +85,8 @@ void rc__detect_net_free(rc__detect_net *n) {
  * network for as long as it is among the lags. */
 static rc_real squash(rc_real z) { return isnan(z) ? 0 : (rc_real)asinh((double)z); }
 
-void rc__detect_net_input(const rc__detect_net *n, const rc__detect_row *row, const rc_real *const *before, rc_real *x) {
+void rc__detect_net_input(const rc__detect_net *n, const rc__detect_row *row, const rc_real *const *before,
+                          rc_real *x) {
     size_t C = n->o.channels, at = 0;
     if (n->o.kind == RC__DETECT_AUTOENCODER) {
         for (size_t c = 0; c < C; c++) x[at++] = squash(row->z[c]);
@@ -128,7 +129,8 @@ static rc_var *decode(rc_tape *t, const rc__detect_net *n, rc_var *x, size_t T, 
 rc_var *rc__detect_net_loss(rc_tape *t, const rc__detect_net *n, const rc_real *x, const rc_real *targets, size_t T,
                             size_t B) {
     rc_var *in = rc_input(t, 3, (size_t[]){T, B, n->inputs}, x);
-    if (n->o.kind == RC__DETECT_AUTOENCODER) return likelihood_loss(t, n, shape4(t, n, decode(t, n, in, T, B), T, B), targets);
+    if (n->o.kind == RC__DETECT_AUTOENCODER)
+        return likelihood_loss(t, n, shape4(t, n, decode(t, n, in, T, B), T, B), targets);
     rc_var *h = rc_rnn_forward(t, n->rnn, in, NULL, NULL);
     rc_var *both = rc_concat(t, 2, (rc_var *[]){h, in}, -1);
     rc_var *p = rc_linear(t, both, rc_param_var(t, n->w), rc_param_var(t, n->b));

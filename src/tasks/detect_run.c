@@ -136,7 +136,8 @@ static rc_status emit(text *t, const rc_sink *sink, rc_error *e) {
     return s;
 }
 
-static rc_status open_detector(rc__detector **d, const rc__detect_model *m, bool online, const char *state, rc_error *e) {
+static rc_status open_detector(rc__detector **d, const rc__detect_model *m, bool online, const char *state,
+                               rc_error *e) {
     rc_status s = rc__detector_new(d, m, online, e);
     if (s == RC_OK && state && *state && access(state, F_OK) == 0) s = rc__detector_load(*d, state, e);
     if (s != RC_OK) {
@@ -188,8 +189,7 @@ rc_status rc__detect_predict(rc_model *base, const char *path, const rc_predict_
         rc_status kept = rc__detector_save(d, o->state, &why);
         if (s == RC_OK && kept != RC_OK) s = rc_fail(e, kept, "%s", why.text);
     }
-    if (s == RC_OK && draws)
-        s = rc__detect_draw(&drawing, o->svg, m, o->threshold >= 0 ? o->threshold : trained, e);
+    if (s == RC_OK && draws) s = rc__detect_draw(&drawing, o->svg, m, o->threshold >= 0 ? o->threshold : trained, e);
     rc__detect_drawing_free(&drawing);
     rc__detect_reader_free(r);
     rc__detector_free(d);
@@ -225,13 +225,15 @@ static bool grow(void *pp, size_t old, size_t cap, size_t size) {
     return now != NULL;
 }
 
-static rc_status add_result(results *r, const rc__detect_record *rec, const rc__detected *d, double threshold, rc_error *e) {
+static rc_status add_result(results *r, const rc__detect_record *rec, const rc__detected *d, double threshold,
+                            rc_error *e) {
     if (r->n == r->cap) {
         size_t cap = r->cap ? 2 * r->cap : 4096;
         results old = *r;
         bool ok = grow(&r->score, old.cap, cap, sizeof *r->score) && grow(&r->tail, old.cap, cap, sizeof *r->tail) &&
                   grow(&r->first, old.cap, cap, sizeof *r->first) && grow(&r->time, old.cap, cap, sizeof *r->time) &&
-                  grow(&r->truth, old.cap, cap, 1) && grow(&r->alarm, old.cap, cap, 1) && grow(&r->odd, old.cap, cap, 1);
+                  grow(&r->truth, old.cap, cap, 1) && grow(&r->alarm, old.cap, cap, 1) &&
+                  grow(&r->odd, old.cap, cap, 1);
         if (!ok) return rc_fail(e, RC_ENOMEM, "eval: out of memory for %zu rows", cap);
         r->cap = cap;
     }
@@ -258,12 +260,14 @@ static const json_t *windows_of(const json_t *root, const char *path) {
     size_t n = strlen(path);
     json_object_foreach((json_t *)(uintptr_t)root, key, v) {
         size_t k = strlen(key);
-        if (k <= n && strcmp(path + n - k, key) == 0 && (k == n || path[n - k - 1] == '/') && json_is_array(v)) return v;
+        if (k <= n && strcmp(path + n - k, key) == 0 && (k == n || path[n - k - 1] == '/') && json_is_array(v))
+            return v;
     }
     return NULL;
 }
 
-static rc_status read_windows(const char *labels, const char *path, rc__range **out, size_t *n, results *r, rc_error *e) {
+static rc_status read_windows(const char *labels, const char *path, rc__range **out, size_t *n, results *r,
+                              rc_error *e) {
     json_t *root = NULL;
     *out = NULL;
     *n = 0;
@@ -336,8 +340,8 @@ static rc_status put_nab(json_t *out, const results *r, const rc__range *windows
         if (s != RC_OK) break;
         json_array_append_new(table, json_pack("{ss so so so si si so}", "profile", profile->name, "at_threshold",
                                                real_or_null(at.normalised), "best", real_or_null(best.normalised),
-                                               "best_threshold", real_or_null(best.threshold), "windows", (int)at.windows,
-                                               "found", (int)at.found, "windowed_gaussian_best",
+                                               "best_threshold", real_or_null(best.threshold), "windows",
+                                               (int)at.windows, "found", (int)at.found, "windowed_gaussian_best",
                                                real_or_null(plain.normalised)));
         if (p == 0) json_object_set_new(out, "nab_standard", real_or_null(at.normalised));
     }
@@ -347,8 +351,8 @@ static rc_status put_nab(json_t *out, const results *r, const rc__range *windows
     return s;
 }
 
-static rc_status put_metrics(json_t *out, const rc__detect_model *m, const results *r, const rc__range *windows, size_t n,
-                             rc_error *e) {
+static rc_status put_metrics(json_t *out, const rc__detect_model *m, const results *r, const rc__range *windows,
+                             size_t n, rc_error *e) {
     size_t room = r->n / 2 + 1;
     rc__range *truth = rc__alloc(room * sizeof *truth), *guess = rc__alloc(room * sizeof *guess);
     rc_status s = truth && guess ? RC_OK : rc_fail(e, RC_ENOMEM, "eval: out of memory");
@@ -357,7 +361,8 @@ static rc_status put_metrics(json_t *out, const rc__detect_model *m, const resul
         json_object_set_new(out, "events", json_integer((json_int_t)R));
         put_prf(out, "event", rc__anomaly_events(R, truth, P, guess));
         put_prf(out, "point", rc__anomaly_points(r->n, r->truth, r->odd));
-        json_object_set_new(out, "point_adjusted_f1", json_real(rc__anomaly_points_adjusted(r->n, r->truth, r->odd).f1));
+        json_object_set_new(out, "point_adjusted_f1",
+                            json_real(rc__anomaly_points_adjusted(r->n, r->truth, r->odd).f1));
         P = rc__ranges_of(r->n, r->odd, guess);
         put_prf(out, "range", rc__anomaly_ranges(R, truth, P, guess, .5, RC_CARDINALITY_RECIPROCAL));
         const rc__range *of = windows ? windows : truth;

@@ -59,8 +59,8 @@ void rc__detect_window(const rc__detect_net *n, const rc__detect_rows *r, uint64
 
 /* ---- the engine -------------------------------------------------------------------------------------------------- */
 
-/* Mean and deviation of the last rows by sums over blocks: the window moves on by a block, and nothing that was added is
- * ever subtracted, so no digits are lost to a spike that has left. */
+/* Mean and deviation of the last rows by sums over blocks: the window moves on by a block, and nothing that was added
+ * is ever subtracted, so no digits are lost to a spike that has left. */
 #define BLOCKS 80
 typedef struct history {
     double sum[BLOCKS], squares[BLOCKS];
@@ -75,16 +75,16 @@ struct rc__detector {
     rc_tape *tape;
     rc_state *state;
     rc__detect_rows rows;
-    rc_real *x, *h, *p;         /* a row's input, the network's answer and what it means */
-    rc_real *wx, *wtargets;     /* windows: an autoencoder's, or those to learn from */
+    rc_real *x, *h, *p;     /* a row's input, the network's answer and what it means */
+    rc_real *wx, *wtargets; /* windows: an autoencoder's, or those to learn from */
     size_t wx_len, wtargets_len;
     history past;
-    double *recent, *scores;    /* errors of the last rows, their scores before the quiet rule */
-    double *parts;              /* (recent, C) what each channel had of those errors */
-    double *usual;              /* (BLOCKS, C) sums of the same in the blocks of the past */
-    double *low, *high;         /* (C) of all values so far */
+    double *recent, *scores; /* errors of the last rows, their scores before the quiet rule */
+    double *parts;           /* (recent, C) what each channel had of those errors */
+    double *usual;           /* (BLOCKS, C) sums of the same in the blocks of the past */
+    double *low, *high;      /* (C) of all values so far */
     double *expected, *share;
-    uint64_t errors;            /* rows that had an error */
+    uint64_t errors; /* rows that had an error */
     uint64_t updates;
 };
 
@@ -117,7 +117,8 @@ static void history_moments(const history *h, size_t block, double *mean, double
 /* -log10 of the standard normal's tail beyond z. Past 30 the leading term of its asymptotic series, which is right to
  * 0.1 % there, as erfc ends at 38. */
 static double log_tail(double z) {
-    double v = z < 30 ? -log10(.5 * erfc(z / sqrt(2))) : (z * z / 2 + log(z * sqrt(2 * 3.14159265358979323846))) / log(10);
+    double v =
+        z < 30 ? -log10(.5 * erfc(z / sqrt(2))) : (z * z / 2 + log(z * sqrt(2 * 3.14159265358979323846))) / log(10);
     return fmin(v, RC__DETECT_MAX_SCORE);
 }
 
@@ -172,8 +173,8 @@ rc_status rc__detector_new(rc__detector **out, const rc__detect_model *m, bool o
     d->high = reals(C);
     d->expected = reals(C);
     d->share = reals(C);
-    if (s == RC_OK && !(d->x && d->h && d->p && (!T || (d->wx && d->wtargets)) && d->recent && d->parts && d->usual && d->scores && d->low &&
-                        d->high && d->expected && d->share))
+    if (s == RC_OK && !(d->x && d->h && d->p && (!T || (d->wx && d->wtargets)) && d->recent && d->parts && d->usual &&
+                        d->scores && d->low && d->high && d->expected && d->share))
         s = rc_fail(e, RC_ENOMEM, "detect: out of memory");
     if (s != RC_OK) return rc__detector_free(d), s;
     for (size_t c = 0; c < C; c++) {
@@ -371,7 +372,8 @@ rc_status rc__detector_row(rc__detector *d, int64_t time, const double *x, rc__d
 static rc_status fingerprint(const rc__detect_model *m, char out[17], rc_error *e) {
     uint64_t hash = 14695981039346656037u; /* FNV-1a */
     const unsigned char *w = (const unsigned char *)rc_params_values(m->base.params);
-    for (size_t i = 0; i < rc_params_block_len(m->base.params) * sizeof(rc_real); i++) hash = (hash ^ w[i]) * 1099511628211u;
+    for (size_t i = 0; i < rc_params_block_len(m->base.params) * sizeof(rc_real); i++)
+        hash = (hash ^ w[i]) * 1099511628211u;
     json_t *doc = json_object();
     char *text = NULL;
     size_t len = 0;
@@ -428,10 +430,10 @@ rc_status rc__detector_save(rc__detector *d, const char *path, rc_error *e) {
         snprintf(prefix, sizeof prefix, "optimizer.%s.", rc_optim_block_name(d->optim, i));
         s = rc__params_list(&list, d->own->ps, rc_optim_block(d->optim, i), prefix, e);
     }
-    json_t *doc = json_pack("{si ss ss sb sI sI sI sI sI}", "format", FORMAT, "content", "detector state", "model", print,
-                            "online", d->own ? 1 : 0, "rows", (json_int_t)d->rows.n, "errors", (json_int_t)d->errors,
-                            "history", (json_int_t)d->past.n, "updates", (json_int_t)d->updates, "steps",
-                            (json_int_t)(d->optim ? rc_optim_steps(d->optim) : 0));
+    json_t *doc = json_pack("{si ss ss sb sI sI sI sI sI}", "format", FORMAT, "content", "detector state", "model",
+                            print, "online", d->own ? 1 : 0, "rows", (json_int_t)d->rows.n, "errors",
+                            (json_int_t)d->errors, "history", (json_int_t)d->past.n, "updates", (json_int_t)d->updates,
+                            "steps", (json_int_t)(d->optim ? rc_optim_steps(d->optim) : 0));
     if (s == RC_OK) s = rc__json_print(doc, &text, &len, e);
     if (s == RC_OK) s = rc__st_write(path, list.tensor, list.n, &(rc__st_meta){"recur", text}, 1, e);
     if (text) rc__free(text, len + 1);
@@ -447,7 +449,8 @@ static rc_status read_part(const rc__st_file *f, const part *p, rc_error *e) {
     for (size_t i = 0; s == RC_OK && !p->any && i < p->len; i++) {
         double v = p->dtype == RC_ST_F64 ? ((double *)p->data)[i] : (double)((rc_real *)p->data)[i];
         if (!isfinite(v))
-            s = rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": element %zu is not a finite number", rc__st_name(f), p->name, i);
+            s = rc_fail(e, RC_EMODEL, "%s: tensor \"%s\": element %zu is not a finite number", rc__st_name(f), p->name,
+                        i);
     }
     return s;
 }
@@ -472,10 +475,12 @@ static rc_status read_counts(rc__detector *d, const rc__st_file *f, rc_error *e)
     if (s == RC_OK) s = rc__json_get_string(doc, "model", RC_JSON_REQUIRED, &model, where, e);
     if (s == RC_OK) s = fingerprint(d->m, print, e);
     if (s == RC_OK && strcmp(print, model) != 0)
-        s = rc_fail(e, RC_EMODEL, "%s: the state of another model (%.20s, this one is %s)", rc__st_name(f), model, print);
+        s = rc_fail(e, RC_EMODEL, "%s: the state of another model (%.20s, this one is %s)", rc__st_name(f), model,
+                    print);
     if (s == RC_OK) s = rc__json_get_bool(doc, "online", RC_JSON_REQUIRED, &online, where, e);
     if (s == RC_OK && online != (d->own != NULL))
-        s = rc_fail(e, RC_EMODEL, "%s: this state is of a run %s --online", rc__st_name(f), online ? "with" : "without");
+        s = rc_fail(e, RC_EMODEL, "%s: this state is of a run %s --online", rc__st_name(f),
+                    online ? "with" : "without");
     for (size_t i = 0; s == RC_OK && i < 5; i++)
         s = rc__json_get_int(doc, names[i], RC_JSON_REQUIRED, 0, (int64_t)1 << 60, &count[i], where, e);
     json_decref(doc);

@@ -2,8 +2,9 @@
  *
  *   error    mean over the channels that are there of rc__detect_surprise: how far the row is from its forecast
  *   tail     -log10 Q((m - mean) / deviation), Q the tail of the standard normal, m the mean error of the last `recent`
- *            rows, mean and deviation those of the errors of the last `history` rows before this one (Lavin & Ahmad 2015,
- *            arXiv 1510.03336, section III; Ahmad 2017). 5 is one row in 100,000
+ *            rows, mean and deviation those of the errors of the last `history` rows before this one (Ahmad &
+ *            Purdy 2016, arXiv 1607.02480; Ahmad 2017, Neurocomputing 262). 5 is one row in 100,000. The oldest of
+ *            `history` are left out in blocks of 1/80
  *   range    RC__DETECT_BEYOND where a value leaves the range of all values before it by more than `range` of it, as
  *            numenta/NAB's numenta_detector.py has it (there: score 1, that of a tail of 1e-10)
  *   score    the larger of both; 0 in the first `settle` rows, 0 where one of the last `quiet` rows had as large a one
@@ -13,7 +14,7 @@
 #define RC_DETECT_SCORE_H
 #include "tasks/detect.h"
 
-#define RC__DETECT_BEYOND 10.0
+#define RC__DETECT_BEYOND    10.0
 #define RC__DETECT_MAX_SCORE 1e6
 
 /* Rows as the network is told them, in a ring. */
@@ -35,7 +36,8 @@ typedef struct rc__detected {
     bool alarm, settling, missing; /* missing: no channel had a value */
     bool beyond;                   /* the range rule spoke */
     double *expected;              /* (C), in the units of the data; NaN: not known yet */
-    double *share;    /* (C) of the score: of what the last rows' mean error is above the usual one, or of the values out of
+    double
+        *share; /* (C) of the score: of what the last rows' mean error is above the usual one, or of the values out of
                        * range; NaN: the row has no score. Both belong to the engine */
 } rc__detected;
 
@@ -47,8 +49,7 @@ void rc__detector_free(rc__detector *d);
 rc_status rc__detector_row(rc__detector *d, int64_t time, const double *x, rc__detected *out, rc_error *e);
 uint64_t rc__detector_rows(const rc__detector *d); /* so far */
 /* Everything that the next row depends on, as one file; what follows is the same to the bit. RC_EMODEL: a damaged file,
- * one of another model, or of the other kind (online or not). Loading fails whole or not at all... the engine is to be
- * thrown away then. */
+ * one of another model, or of the other kind (online or not); the engine is to be freed then. */
 rc_status rc__detector_save(rc__detector *d, const char *path, rc_error *e);
 rc_status rc__detector_load(rc__detector *d, const char *path, rc_error *e);
 #endif

@@ -108,10 +108,6 @@ static rc_status validate(rc__task *base, rc_tape *tape, rc__task_score *score, 
     return RC_OK;
 }
 
-static rc_status save(rc__task *base, const char *path, const char *provenance, rc_error *e) {
-    return rc_model_save(&((detect_task *)base)->m->base, path, provenance, e);
-}
-
 static void where(rc__task *base, char *out, size_t cap) {
     const detect_task *t = (const detect_task *)base;
     snprintf(out, cap, "epoch %" PRIu64 ", batch %" PRIu64 " of %zu windows, the first at row %u of file %u",
@@ -152,8 +148,24 @@ static int falling(const void *a, const void *b) {
     return (x < y) - (x > y);
 }
 
+/* Mean distance from forecasts, in deviations, on the rows that judge; and of the value before from each. */
+typedef struct distances {
+    double model, last;
+    size_t n;
+} distances;
+
+static void measure(distances *m, const detect_task *t, const rc__detect_series *r, size_t k, const double *expected) {
+    for (size_t c = 0; c < r->C; c++) {
+        double now = r->x[k * r->C + c], before = r->x[(k - 1) * r->C + c], scale = t->m->scale[c];
+        if (isnan(now) || isnan(before) || isnan(expected[c])) continue;
+        m->model += fabs(now - expected[c]) / scale;
+        m->last += fabs(now - before) / scale;
+        m->n++;
+    }
+}
+
 /* The scores of all rows of all series, each a stream of its own. */
-static rc_status score_all(detect_task *t, double *scores, rc_error *e) {
+static rc_status score_all(detect_task *t, double *scores, distances *m, rc_error *e) {
     size_t at = 0;
     rc_status s = RC_OK;
     for (size_t i = 0; s == RC_OK && i < t->n_series; i++) {
@@ -163,36 +175,58 @@ static rc_status score_all(detect_task *t, double *scores, rc_error *e) {
         for (size_t k = 0; s == RC_OK && k < r->n; k++) {
             rc__detected out;
             s = rc__detector_row(d, r->time ? r->time[k] : 0, r->x + k * r->C, &out, e);
-            if (s == RC_OK) scores[at++] = out.score;
+            if (s != RC_OK) break;
+            scores[at++] = out.score;
+            if (k > 0 && k >= t->train_rows[i]) measure(m, t, r, k, out.expected);
         }
         rc__detector_free(d);
     }
     return s;
 }
 
-static rc_status finish(rc__task *base, const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r,
-                        rc_error *e) {
-    detect_task *t = (detect_task *)base;
-    (void)o;
-    size_t n = 0, alarms = 0;
+/* Scores all rows; with a share of alarms given, sets the threshold by it. */
+static rc_status calibrate(detect_task *t, size_t *rows, size_t *alarms, distances *m, rc_error *e) {
+    size_t n = 0;
     for (size_t i = 0; i < t->n_series; i++) n += t->series[i].n;
-    double *scores = rc__alloc(n * sizeof *scores);
+    double *scores = rc__alloc(n * sizeof *scores), *threshold = &t->m->net->o.threshold;
     if (!scores) return no_memory(e);
-    rc_status s = score_all(t, scores, e);
+    rc_status s = score_all(t, scores, m, e);
     if (s == RC_OK) {
-        double *threshold = &t->m->net->o.threshold;
         qsort(scores, n, sizeof *scores, falling);
-        if (t->share > 0) {
-            size_t k = (size_t)(t->share * (double)n);
-            *threshold = k < n && scores[k] > 0 ? nextafter(scores[k], INFINITY) : 5;
-        }
-        while (alarms < n && scores[alarms] >= *threshold) alarms++;
-        rc__say(hooks, "threshold %.4g (%s): %zu alarms in the %zu rows of the training files", *threshold,
-                t->share > 0 ? "by the share that may be alarms" : "a tail of 10^-5", alarms, n);
-        r->valid_loss = r->best_valid_loss;
+        size_t k = (size_t)(t->share * (double)n);
+        if (t->share > 0) *threshold = k < n && scores[k] > 0 ? nextafter(scores[k], INFINITY) : 5;
+        *rows = n;
+        *alarms = 0;
+        while (*alarms < n && scores[*alarms] >= *threshold) ++*alarms;
     }
     rc__free(scores, n * sizeof *scores);
     return s;
+}
+
+/* A model file has the threshold of its own weights. */
+static rc_status save(rc__task *base, const char *path, const char *provenance, rc_error *e) {
+    detect_task *t = (detect_task *)base;
+    size_t rows, alarms;
+    distances m = {0, 0, 0};
+    rc_status s = t->share > 0 ? calibrate(t, &rows, &alarms, &m, e) : RC_OK;
+    return s == RC_OK ? rc_model_save(&t->m->base, path, provenance, e) : s;
+}
+
+static rc_status finish(rc__task *base, const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r,
+                        rc_error *e) {
+    detect_task *t = (detect_task *)base;
+    size_t rows = 0, alarms = 0;
+    distances m = {0, 0, 0};
+    (void)o;
+    rc_status s = calibrate(t, &rows, &alarms, &m, e);
+    if (s != RC_OK) return s;
+    if (m.n)
+        rc__say(hooks, "rows to validate are %.4g deviations from what is expected; from the value before, %.4g",
+                m.model / (double)m.n, m.last / (double)m.n);
+    rc__say(hooks, "threshold %.4g (%s): %zu alarms in the %zu rows of the training files", t->m->net->o.threshold,
+            t->share > 0 ? "by the share that may be alarms" : "a tail of 10^-5", alarms, rows);
+    r->valid_loss = r->best_valid_loss;
+    return RC_OK;
 }
 
 static void plan(rc__task *base, rc_plan *p, size_t *data_bytes) {
@@ -220,7 +254,8 @@ static const rc__task_ops task_ops = {.params = task_params,
 
 /* ---- making it --------------------------------------------------------------------------------------------------- */
 
-static rc_status options_of(const rc_train_options *o, size_t channels, bool timed, rc__detect_options *out, rc_error *e) {
+static rc_status options_of(const rc_train_options *o, size_t channels, bool timed, rc__detect_options *out,
+                            rc_error *e) {
     *out = rc__detect_options_default();
     rc_status s = rc__train_rnn_options(o, &out->rnn, e);
     if (s != RC_OK) return s;
@@ -268,7 +303,8 @@ static void scale_channels(detect_task *t) {
         }
         m->mean[c] = n > 0 ? sum / n : 0;
         double deviation = n > 0 ? sqrt(squares / n) : 0, least = 1e-9 * fabs(m->mean[c]);
-        if (!(deviation > least && deviation > 1e-280)) deviation = fabs(m->mean[c]) > 1e-280 ? fabs(m->mean[c]) / 100 : 1;
+        if (!(deviation > least && deviation > 1e-280))
+            deviation = fabs(m->mean[c]) > 1e-280 ? fabs(m->mean[c]) / 100 : 1;
         m->scale[c] = isfinite(deviation) ? deviation : 1e300;
         if (!isfinite(m->mean[c])) m->mean[c] = 0;
     }
@@ -286,7 +322,8 @@ static rc_status fill_rows(detect_task *t, rc_error *e) {
             rc__detect_rows_next(&t->rows[i], &z, &clock);
             rc__detect_normalise(m, s->x + k * s->C, z);
             if (clock) rc__detect_clock(s->time[k], m->style.offset, clock);
-            for (size_t b = 0; b < s->C * sizeof *z; b++) t->hash = (t->hash ^ ((unsigned char *)z)[b]) * 1099511628211u;
+            for (size_t b = 0; b < s->C * sizeof *z; b++)
+                t->hash = (t->hash ^ ((unsigned char *)z)[b]) * 1099511628211u;
         }
     }
     return RC_OK;
@@ -323,7 +360,8 @@ static rc_status cut_windows(detect_task *t, const rc_train_options *o, rc_error
             s = add_window(&t->valid, &t->n_valid, &t->cap_valid, (window){(uint32_t)i, (uint32_t)k}, e);
     }
     if (s == RC_OK && !t->n_train)
-        s = rc_fail(e, RC_EDATA, "too few rows to learn from: expected %zu at least in one file, found %zu", t->T, longest);
+        s = rc_fail(e, RC_EDATA, "too few rows to learn from: expected %zu at least in one file, found %zu", t->T,
+                    longest);
     return s;
 }
 
@@ -371,6 +409,7 @@ static rc_status read_files(detect_task *t, const rc_train_options *o, rc__detec
         rc__table_free(table);
         if (s != RC_OK) break;
         size_t n = t->series[i].n, judged = o->valid ? 0 : (size_t)(o->valid_fraction * (double)n);
+        if (!judged && !o->valid && o->valid_fraction > 0 && n > 1) judged = 1;
         t->train_rows[i] = judges ? 0 : n - judged;
     }
     return s;
@@ -387,7 +426,8 @@ static void report(const detect_task *t, const rc__detect_columns *columns, cons
         labelled += t->series[i].labelled;
         labels = labels || t->series[i].label;
     }
-    rc__say(hooks, "data: %zu series, %zu rows of %zu channel%s, %zu rows to learn from, %zu to validate; %zu missing values",
+    rc__say(hooks,
+            "data: %zu series, %zu rows of %zu channel%s, %zu rows to learn from, %zu to validate; %zu missing values",
             t->n_series, rows, C, C == 1 ? "" : "s", learnt, rows - learnt, missing);
     if (columns->time_column != SIZE_MAX && t->series[0].n > 1) {
         rc__frequency f;
@@ -415,8 +455,10 @@ static void describe(const detect_task *t, const rc_train_hooks *hooks) {
         rc__say(hooks, "model: forecaster, %s %d x %zu, %zu lags%s, %s, %zu parameters", o->rnn.cell, o->rnn.num_layers,
                 o->rnn.hidden_size, o->lags, o->clock ? ", clock" : "", rc__detect_likelihoods[o->likelihood],
                 rc_params_len(t->m->base.params));
-    rc__say(hooks, "scores: errors of the last %zu rows against the last %zu; the first %zu rows are warm-up and score 0; an "
-            "alarm is repeated within %zu rows only when it rises", o->recent, o->history, o->settle, o->quiet);
+    rc__say(hooks,
+            "scores: errors of the last %zu rows against the last %zu; the first %zu rows are warm-up and score 0; an "
+            "alarm is repeated within %zu rows only when it rises",
+            o->recent, o->history, o->settle, o->quiet);
 }
 
 static rc_status new_model(detect_task *t, const rc_train_options *o, rc__detect_columns *columns, bool has_style,
@@ -441,13 +483,15 @@ static rc_status new_model(detect_task *t, const rc_train_options *o, rc__detect
     if (columns->time_name && !(m->time_name = rc__strdup(columns->time_name))) return no_memory(e);
     if (columns->label && !(m->label = rc__strdup(columns->label))) return no_memory(e);
     if (o->data.delimiter && o->data.delimiter[0])
-        m->delimiter = !strcmp(o->data.delimiter, "tab") ? '\t' : !strcmp(o->data.delimiter, "space") ? ' ' : o->data.delimiter[0];
+        m->delimiter = !strcmp(o->data.delimiter, "tab")     ? '\t'
+                       : !strcmp(o->data.delimiter, "space") ? ' '
+                                                             : o->data.delimiter[0];
     scale_channels(t);
     return RC_OK;
 }
 
-static rc_status old_model(detect_task *t, const rc_train_options *o, const char *path, const rc__detect_columns *columns,
-                           bool has_style, rc_error *e) {
+static rc_status old_model(detect_task *t, const rc_train_options *o, const char *path,
+                           const rc__detect_columns *columns, bool has_style, rc_error *e) {
     rc_model *m = NULL;
     rc_status s = rc_model_load(&m, path, e);
     if (s == RC_OK && m->kind != &rc__task_detect) {

@@ -400,6 +400,7 @@ rc_data_options rc__data_merge(const rc_data_options *over, const rc_data_option
     TEXTS(X)
 #undef X
     m.numeric = over->numeric || under->numeric;
+    m.skip_bad_rows = over->skip_bad_rows;
     return m;
 }
 
@@ -413,7 +414,7 @@ static rc_status yes_or_no(const char *name, const char *value, rc__choice *out,
 }
 
 rc_status rc__data_table_options(const rc_data_options *d, rc__table_options *out, rc_error *e) {
-    *out = (rc__table_options){0};
+    *out = (rc__table_options){.skip_ragged = d->skip_bad_rows};
     if (d->delimiter && *d->delimiter) {
         out->delimiter = strcmp(d->delimiter, "tab") == 0     ? '\t'
                          : strcmp(d->delimiter, "space") == 0 ? ' '
@@ -422,4 +423,24 @@ rc_status rc__data_table_options(const rc_data_options *d, rc__table_options *ou
             return rc_fail(e, RC_EINVAL, "delimiter: expected one character, tab or space, found \"%s\"", d->delimiter);
     }
     return yes_or_no("header", d->header, &out->header, e);
+}
+
+rc_status rc__data_missing(const rc_data_options *d, rc__missing_words *own, rc__table_options *out, rc_error *e) {
+    static const char *const usual[] = {RC_TABLE_MISSING};
+    size_t n = 0, most = sizeof own->list / sizeof *own->list;
+    if (!d->missing || !*d->missing) return RC_OK;
+    if (strlen(d->missing) >= sizeof own->text)
+        return rc_fail(e, RC_EINVAL, "missing: expected at most %zu characters", sizeof own->text - 1);
+    for (; n < sizeof usual / sizeof *usual; n++) own->list[n] = usual[n];
+    memcpy(own->text, d->missing, strlen(d->missing) + 1);
+    for (char *word = own->text, *end; word; word = end) {
+        end = strchr(word, ',');
+        if (end) *end++ = 0;
+        if (n == most) return rc_fail(e, RC_EINVAL, "missing: expected at most %zu words",
+                           most - sizeof usual / sizeof *usual);
+        own->list[n++] = word;
+    }
+    out->missing = own->list;
+    out->n_missing = n;
+    return RC_OK;
 }

@@ -84,6 +84,12 @@ void rc__data_free(rc_data_options *o);
 /* delimiter and header as the readers of tables take them. RC_EINVAL. */
 struct rc__table_options;
 rc_status rc__data_table_options(const rc_data_options *d, struct rc__table_options *out, rc_error *e);
+/* --missing "a,b" beside the usual words, into *own, which out then points to. RC_EINVAL: too many. */
+typedef struct rc__missing_words {
+    const char *list[64];
+    char text[512];
+} rc__missing_words;
+rc_status rc__data_missing(const rc_data_options *d, rc__missing_words *own, struct rc__table_options *out, rc_error *e);
 /* What `over` says, and where it says nothing what `under` says; borrows from both. */
 rc_data_options rc__data_merge(const rc_data_options *over, const rc_data_options *under);
 #endif

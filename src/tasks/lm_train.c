@@ -125,7 +125,7 @@ static bool is_kind(const char *spec) {
 }
 
 /* A file: Hugging Face's tokenizer.json has an object "model"; ours has not. */
-static rc_status vocab_from_file(rc_vocab **out, const char *path, rc_error *e) {
+rc_status rc__vocab_from_file(rc_vocab **out, const char *path, rc_error *e) {
     char *data;
     size_t len;
     rc_status s = rc__file_read(path, true, (size_t)256 << 20, &data, &len, e);
@@ -154,7 +154,7 @@ static rc_status ready_vocab(rc_vocab **out, const char *spec, bool *utf8, rc_er
         return RC_OK;
     }
     if (strchr(spec, '.') || strchr(spec, '/')) {
-        rc_status s = vocab_from_file(out, spec, e);
+        rc_status s = rc__vocab_from_file(out, spec, e);
         if (s == RC_OK) *utf8 = needs_utf8(*out);
         return s;
     }

@@ -16,6 +16,9 @@ const rc_option *rc_data_option_table(size_t *n) {
 #define EVAL(field) offsetof(rc_eval_options, field)
 static const rc_option eval_table[] = {
     {"batch", 0, RC_OPT_INT, EVAL(batch), 1, 65536, NULL, "N", "Results", "sequences at once"},
+    {"start", 0, RC_OPT_INT, EVAL(start), -1e15, 1e15, NULL, "N", "Results",
+     "forecast: step from which on is forecast, from 1; -N = the last N; 0 = as soon as there is a lookback"},
+    {"stride", 0, RC_OPT_INT, EVAL(stride), 1, 1e9, NULL, "N", "Results", "forecast: steps from one forecast to the next"},
     {"details", 0, RC_OPT_BOOL, EVAL(details), 0, 0, NULL, NULL, "Results", "tables of each class, type or series"},
     {"online", 0, RC_OPT_BOOL, EVAL(online), 0, 0, NULL, NULL, "Results",
      "detect: go on learning from the rows, each after it was scored"},
@@ -52,7 +55,7 @@ const rc_option *rc_predict_option_table(size_t *n) {
     return predict_table;
 }
 
-rc_eval_options rc_eval_options_default(void) { return (rc_eval_options){.batch = 64, .details = true}; }
+rc_eval_options rc_eval_options_default(void) { return (rc_eval_options){.batch = 64, .details = true, .stride = 1}; }
 
 rc_predict_options rc_predict_options_default(void) {
     return (rc_predict_options){.batch = 64, .top_k = 1, .samples = 100, .seed = 1, .threshold = -1};

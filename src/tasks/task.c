@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const rc__task_kind *const rc__task_kinds[] = {&rc__task_lm, &rc__task_classify, &rc__task_regress, &rc__task_tag, &rc__task_detect, NULL};
+const rc__task_kind *const rc__task_kinds[] = {&rc__task_lm, &rc__task_classify, &rc__task_regress, &rc__task_tag, &rc__task_forecast, &rc__task_detect, NULL};
 
 const rc__task_kind *rc__task_find(const char *name) {
     for (const rc__task_kind *const *k = rc__task_kinds; *k; k++)
@@ -155,6 +155,7 @@ rc_status rc__model_save(const rc_model *m, const char *path, const char *proven
         s = rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
     if (s == RC_OK) s = rc__json_print(doc, &text, &len, e);
     if (s == RC_OK) s = rc__params_list(&list, m->params, NULL, NULL, e);
+    if (s == RC_OK && m->kind->model.tensors) s = m->kind->model.tensors(m, &list, e);
     if (s == RC_OK) s = rc__st_write(path, list.tensor, list.n, &(rc__st_meta){"recur", text}, 1, e);
     rc__st_list_free(&list);
     if (text) rc__free(text, len + 1);

@@ -63,6 +63,8 @@ struct rc__task {
 typedef struct rc__model_ops {
     /* The document's keys beside "format", "task" and "provenance", into doc. */
     rc_status (*document)(const rc_model *m, json_t *doc, rc_error *e);
+    /* Tensors beside the parameters; their data must live as long as the model. NULL: none. */
+    rc_status (*tensors)(const rc_model *m, rc__st_list *list, rc_error *e);
     rc_status (*eval)(rc_model *m, const char *path, const rc_eval_options *o, json_t *out, rc_error *e);
     rc_status (*predict)(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink, rc_error *e);
     /* Why: what mattered in each input, as lines of predict. NULL: the task cannot tell. */
@@ -94,6 +96,7 @@ struct rc__task_kind {
 };
 
 const rc__task_kind *rc__task_find(const char *name); /* NULL when unknown */
+extern const rc__task_kind rc__task_forecast; /* forecast_train.c; its header names things as kernels do */
 extern const rc__task_kind *const rc__task_kinds[];   /* ends in NULL; task.c */
 extern const rc__task_kind rc__task_tag;
 

@@ -23,13 +23,14 @@ json_t *rc__real_or_null(double v) { return isfinite(v) ? json_real(v) : json_nu
 
 static json_t *position_json(const rc__trainer *t) {
     const rc__position *p = &t->at;
-    return json_pack("{si sI sI sf sf sf sf so sI sf so sI sI so sb so}", "version", CHECKPOINT_VERSION, "step",
+    return json_pack("{si sI sI sf sf sf sf so sI sf so sI sI so sb so so}", "version", CHECKPOINT_VERSION, "step",
                      (json_int_t)p->step, "tokens", (json_int_t)p->tokens, "seconds", p->seconds, "train_seconds",
                      p->train_seconds, "loss_sum", p->loss_sum, "loss_weight", p->loss_weight, "best",
                      rc__real_or_null(p->best), "best_step", (json_int_t)p->best_step, "best_epoch", p->best_epoch,
                      "last_valid", rc__real_or_null(p->last_valid), "last_valid_step", (json_int_t)p->last_valid_step,
                      "bad_validations", (json_int_t)p->bad_validations, "accuracy", rc__real_or_null(p->accuracy),
-                     "solved", (int)p->solved, "best_criterion", rc__real_or_null(p->best_criterion));
+                     "solved", (int)p->solved, "best_criterion", rc__real_or_null(p->best_criterion), "best_accuracy",
+                     rc__real_or_null(p->best_accuracy));
 }
 
 static json_t *describe(rc__trainer *t) {
@@ -96,11 +97,12 @@ static rc_status read_position(rc__position *p, const json_t *root, const char *
     if (s == RC_OK && (best_step > step || valid_step > step))
         s = rc_fail(e, RC_EMODEL, "%s: validated at step %lld, after its last step %lld", where,
                     (long long)(best_step > step ? best_step : valid_step), (long long)step);
-    double *maybe[] = {&p->best, &p->last_valid, &p->accuracy};
-    const char *names[] = {"best", "last_valid", "accuracy"};
-    for (int i = 0; s == RC_OK && i < 3; i++) {
+    double *maybe[] = {&p->best, &p->last_valid, &p->accuracy, &p->best_accuracy};
+    const char *names[] = {"best", "last_valid", "accuracy", "best_accuracy"};
+    for (int i = 0; s == RC_OK && i < 4; i++) {
+        const json_t *v = json_object_get(root, names[i]);
         *maybe[i] = NAN;
-        if (!json_is_null(json_object_get(root, names[i])))
+        if (!json_is_null(v) && (v || i < 3)) /* the last: absent before 0.2 */
             s = rc__json_get_real(root, names[i], must, 0, 0, maybe[i], where, e);
     }
     const json_t *criterion = json_object_get(root, "best_criterion"); /* absent before 0.2: it was the loss */

@@ -394,6 +394,7 @@ static rc_status judge(rc__trainer *t, bool sample, rc__task_score *score, bool 
             *improved = true;
             t->at.best = score->loss;
             t->at.best_criterion = criterion;
+            t->at.best_accuracy = score->accuracy;
             t->at.best_step = t->at.step;
             t->at.best_epoch = epochs_done(t);
             t->at.bad_validations = 0;
@@ -550,11 +551,17 @@ static void measure_rate(rc__trainer *t, double seconds, uint64_t tokens) {
     t->rate = t->rate > 0 ? keep * t->rate + (1 - keep) * now : now;
 }
 
+static bool pause_asked(const rc__trainer *t) {
+    if (!t->hooks->pause) return false;
+    rc_train_progress p = report(t);
+    return t->hooks->pause(t->hooks->ctx, &p, t->at.step > 0 && t->at.last_valid_step == t->at.step);
+}
+
 static rc_status run_steps(rc__trainer *t, rc_error *e) {
     rc_status s = RC_OK;
     bool sampled_event = t->o->sample_every == 0;
     while (!finished(t)) {
-        if (rc__train_interrupted()) {
+        if (rc__train_interrupted() || pause_asked(t)) {
             t->interrupted = true;
             return save_checkpoint(t, e);
         }
@@ -605,7 +612,7 @@ static rc_status set_up(rc__trainer *t, rc_error *e) {
     if (!t->param_norms || (t->task->validates && !t->best_values))
         return rc_fail(e, RC_ENOMEM, "train: out of memory");
     rc_params_zero_grad(t->ps);
-    t->at.best = t->at.best_criterion = t->at.last_valid = t->at.accuracy = NAN;
+    t->at.best = t->at.best_criterion = t->at.best_accuracy = t->at.last_valid = t->at.accuracy = NAN;
     t->steps_limit = limit_in_steps(t);
     /* A warm-up as long as the run would never reach the rate. */
     uint64_t most = (uint64_t)(WARMUP_SHARE * (double)t->steps_limit);
@@ -674,6 +681,8 @@ static void fill_result(const rc__trainer *t, rc_train_result *r) {
     r->train_loss = smoothed_loss(t);
     r->best_valid_loss = t->at.best;
     r->best_step = t->at.best_step;
+    r->best_criterion = t->at.best_criterion;
+    r->best_accuracy = t->at.best_accuracy;
     r->tokens = t->at.tokens;
     r->tokens_per_second = t->at.train_seconds > 0 ? (double)t->at.tokens / t->at.train_seconds : 0;
     r->parameters = rc_params_len(t->ps);

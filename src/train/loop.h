@@ -14,6 +14,7 @@ typedef struct rc__position {
     double loss_sum, loss_weight;  /* smoothed training loss = loss_sum / loss_weight */
     double best;                   /* validation loss; NaN = none yet */
     double best_criterion;         /* what it was chosen by; the loss unless the task has another */
+    double best_accuracy;
     uint64_t best_step;
     double best_epoch;
     double last_valid;
@@ -65,6 +66,9 @@ rc_status rc__train_check_task(rc__task *task, const rc_train_options *o, rc_err
 /* --freeze and --lr-groups. */
 rc_status rc__train_param_groups(const rc_train_options *o, rc_params *ps, rc_error *e);
 json_t *rc__real_or_null(double v);
+
+/* rc_train, but an interruption that was asked for before still holds. */
+rc_status rc__train_go_on(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r, rc_error *e);
 
 /* checkpoint.c. Saved atomically; loading checks everything that has a shape before it is used. */
 rc_status rc__checkpoint_save(rc__trainer *t, const char *path, rc_error *e);

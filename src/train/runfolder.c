@@ -211,7 +211,7 @@ static rc_status keep_config(rc__run *r, rc_error *e) {
     return s == RC_OK ? rc__file_read(path, false, 1 << 20, &r->config, &r->config_len, e) : s;
 }
 
-rc_status rc__run_create(rc__run *r, const rc_train_options *o, rc_error *e) {
+rc_status rc__run_claim(rc__run *r, const rc_train_options *o, rc_error *e) {
     *r = (rc__run){.lock_fd = -1, .metrics_fd = -1, .samples_fd = -1, .created = rc__wall_time()};
     rc_status s;
     if (o->run && *o->run) {
@@ -220,7 +220,14 @@ rc_status rc__run_create(rc__run *r, const rc_train_options *o, rc_error *e) {
         s = make_default_folder(r, o, e);
         if (s == RC_OK) s = take_lock(r, e);
     }
+    if (s != RC_OK) rc__run_close(r);
+    return s;
+}
+
+rc_status rc__run_create(rc__run *r, const rc_train_options *o, rc_error *e) {
     char path[600];
+    rc_status s = rc__run_claim(r, o, e);
+    if (s != RC_OK) return s;
     if (s == RC_OK) remove_leftovers(r);
     if (s == RC_OK) remove_old_logs(r);
     if (s == RC_OK) s = make_checkpoints_folder(r, e);
@@ -501,7 +508,7 @@ rc_status rc__run_checkpoints(const char *run, uint64_t *steps, size_t cap, size
 void rc__run_prune(const char *run, size_t keep) {
     char path[600], file[900];
     size_t n;
-    uint64_t *steps = rc__calloc(keep, sizeof *steps);
+    uint64_t *steps = rc__calloc(keep + 1, sizeof *steps);
     if (!steps) return;
     bool full = rc__run_checkpoints(run, steps, keep, &n, NULL) == RC_OK && n > keep &&
                 path_in(run, "checkpoints", path, sizeof path, NULL) == RC_OK;
@@ -509,11 +516,11 @@ void rc__run_prune(const char *run, size_t keep) {
     if (d) {
         for (struct dirent *f; (f = readdir(d));) {
             uint64_t step;
-            if (checkpoint_step(f->d_name, &step) && step < steps[keep - 1] &&
+            if (checkpoint_step(f->d_name, &step) && (keep == 0 || step < steps[keep - 1]) &&
                 path_in(path, f->d_name, file, sizeof file, NULL) == RC_OK)
                 unlink(file);
         }
         closedir(d);
     }
-    rc__free(steps, keep * sizeof *steps);
+    rc__free(steps, (keep + 1) * sizeof *steps);
 }

@@ -26,6 +26,8 @@ typedef struct rc__log_lengths {
 /* A new folder: o->run, or runs/DATE-TIME-NAME with the name of the model or the first file. Takes the lock and writes
  * config.json. RC_EINVAL when o->run is in use by a living run, or holds checkpoints of an earlier one. */
 rc_status rc__run_create(rc__run *r, const rc_train_options *o, rc_error *e);
+/* The folder and its lock alone. */
+rc_status rc__run_claim(rc__run *r, const rc_train_options *o, rc_error *e);
 /* Takes the lock of an existing run; RC_EINVAL when it is no run folder or is in use. */
 rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e);
 /* Opens the logs. resumed NULL: a run that begins, without what an earlier attempt logged. Else it goes on from the
@@ -48,7 +50,7 @@ rc_status rc__run_sample(rc__run *r, uint64_t step, const char *text, size_t len
 /* Steps of the checkpoints there are, falling; the list has at most cap entries, *n tells how many. */
 rc_status rc__run_checkpoints(const char *run, uint64_t *steps, size_t cap, size_t *n, rc_error *e);
 rc_status rc__run_checkpoint_path(const char *run, uint64_t step, char *out, size_t cap, rc_error *e);
-void rc__run_prune(const char *run, size_t keep); /* removes all but the last `keep` */
+void rc__run_prune(const char *run, size_t keep); /* removes all but the last `keep`, which may be 0 */
 /* Is `name` in a run folder (or in its checkpoints/) one that training writes? */
 bool rc__run_owns(const char *name, bool in_checkpoints);
 /* The lock of a run that is not alive, to be closed; -1: errno EWOULDBLOCK when one is, else there is none to take. */

@@ -179,8 +179,8 @@ static rc_status resume_it(const rc_train_options *given, const rc_train_hooks *
     return s;
 }
 
-rc_status rc_train(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result,
-                      rc_error *e) {
+rc_status rc__train_go_on(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result,
+                          rc_error *e) {
     rc_train_result local;
     rc_train_result *r = result ? result : &local;
     *r = (rc_train_result){.train_loss = NAN,
@@ -189,12 +189,18 @@ rc_status rc_train(const rc_train_options *o, const rc_train_hooks *hooks, rc_tr
                            .new_valid_loss_before = NAN,
                            .old_valid_loss_before = NAN,
                            .old_valid_loss_after = NAN,
-                           .accuracy = NAN};
-    rc__train_interrupt_clear();
+                           .accuracy = NAN,
+                           .best_criterion = NAN,
+                           .best_accuracy = NAN};
     rc__run run = {.lock_fd = -1, .metrics_fd = -1, .samples_fd = -1};
     rc_train_options own = *o;
     rc_status s =
         o->resume && *o->resume ? resume_it(o, hooks, &run, r, e) : run_it(&own, hooks, &run, false, r, e);
     rc__run_close(&run);
     return s;
+}
+
+rc_status rc_train(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *result, rc_error *e) {
+    rc__train_interrupt_clear();
+    return rc__train_go_on(o, hooks, result, e);
 }

@@ -1,7 +1,7 @@
 # --help everywhere, in its exact form; the manual page and the completion made from the same tables.
 . "$(dirname "$0")/lib.sh"
 t 'recur --help'
-for command in train eval predict compare plan explain export runs bench help; do
+for command in train eval predict compare tune plan explain watch export runs bench help; do
     t "recur $command --help"
     recur help $command >a
     recur $command -h >b
@@ -18,11 +18,11 @@ check 'help shows the values in force' test "$(recur train --hidden 77 --help | 
 recur train --preset good --help >good
 recur train --help >plain
 check 'help shows what a preset chooses' test "$(cmp -s good plain; echo $?)" = 1
-for command in train eval predict compare plan explain export runs bench help; do recur help $command; done >all
+for command in train eval predict compare tune plan explain watch export runs bench help; do recur help $command; done >all
 check 'no line of help is wider than 80 columns, but examples' test -z "$(grep -E '^.{81}' all | grep -v '^  recur ')"
 
 recur help --man >recur.1
-check 'the manual names every command' test "$(grep -c '^\.SH "RECUR ' recur.1)" = 10
+check 'the manual names every command' test "$(grep -c '^\.SH "RECUR ' recur.1)" = 12
 if command -v groff >/dev/null; then
     groff -man -Tutf8 -ww -z recur.1 >/dev/null 2>man.err
     check 'the manual page has no warnings' test ! -s man.err

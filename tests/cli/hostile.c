@@ -72,7 +72,8 @@ static void put_file(const char *name, const char *text) {
 }
 
 /* What the working folder holds beside these, and one level below; removed when asked to. Returns how many. */
-static const char *const kept[] = {".", "..", "text.txt", "model", "folder"};
+static const char *const kept[] = {".", "..", "text.txt", "model", "detector", "rows.csv", "texts.tsv", "series.csv", "tags.conll",
+                                   "sorter", "folder"};
 static size_t strangers(const char *dir, bool remove_them, char *first, size_t cap) {
     size_t n = 0;
     DIR *d = opendir(dir);
@@ -169,9 +170,13 @@ static const struct base {
     {"train", {"train", "lm", "text.txt", "--run=run", TINY_RUN}},
     {"plan", {"plan", "lm", "text.txt", "--probe=0.1", TINY, "--batch=2", "--seq-len=4"}},
     {"compare", {"compare", "lm", "text.txt", "--cells=rnn", TINY_RUN}},
+    {"tune",
+     {"tune", "lm", "text.txt", "--run=run", "--trials=2", "--search=dropout=0,0.1", TINY, "--batch=2", "--seq-len=4",
+      "--steps=2", "--time=9", "--quiet"}},
     {"eval", {"eval", "model", "text.txt", "--threads=1"}},
     {"predict", {"predict", "model", "--length=3", "--threads=1"}},
     {"explain", {"explain", "model", "--threads=1"}},
+    {"watch", {"watch", "detector", "rows.csv", "--threads=1"}},
     {"export", {"export", "model", "tokenizer.json"}},
     {"runs", {"runs", "--dir=."}},
     {"bench", {"bench", "rnn", TINY, "--batch=2", "--seq-len=4", "--time=0.01"}},
@@ -182,6 +187,33 @@ static line base_of(const char *command) {
     line l = {.n = 0};
     for (size_t i = 0; i < sizeof bases / sizeof *bases; i++)
         for (size_t k = 0; strcmp(bases[i].command, command) == 0 && bases[i].word[k]; k++) add(&l, bases[i].word[k]);
+    return l;
+}
+
+/* The same for one option: with a task that reads it, or a model. */
+static line base_for(const char *command, const rc_option *o) {
+    static const char *const tasks[][3] = {{"classify", "texts.tsv"}, {"regress", "series.csv", "--target=y"}, {"tag", "tags.conll"},
+                                           {"detect", "rows.csv"}};
+    static const char *const tiny[] = {TINY, "--batch=2"}, *const run_it[] = {"--run=run", "--steps=2", "--time=1", "--quiet"};
+    line l = base_of(command);
+    bool trains = strcmp(command, "train") == 0, others = strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0 ||
+                                                          strcmp(command, "tune") == 0;
+    bool uses = strcmp(command, "eval") == 0 || strcmp(command, "predict") == 0;
+    if (uses && (strcmp(o->group, "Data") == 0 || strcmp(o->group, "Results") == 0)) {
+        l = (line){.n = 0};
+        add(&l, command), add(&l, "sorter"), add(&l, "texts.tsv"), add(&l, "--threads=1");
+        return l;
+    }
+    if (!(trains || others) || rc_train_option_is_for(o->name, "lm")) return l;
+    for (size_t t = 0; t < sizeof tasks / sizeof *tasks; t++) {
+        if (!rc_train_option_is_for(o->name, tasks[t][0])) continue;
+        l = (line){.n = 0};
+        add(&l, command);
+        for (size_t i = 0; i < 3 && tasks[t][i]; i++) add(&l, tasks[t][i]);
+        for (size_t i = 0; i < 4 && strcmp(tasks[t][0], "detect") != 0; i++) add(&l, tiny[i]);
+        for (size_t i = 0; i < 4 && trains; i++) add(&l, run_it[i]);
+        return l;
+    }
     return l;
 }
 
@@ -261,7 +293,7 @@ static bool limited(const rc_option *o) { return o->min != 0 || o->max != 0; }
 /* --name=value behind the command that works. */
 static int give(const char *command, const rc_option *o, const char *value, line *l, char *text, size_t cap) {
     snprintf(text, cap, "--%s=%s", o->name, value);
-    *l = base_of(command);
+    *l = base_for(command, o);
     add(l, text);
     return run(l);
 }
@@ -403,7 +435,7 @@ static void try_bool(const char *command, const rc_option *o) {
     static const char *const right[] = {"true", "false", "yes", "no", "on", "off", "1", "0"};
     for (size_t i = 0; i < (effort > 1 ? 8 : 2) && !common; i++) told(command, o, right[i]);
     char text[128];
-    line l = base_of(command);
+    line l = base_for(command, o);
     snprintf(text, sizeof text, "--no-%s=true", o->name);
     add(&l, text);
     int code = run(&l);
@@ -413,7 +445,7 @@ static void try_bool(const char *command, const rc_option *o) {
 /* What is wrong beside the value: none, a name that is nearly this one, twice. */
 static void try_name(const char *command, const rc_option *o) {
     char text[128], name[128];
-    line l = base_of(command);
+    line l = base_for(command, o);
     snprintf(name, sizeof name, "--%s", o->name);
     add(&l, name);
     if (o->type != RC_OPT_BOOL) {
@@ -422,7 +454,7 @@ static void try_name(const char *command, const rc_option *o) {
     }
     size_t n = strlen(o->name);
     if (n < 4) return;
-    l = base_of(command);
+    l = base_for(command, o);
     snprintf(text, sizeof text, "--%.*sq%s=1", (int)n / 2, o->name, o->name + n / 2); /* one letter too many */
     add(&l, text);
     int code = run(&l);
@@ -432,9 +464,17 @@ static void try_name(const char *command, const rc_option *o) {
 static void try_option(const char *command, const rc_option *o) {
     size_t n;
     const rc_option *train = rc_train_option_table(&n);
-    /* plan and compare take train's entries as they are: once through the parser will do. */
+    if (cli_command_find(command)->tasks && !rc_train_option_is_for(o->name, "lm")) { /* what lm does not read it says */
+        char text[128];
+        line l = base_of(command);
+        snprintf(text, sizeof text, "--%s=1", o->name);
+        add(&l, text);
+        if (run(&l) != 2 || !strstr(err_text, o->name) || !strstr(err_text, "not for lm"))
+            complain(&l, "expected to be told that it is for other tasks");
+    }
+    /* plan, compare and tune take train's entries as they are: once through the parser will do. */
     if (effort < 2 && strcmp(command, "train") != 0 && rc_option_find(train, n, o->name) &&
-        (strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0)) {
+        (strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0 || strcmp(command, "tune") == 0)) {
         if (o->type != RC_OPT_STRING) refused(command, o, "missing/1x");
         try_name(command, o);
         return;
@@ -459,7 +499,10 @@ static void try_words(const char *command) {
         "",  " ", "missing", "folder", "/", "/dev/null", "/dev/zero", "text.txt/x", "\xff\xfe", "adding", "adding:", "adding:T",
         "adding:T=", "adding:T=0", "adding:T=-1", "adding:T=nan", "adding:T=1e3", "adding:T=1x", "adding:T=5,", "adding:T=5,T=6",
         "adding:T=99999999999999999999", "count:X=5", "temporal-order:T=1", "adding:T=1000000000", long_text};
-    size_t place = strcmp(command, "train") == 0 || strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0 ? 2 : 1;
+    size_t place = strcmp(command, "train") == 0 || strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0 ||
+                           strcmp(command, "tune") == 0
+                       ? 2
+                       : 1;
     line l = base_of(command);
     for (size_t at = 1; at <= place && (int)at < l.n; at++)
         for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -526,6 +569,28 @@ int main(int argc, char **argv) {
     add(&first, "--out=model");
     if (run(&first) != 0) {
         printf("FAILED: no model could be trained:\n%s", err_text);
+        return 1;
+    }
+    *text = 0;
+    for (int i = 0; i < 60; i++) snprintf(text + strlen(text), sizeof text - strlen(text), "%d,%d\n", i % 7, i % 5);
+    put_file("rows.csv", text);
+    line detect = {.n = 0};
+    const char *const words[] = {"train", "detect", "rows.csv", "--run=run", "--steps=2", "--threads=1", "--out=detector"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) add(&detect, words[i]);
+    if (run(&detect) != 0) {
+        printf("FAILED: no detector could be trained:\n%s", err_text);
+        return 1;
+    }
+    *text = 0;
+    for (int i = 0; i < 30; i++) snprintf(text + strlen(text), sizeof text - strlen(text), "%s\tthe cat %d sat there\n", i % 2 ? "yes" : "no", i % 5);
+    put_file("texts.tsv", text);
+    put_file("series.csv", "a,b,y\n1,2,3\n2,1,4\n3,5,1\n4,4,2\n5,1,2\n6,7,1\n");
+    put_file("tags.conll", "the D\ncat N\n\na D\ndog N\n\nthe D\nmat N\n\na D\nmat N\n");
+    line sort = {.n = 0};
+    const char *const sorting[] = {"train", "classify", "texts.tsv", "--run=run", "--steps=2", TINY, "--out=sorter"};
+    for (size_t i = 0; i < sizeof sorting / sizeof *sorting; i++) add(&sort, sorting[i]);
+    if (run(&sort) != 0) {
+        printf("FAILED: no classifier could be trained:\n%s", err_text);
         return 1;
     }
     for (const cli_command *const *c = cli_commands; *c; c++) {

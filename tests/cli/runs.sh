@@ -161,7 +161,7 @@ check 'nothing half-written is left' test -z "$(find . -name '*.tmp*')"
 check 'with room again it goes on' recur train lm --resume tight --quiet
 check 'and ends' test -s kept.safetensors
 echo old >g.svg
-t "full 2 recur compare lm adding:T=5 --cells rnn,gru --steps 2 --hidden 8 --layers 1 --batch 4 --quiet --gradient-svg g.svg >out; cat g.svg"
+t "full 4 recur compare lm adding:T=5 --cells rnn,gru --steps 2 --hidden 40 --layers 1 --batch 4 --quiet --gradient-svg g.svg >out; cat g.svg"
 check 'nothing of it is left either' test -z "$(find . -name '*.tmp*')"
 for command in "train lm text.txt -o o.safetensors --steps 3 --run o --hidden 8 --layers 1" "explain first.safetensors" 'runs --dir .' \
     'runs compare first second' 'plan lm text.txt --probe 0.1 --hidden 8' 'predict first.safetensors --samples 2' \

@@ -20,7 +20,7 @@ make_tagged() {
 make_tagged 300 >train.conll
 make_tagged 40 >test.conll
 
-t "recur train tag train.conll -o m.safetensors --steps 150 --run run1 $small --quiet --json | jq -c '[.steps, .model, .accuracy > 0.9]'"
+t "recur train tag train.conll -o m.safetensors --steps 150 --run run1 $small --quiet --json | jq -c '[.steps, .model, .score > 0.9]'"
 recur train tag train.conll --steps 5 --run run2 $small >out 2>err
 check 'the data are told' grep -q '^training: 270 sentences' err
 check 'so is the baseline' grep -q '^baseline, the most frequent tag of each word: accuracy' err

@@ -25,6 +25,7 @@ cat >"$work/bin/recur" <<'END'
 small="--steps 6 --layers 1 --hidden 16 --batch 8 --seq-len 16"
 case "$*" in
 *--resume*) exec "$RECUR" "$@" --steps 9 --quiet ;;
+train\ classify*|train\ regress*) exec "$RECUR" "$@" --steps 6 --hidden 16 --batch 8 --quiet ;;
 train*) exec "$RECUR" "$@" $small --quiet ;;
 compare*) exec "$RECUR" "$@" $small --quiet ;;
 plan*) exec "$RECUR" "$@" --hidden 16 --probe 0.1 ;;
@@ -49,6 +50,15 @@ write() { # write LINES WORD
 write 400 Israel >book.txt
 write 200 Egypt >demo/text.txt
 write 200 Ωmega >mine.txt
+reviews() { # reviews LINES
+    awk -v n="$1" 'BEGIN {print "review,label"
+        split("good fine lovely", g); split("bad dull poor", b)
+        for (i = 0; i < n; i++) printf "\"a %s film, and so on\",%s\n", i % 2 ? g[i % 3 + 1] : b[i % 3 + 1], i % 2 ? "pos" : "neg"}'
+}
+reviews 80 >reviews.csv
+reviews 20 >reviews-test.csv
+awk 'BEGIN {print "engine,cycle,heat,noise,left"
+    for (e = 0; e < 12; e++) for (c = 0; c < 15; c++) printf "e%d,%d,%.1f,%d,%d\n", e, c, c + e * 0.1, c * 7 % 5, 14 - c}' >engines.csv
 recur train lm demo/text.txt -o demo/model.safetensors --run demo/run || exit 1
 
 without=()

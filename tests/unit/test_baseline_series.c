@@ -14,7 +14,7 @@
 #include "tasks/baselines.h"
 
 /* The least sum over all paths from (i, j) to both ends. */
-static double all_paths(size_t C, rc__series a, rc__series b, size_t i, size_t j) {
+static double all_paths(size_t C, rc__steps a, rc__steps b, size_t i, size_t j) {
     double cost = 0, best = INFINITY;
     for (size_t c = 0; c < C; c++) cost += pow(a.x[i * C + c] - b.x[j * C + c], 2);
     if (i + 1 == a.n && j + 1 == b.n) return cost;
@@ -27,14 +27,14 @@ static double all_paths(size_t C, rc__series a, rc__series b, size_t i, size_t j
 static void warping_is_the_best_of_all_paths(void **state) {
     (void)state;
     double x[10][14];
-    rc__series train[9], test;
+    rc__steps train[9], test;
     rc_rng rng = rc_rng_make(9, 0);
     for (int round = 0; round < 20; round++) {
         for (size_t k = 0; k < 10; k++) {
             for (size_t i = 0; i < 14; i++) x[k][i] = rc_rng_normal(&rng);
-            if (k < 9) train[k] = (rc__series){x[k], 1 + rc_rng_below(&rng, 7)};
+            if (k < 9) train[k] = (rc__steps){x[k], 1 + rc_rng_below(&rng, 7)};
         }
-        test = (rc__series){x[9], 1 + rc_rng_below(&rng, 7)};
+        test = (rc__steps){x[9], 1 + rc_rng_below(&rng, 7)};
         size_t nearest, want = 0;
         double distance, best = INFINITY;
         assert_int_equal(rc__nearest(RC_NEAR_DTW, 2, 9, train, 1, &test, &nearest, &distance, NULL), RC_OK);
@@ -53,7 +53,7 @@ static void warping_is_the_best_of_all_paths(void **state) {
 static void by_hand(void **state) {
     (void)state;
     const double a[] = {0, 1, 2, 3, 3, 3}, b[] = {0, 0, 1, 2, 3}, c[] = {5, 5, 5, 5, 5}, broken[] = {0, NAN, 2, 3, 4};
-    const rc__series train[] = {{c, 5}, {b, 5}, {b, 5}, {broken, 5}}, test[] = {{a, 6}, {a, 5}, {NULL, 0}};
+    const rc__steps train[] = {{c, 5}, {b, 5}, {b, 5}, {broken, 5}}, test[] = {{a, 6}, {a, 5}, {NULL, 0}};
     size_t nearest[3];
     double distance[3];
     rc_error e;
@@ -73,7 +73,7 @@ static void by_hand(void **state) {
 
 typedef struct set {
     size_t n;
-    rc__series series[1100];
+    rc__steps series[1100];
     char label[1100][16];
     double *all;
 } set;
@@ -105,7 +105,7 @@ static void read_ts(const char *data, const char *name, size_t channels, set *s)
                 p++;
             }
         }
-        s->series[s->n] = (rc__series){at, steps};
+        s->series[s->n] = (rc__steps){at, steps};
         at += steps * channels;
         snprintf(s->label[s->n], sizeof s->label[0], "%.*s", (int)strcspn(p, "\r\n"), p);
         s->n++;

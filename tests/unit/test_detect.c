@@ -130,11 +130,10 @@ static void test_finds(void **state) {
 }
 
 /* tail, quiet rule and range rule by the equations of detect_score.h from the errors and values that are printed. */
-static void test_scores(void **state) {
-    (void)state;
+static void check_scores(const char *model, size_t history, size_t recent_rows) {
     rc_predict_options o = rc_predict_options_default();
     lines l = {0};
-    predict_ok("m.safetensors", "all.csv", &o, &l);
+    predict_ok(model, "all.csv", &o, &l);
     double e[ROWS], raw[ROWS], low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
     size_t n = 0, checked = 0, suppressed = 0, ranges = 0;
     for (size_t i = 0; i < ROWS; i++) {
@@ -155,9 +154,13 @@ static void test_scores(void **state) {
         }
         e[n++] = error;
         if (i < 100) continue;
-        for (size_t k = 0; k + 1 < n; k++) mean += e[k] / (double)(n - 1);
-        for (size_t k = 0; k + 1 < n; k++) squares += (e[k] - mean) * (e[k] - mean) / (double)(n - 1);
-        for (size_t k = n - 10; k < n; k++) recent += e[k] / 10;
+        /* of the rows before this one the last `history`, less what is missing to a whole block at the old end */
+        size_t before = n - 1, block = history / 80, from = 0;
+        if (before > history) from = (before + block - 1) / block * block - history;
+        double rows = (double)(before - from);
+        for (size_t k = from; k < before; k++) mean += e[k] / rows;
+        for (size_t k = from; k < before; k++) squares += (e[k] - mean) * (e[k] - mean) / rows;
+        for (size_t k = n - recent_rows; k < n; k++) recent += e[k] / (double)recent_rows;
         double z = (recent - mean) / sqrt(squares);
         if (z < 30) {
             double expected = -log10(.5 * erfc(z / sqrt(2)));
@@ -181,11 +184,43 @@ static void test_scores(void **state) {
     drop(&l);
 }
 
+static void test_scores(void **state) {
+    (void)state;
+    check_scores("m.safetensors", 8000, 10);
+}
+
+static void test_scores_of_a_short_history(void **state) {
+    (void)state;
+    rc_train_options o = detect_options("short", "short.safetensors");
+    o.history = 240;
+    o.recent = 3;
+    o.steps = 100;
+    train_ok(&o, NULL);
+    check_scores("short.safetensors", 240, 3);
+}
+
+/* --threshold: a share of the training rows. */
+static void test_share_of_alarms(void **state) {
+    (void)state;
+    rc_train_options o = detect_options("share", "share.safetensors");
+    o.threshold = .02;
+    o.repeat = 0;
+    o.steps = 100;
+    train_ok(&o, NULL);
+    rc_predict_options p = rc_predict_options_default();
+    lines l = {0};
+    size_t alarms = 0;
+    predict_ok("share.safetensors", "first.csv", &p, &l);
+    for (size_t i = 0; i < l.n; i++) alarms += column(l.line[i], ALARM) == 1;
+    assert_in_range(alarms, 8, 12);
+    drop(&l);
+}
+
 /* The rows from..to of a file with its header, or without. */
 static void cut(const char *from, const char *to, size_t start, size_t end, bool header) {
     char command[256];
-    snprintf(command, sizeof command, "(%s; sed -n '%zu,%zup' %s) > %s", header ? "head -n 1 all.csv" : "true", start + 2,
-             end + 1, from, to);
+    snprintf(command, sizeof command, "(%s; sed -n '%zu,%zup' %s) > %s", header ? "head -n 1 all.csv" : "true",
+             start + 2, end + 1, from, to);
     assert_int_equal(system(command), 0);
 }
 
@@ -219,8 +254,9 @@ static void check_cuts(const char *model, bool online) {
     assert_int_equal(predict(model, "part.csv", &o, &pieces, &e), RC_EMODEL);
     assert_non_null(strstr(e.text, "--online"));
     o.online = online;
-    assert_int_equal(predict(strcmp(model, "m.safetensors") ? "m.safetensors" : "ae.safetensors", "part.csv", &o, &pieces, &e),
-                     RC_EMODEL);
+    assert_int_equal(
+        predict(strcmp(model, "m.safetensors") ? "m.safetensors" : "ae.safetensors", "part.csv", &o, &pieces, &e),
+        RC_EMODEL);
     assert_non_null(strstr(e.text, "another model"));
 }
 
@@ -253,7 +289,8 @@ static void test_online_learns(void **state) {
         lines l = {0};
         o.online = online;
         predict_ok("m.safetensors", "turned.csv", &o, &l);
-        for (size_t i = 2200; i < 2400; i++) after[online] += fabs(column(l.line[i], B_VALUE) - column(l.line[i], B_EXPECTED));
+        for (size_t i = 2200; i < 2400; i++)
+            after[online] += fabs(column(l.line[i], B_VALUE) - column(l.line[i], B_EXPECTED));
         drop(&l);
     }
     assert_true(after[1] < .5 * after[0]);
@@ -298,11 +335,12 @@ static void test_columns(void **state) {
     rc_predict_options o = rc_predict_options_default();
     lines whole = {0}, l = {0};
     predict_ok("m.safetensors", "all.csv", &o, &whole);
-    assert_int_equal(system("awk -F, -v OFS=, '{ print $3, $1, \"x\", $2 }' all.csv > turned.csv; sed -n '1p' turned.csv > h;"
-                            "sed -i '400r h' turned.csv;"
-                            "awk -F, 'NR > 1 { print \"{\\\"b\\\":\" $3 \",\\\"time\\\":\\\"\" $1 \"\\\",\\\"a\\\":\" "
-                            "($2 == \"\" ? \"null\" : $2) \"}\" }' all.csv > all.jsonl"),
-                     0);
+    assert_int_equal(
+        system("awk -F, -v OFS=, '{ print $3, $1, \"x\", $2 }' all.csv > turned.csv; sed -n '1p' turned.csv > h;"
+               "sed -i '400r h' turned.csv;"
+               "awk -F, 'NR > 1 { print \"{\\\"b\\\":\" $3 \",\\\"time\\\":\\\"\" $1 \"\\\",\\\"a\\\":\" "
+               "($2 == \"\" ? \"null\" : $2) \"}\" }' all.csv > all.jsonl"),
+        0);
     for (int k = 0; k < 2; k++) {
         predict_ok("m.safetensors", k ? "all.jsonl" : "turned.csv", &o, &l);
         assert_int_equal(l.n, ROWS);
@@ -355,7 +393,8 @@ static void test_eval(void **state) {
     rc_text_free(json, len);
     /* the same window as time stamps */
     FILE *f = fopen("windows.json", "w");
-    fputs("{\"other/all.csv\": [], \"all.csv\": [[\"2024-01-02 04:00:00.000000\", \"2024-01-02 09:00:00.000000\"]]}", f);
+    fputs("{\"other/all.csv\": [], \"all.csv\": [[\"2024-01-02 04:00:00.000000\", \"2024-01-02 09:00:00.000000\"]]}",
+          f);
     fclose(f);
     assert_int_equal(system("awk 'NR == 1 { print; next } { print }' all.csv | awk -F, 'NR < 600' > short.csv"), 0);
     o.labels = "windows.json";
@@ -454,7 +493,8 @@ static void test_hostile_models(void **state) {
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
         rc_model *m = NULL;
         rc_error e = {0};
-        if (!changed("m.safetensors", "bad.safetensors", changes[i][0], changes[i][1])) fail_msg("no %s", changes[i][0]);
+        if (!changed("m.safetensors", "bad.safetensors", changes[i][0], changes[i][1]))
+            fail_msg("no %s", changes[i][0]);
         rc_status s = rc_model_load(&m, "bad.safetensors", &e);
         if (s != RC_EMODEL) fail_msg("%s: %s: %s", changes[i][1], rc_status_name(s), e.text);
         assert_null(m);
@@ -491,7 +531,7 @@ static void test_hostile_states(void **state) {
     drop(&l);
 }
 
-/* The mean and deviation of the last 8000 errors, in blocks of 100: after 9000 rows of 1 and -1 nothing of the first remains. */
+/* Rows in a ring as the network is told them: the newest lag first, squashed, then whether it was there. */
 static void test_rows_ring(void **state) {
     (void)state;
     rc__detect_rows r;
@@ -521,6 +561,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_finds),
         cmocka_unit_test(test_scores),
+        cmocka_unit_test(test_scores_of_a_short_history),
+        cmocka_unit_test(test_share_of_alarms),
         cmocka_unit_test(test_cuts),
         cmocka_unit_test(test_cuts_online),
         cmocka_unit_test(test_cuts_autoencoder),

@@ -459,9 +459,52 @@ static int restore(void **unused) {
     return 0;
 }
 
-enum { CHARS, WORDS, DOCUMENTS, SOURCE, TUNE, RESUME, PLAN, PLAN_SOURCE, FLOW, CONFIG, RUNS };
+enum { CHARS, WORDS, DOCUMENTS, SOURCE, TUNE, CLASSIFY, SEVERAL, FROM_LM, NUMBERS, REGRESS, RESUME, PLAN, PLAN_SOURCE, FLOW, CONFIG, RUNS };
+
+static void write_file(const char *path, const char *text, int times) {
+    FILE *f = fopen(path, "w");
+    for (int i = 0; i < times; i++) fputs(text, f);
+    fclose(f);
+}
+
+/* What classifiers and regressors learn from. */
+static void write_labelled(void) {
+    write_file("labelled.txt", "good\tthe cat sat on the mat\nbad\tthe dog ran, and\ngood\ta cat\nbad\t\n", 4);
+    write_file("several.txt", "red|blue\tthe cat and the dog\n\ta mat\nblue\tthe dog\n", 4);
+    write_file("numbers.csv", "id,label,y,v,w\na,x,1,1,\na,x,2,2,3\nb,y,3,1,1\nc,x,4,5,5\nd,y,5,1,2\nd,y,6,7,8\n", 1);
+    write_file("words.vec", "3 5\nthe 1 2 3 4 5\ncat 1 0 0 0 1\nnone 0 0 0 0 0\n", 1);
+}
+
+static rc_train_options labelled_training(int variant) {
+    static const char *const text[] = {"labelled.txt"}, *const several[] = {"several.txt"}, *const numbers[] = {"numbers.csv"};
+    rc_train_options o;
+    OK(rc_train_options_for(variant == REGRESS ? "regress" : "classify", &o, &E));
+    o.files = variant >= NUMBERS ? numbers : variant == SEVERAL ? several : text;
+    o.n_files = 1;
+    o.hidden = 4;
+    o.embedding = 3;
+    o.char_hidden = 2;
+    o.char_embedding = 2;
+    o.batch = 3;
+    o.epochs = 0;
+    o.steps = 3;
+    o.valid_every = 2;
+    o.valid_fraction = 0.3;
+    o.run = "run";
+    o.out = "model.safetensors";
+    o.threads = 1;
+    o.average = "none";
+    if (variant == CLASSIFY) o.chars = "cnn", o.vectors = "words.vec", o.freeze_vectors = true, o.class_weights = "balanced";
+    if (variant == SEVERAL) o.data.label_separator = "|", o.encoder = "bow", o.vocab = "word:3";
+    if (variant == FROM_LM) o.from = "old.safetensors";
+    if (variant >= NUMBERS) o.data.id = "id";
+    if (variant == NUMBERS) o.data.numeric = o.mask = true, o.data.label = "label", o.encoder = "gru";
+    if (variant == REGRESS) o.data.target = "y", o.data.inputs = "v,w", o.window = 2, o.encoder = "cnn", o.kernels = "2";
+    return o;
+}
 
 static rc_train_options training(int variant) {
+    if (variant >= CLASSIFY && variant <= REGRESS) return labelled_training(variant);
     static const char *const text[] = {"text.txt"}, *const more[] = {"more.txt"}, *const source[] = {"adding:T=6"};
     rc_train_options o = rc_train_options_default();
     bool of_source = variant == SOURCE || variant == PLAN_SOURCE || variant == FLOW;
@@ -552,13 +595,59 @@ static void begin(const char *run, const char *out) {
 
 static void trainings(void **unused) {
     (void)unused;
-    static const char *const names[] = {"train: characters", "train: words, sampled, averaged", "train: documents",
-                                        "train: a source",   "train: fine-tune"};
+    static const char *const names[] = {"train: characters",  "train: words, sampled, averaged",
+                                        "train: documents",   "train: a source",
+                                        "train: fine-tune",   "train: classify texts, vectors",
+                                        "train: several labels", "train: classify, from a language model",
+                                        "train: classify numbers", "train: regress"};
+    write_labelled();
     begin("begun", "old.safetensors");
     FILE *f = fopen("more.txt", "w");
     for (int i = 0; i < 4; i++) fputs(TEXT "XYZ\n", f); /* for a vocabulary to grow by */
     fclose(f);
-    for (int v = CHARS; v <= TUNE; v++) try_all(&(scene){names[v], make_nothing, train, free, v, 5});
+    for (int v = CHARS; v <= REGRESS; v++) try_all(&(scene){names[v], make_nothing, train, free, v, 5});
+}
+
+/* ---- trained classifiers and regressors ------------------------------------------------------------------------------ */
+
+static rc_status keep_line(void *ctx, const char *text, size_t len) {
+    (void)ctx;
+    add(text, len);
+    return RC_OK;
+}
+
+/* The model is loaded, scores, answers and, for words, tells its reasons. */
+static rc_status use_model(void *ctx, rc_error *e) {
+    int variant = *(const int *)ctx;
+    rc_train_options o = labelled_training(variant);
+    rc_model *m = NULL;
+    char *json = NULL;
+    size_t len = 0;
+    rc_sink sink = {NULL, keep_line};
+    rc_predict_options po = rc_predict_options_default();
+    po.json = true;
+    po.batch = 3;
+    rc_status s = rc_model_load(&m, variant == CLASSIFY ? "texts.safetensors" : "numbers.safetensors", e);
+    if (!s) s = rc_model_eval(m, o.files[0], NULL, &json, &len, e);
+    rc_text_free(json, len); /* it tells seconds */
+    if (!s) s = rc_model_predict(m, variant == CLASSIFY ? "more.txt" : o.files[0], &po, &sink, e);
+    if (!s && variant == CLASSIFY) s = rc_model_reasons(m, "more.txt", &po, &sink, e);
+    if (!s) s = rc_model_save(m, "again.safetensors", NULL, e);
+    rc_model_free(m);
+    return s;
+}
+
+static void models(void **unused) {
+    (void)unused;
+    write_labelled();
+    write_file("more.txt", "the cat saw\n\na dog, and a mat on it\n", 1);
+    for (int v = CLASSIFY; v <= NUMBERS; v += NUMBERS - CLASSIFY) {
+        rc_train_options o = labelled_training(v);
+        remove_all("run");
+        o.out = v == CLASSIFY ? "texts.safetensors" : "numbers.safetensors";
+        OK(rc_train(&o, NULL, NULL, &E));
+        try_all(&(scene){v == CLASSIFY ? "a classifier of texts" : "a classifier of numbers", make_nothing, use_model, free, v, 1});
+    }
 }
 
 static void resumed(void **unused) {
@@ -577,6 +666,6 @@ static void around_training(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {TEST(layers_train), TEST(layers_step), TEST(states),  TEST(language_models),
-                                       TEST(text_files),   TEST(trainings),   TEST(resumed), TEST(around_training)};
+                                       TEST(text_files),   TEST(trainings),   TEST(models),  TEST(resumed), TEST(around_training)};
     return cmocka_run_group_tests(tests, enter, leave);
 }

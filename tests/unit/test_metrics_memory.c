@@ -14,6 +14,7 @@
 #include "metrics/forecast.h"
 #include "metrics/spans.h"
 #include "tasks/baselines.h"
+#include "tasks/ridge.h"
 
 static const char *const names[] = {"O", "B-X", "I-X", "B-Y", "I-Y"};
 static const double x[] = {1, 4, 2, 3, 1, 4, 2, 3, 1, 4, 2, 3, 1, 4, 2, 3, 1, 4, 2, 3, 1, 4, 2, 3, 1, 4};
@@ -53,7 +54,7 @@ static rc_status measures(rc_error *e) {
 }
 
 static rc_status baselines(rc_error *e) {
-    const rc__series series[] = {{x, 26}, {x, 12}};
+    const rc__steps series[] = {{x, 26}, {x, 12}};
     const rc__text text[] = {{"one two", 7}, {"three", 5}};
     const int32_t label[] = {0, 1};
     rc__ngram_options o = rc__ngram_options_default();
@@ -62,7 +63,7 @@ static rc_status baselines(rc_error *e) {
     size_t nearest[2];
     double score[26];
     o.bits = 6;
-    rc_status s = rc__ridge_fit(1, series, 4, 2, 1e-3, true, &r, e);
+    rc_status s = rc__ridge_new(&r, 4, 2, e);
     if (s == RC_OK) s = rc__ngram_train(2, text, label, 2, &o, &m, e);
     if (s == RC_OK) s = rc__nearest(RC_NEAR_DTW, 1, 2, series, 2, series, nearest, NULL, e);
     if (s == RC_OK) s = rc__windowed_gaussian(26, x, 5, 2, score, e);

@@ -333,7 +333,11 @@ static void see_message(void *ctx, const char *line) {
 }
 static rc_train_hooks hooks_for(seen *s) {
     *s = (seen){.finite = true};
-    return (rc_train_hooks){s, see_message, see_step, see_validation, see_sample};
+    return (rc_train_hooks){.ctx = s,
+                            .on_message = see_message,
+                            .on_step = see_step,
+                            .on_validation = see_validation,
+                            .on_sample = see_sample};
 }
 
 static void test_learns_and_leaves_a_folder(void **state) {
