@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 data=$RECUR_DATA/wnut17
 show "$RECUR" train tag "$data/wnut17train.conll" --valid "$data/emerging.dev.conll" --batch 16 --lr 0.003 --hidden 128 \
-    --chars cnn --char-hidden 60 --exchange 1 --epochs "${EPOCHS:-5}" --threads "$THREADS" --seed "$SEED" --run "$WORK/run" \
+    --chars cnn --char-hidden 60 --exchange 4 --epochs "${EPOCHS:-2}" --threads "$THREADS" --seed "$SEED" --run "$WORK/run" \
     -o "$WORK/model.safetensors" --json ${MORE:-} > "$WORK/train.json"
 show "$RECUR" eval "$WORK/model.safetensors" "$data/emerging.dev.conll" --threads "$THREADS" --json > "$WORK/dev.json"
 show "$RECUR" eval "$WORK/model.safetensors" "$data/emerging.test.annotated" --threads "$THREADS" --json > "$WORK/test.json"

@@ -248,7 +248,8 @@ static void shapes(size_t buckets, const char *word, size_t len, int32_t id[2]) 
     id[1] = hashed(buckets, 'R', false, runs, m);
 }
 
-rc_status rc__affixes(size_t buckets, rc__string *b, const char *word, size_t len, int32_t id[RC__AFFIXES], rc_error *e) {
+rc_status rc__affixes(size_t buckets, rc__string *b, const char *word, size_t len, int32_t id[RC__AFFIXES],
+                      rc_error *e) {
     static const size_t first[] = {2, 3}, last[] = {1, 2, 3, 4};
     static_assert(RC__AFFIXES == 8, "two beginnings, four endings, two shapes");
     rc_status s = rc__lower(b, word, len, e);

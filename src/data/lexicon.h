@@ -47,10 +47,11 @@ size_t rc__lexicon_rows(const rc__lexicon *x); /* of the table: entries and buck
 bool rc__next_word(const char *text, size_t len, size_t *at, size_t *from, size_t *to);
 /* The word in lower case (Unicode's simple mapping) into b, which is emptied first. */
 rc_status rc__lower(rc__string *b, const char *word, size_t len, rc_error *e);
-/* The beginnings, endings and shape of a word as `buckets` rows: of the word in lower case its first 2 and 3 and its last
- * 1, 2, 3 and 4 characters (all of it, marked so, when it has no more); of the word as it is its shape, X for capitals, x
- * for small letters, d for digits, others themselves, and the same with runs as one. b is scratch. */
-rc_status rc__affixes(size_t buckets, rc__string *b, const char *word, size_t len, int32_t id[RC__AFFIXES], rc_error *e);
+/* The beginnings, endings and shape of a word as `buckets` rows: of the word in lower case its first 2 and 3 and its
+ * last 1, 2, 3 and 4 characters (all of it, marked so, when it has no more); of the word as it is its shape, X for
+ * capitals, x for small letters, d for digits, others themselves, and the same with runs as one. b is scratch. */
+rc_status rc__affixes(size_t buckets, rc__string *b, const char *word, size_t len, int32_t id[RC__AFFIXES],
+                      rc_error *e);
 /* The id of a word as `split` says; unk when it is not known. b is scratch. */
 rc_status rc__lexicon_id(const rc__lexicon *x, rc__string *b, const char *word, size_t len, int32_t *id, rc_error *e);
 

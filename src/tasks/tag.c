@@ -32,13 +32,16 @@ static rc_status set_allowed(rc__tagger *m, rc_error *e) {
 }
 
 rc_status rc__tagger_set_tags(rc__tagger *m, const rc__tagset *from, rc_error *e) {
-    size_t K = m->spans ? 1 + rc__tagset_types(from) * (m->inside_scheme == RC_TAGS_IOB2 ? 2 : 4) : rc__tagset_size(from);
+    size_t K =
+        m->spans ? 1 + rc__tagset_types(from) * (m->inside_scheme == RC_TAGS_IOB2 ? 2 : 4) : rc__tagset_size(from);
     size_t most = m->spans || m->crf ? RC__MAX_CRF_TAGS : RC__MAX_TAGS;
     if (K > most)
         return rc_fail(e, RC_EINVAL, "%zu different tags, the limit is %zu%s", K, most,
                        most == RC__MAX_CRF_TAGS ? " where they are chosen together" : "");
-    rc_status s = m->spans ? rc__tagset_convert(from, m->written_scheme, &m->written, e) : copy_tags(from, &m->written, e);
-    if (s == RC_OK) s = m->spans ? rc__tagset_convert(from, m->inside_scheme, &m->tags, e) : copy_tags(from, &m->tags, e);
+    rc_status s =
+        m->spans ? rc__tagset_convert(from, m->written_scheme, &m->written, e) : copy_tags(from, &m->written, e);
+    if (s == RC_OK)
+        s = m->spans ? rc__tagset_convert(from, m->inside_scheme, &m->tags, e) : copy_tags(from, &m->tags, e);
     return s == RC_OK && m->spans ? set_allowed(m, e) : s;
 }
 
@@ -162,8 +165,8 @@ void rc__tag_batch_free(rc__tag_batch *b) {
 }
 
 /* A field's loss is of whole sentences: one with a tag that the model does not know is left out of it. */
-rc_status rc__tag_batch_make(rc__tag_batch *b, const rc__tagger *m, const rc__tag_set *x, const uint32_t *index, size_t n,
-                             double drop, rc_rng *rng, rc_error *e) {
+rc_status rc__tag_batch_make(rc__tag_batch *b, const rc__tagger *m, const rc__tag_set *x, const uint32_t *index,
+                             size_t n, double drop, rc_rng *rng, rc_error *e) {
     rc_status s = rc__text_batch_make(&b->text, &x->text, index, n, drop, rng, e);
     size_t T = b->text.words.seq_len;
     if (s == RC_OK) s = rc__grow((void **)&b->target, &b->cap_target, T * n, sizeof *b->target, e);
@@ -269,7 +272,8 @@ static rc_status best_paths(const rc__tagger *m, const rc__tag_batch *b, const r
         c.end = m->end->w;
     }
     s = rc__viterbi(&c, b->T, b->n, scores, b->text.lengths, w->path, w->score, e);
-    if (s == RC_OK && probabilities) s = rc__crf_marginals(&c, b->T, b->n, scores, b->text.lengths, w->prob, w->log_z, e);
+    if (s == RC_OK && probabilities)
+        s = rc__crf_marginals(&c, b->T, b->n, scores, b->text.lengths, w->prob, w->log_z, e);
     return s;
 }
 
@@ -306,7 +310,8 @@ static rc_status answer_batch(const rc__tagger *m, rc_tape *t, const rc__tag_bat
         size_t i = index[r];
         if (a->probability) a->probability[i] = exp(w->score[r] - w->log_z[r]);
         if (intent)
-            a->intent[i] = (int32_t)best_of(intent->x + r * m->intents.count, m->intents.count, &a->intent_probability[i]);
+            a->intent[i] =
+                (int32_t)best_of(intent->x + r * m->intents.count, m->intents.count, &a->intent_probability[i]);
     }
     return RC_OK;
 }
@@ -321,7 +326,8 @@ static int longest_first(const void *pa, const void *pb) {
     return (a->i > b->i) - (a->i < b->i);
 }
 
-rc_status rc__tagger_run(rc__tagger *m, rc_tape *t, const rc__tag_set *x, size_t batch, rc__tag_answers *a, rc_error *e) {
+rc_status rc__tagger_run(rc__tagger *m, rc_tape *t, const rc__tag_set *x, size_t batch, rc__tag_answers *a,
+                         rc_error *e) {
     size_t n = x->text.n, bytes = (n + 1) * sizeof(by_length), known = 0;
     by_length *order = rc__alloc(bytes);
     uint32_t *index = rc__alloc((batch + 1) * sizeof *index);

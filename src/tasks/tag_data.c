@@ -212,7 +212,8 @@ static size_t most(const uint32_t *count, size_t K) {
 }
 
 /* Counts of (word, tag) in one table; too large ones are not made: then *tag is that of the words seen once. */
-rc_status rc__tag_baseline(const rc__tagger *m, const rc__tag_set *train, const rc__tag_set *x, int32_t *tag, rc_error *e) {
+rc_status rc__tag_baseline(const rc__tagger *m, const rc__tag_set *train, const rc__tag_set *x, int32_t *tag,
+                           rc_error *e) {
     size_t V = rc_vocab_size(m->lexicon.tokens), K = rc__tagger_size(m), cells;
     int32_t unk = m->lexicon.tokens->unk;
     if (!rc__size_mul(V, K, &cells) || cells > (size_t)1 << 28)

@@ -30,11 +30,11 @@ rc_status rc__tag_document(const rc_model *base, json_t *doc, rc_error *e) {
     json_t *lexicon = NULL;
     rc_status s = rc__lexicon_to_json(&m->lexicon, &lexicon, e);
     if (s != RC_OK) return s;
-    json_t *model = json_pack("{ss ss sb ss sf sf so so}", "scheme", schemes[m->spans ? (int)m->written_scheme : PLAIN],
-                              "inside", schemes[m->spans ? (int)m->inside_scheme : PLAIN], "crf", (int)m->crf, "cut",
-                              cuts[m->cut_spaces], "dropout_input", m->dropout_input, "dropout_output",
-                              m->dropout_output, "words", rc__words_to_json(&m->wo), "encoder",
-                              rc__encoder_to_json(&m->eo));
+    json_t *model =
+        json_pack("{ss ss sb ss sf sf so so}", "scheme", schemes[m->spans ? (int)m->written_scheme : PLAIN], "inside",
+                  schemes[m->spans ? (int)m->inside_scheme : PLAIN], "crf", (int)m->crf, "cut", cuts[m->cut_spaces],
+                  "dropout_input", m->dropout_input, "dropout_output", m->dropout_output, "words",
+                  rc__words_to_json(&m->wo), "encoder", rc__encoder_to_json(&m->eo));
     bool ok = json_object_set_new(doc, "model", model) == 0;
     ok &= json_object_set_new(doc, "lexicon", lexicon) == 0;
     ok &= json_object_set_new(doc, "tags", tags_to_json(m->written)) == 0;
@@ -52,8 +52,7 @@ static rc_status tags_from_json(rc__tagger *m, const json_t *doc, const char *wh
     rc_status s = rc__json_get_array(doc, "tags", RC_JSON_REQUIRED, &list, where, e);
     if (s != RC_OK) return s;
     size_t K = json_array_size(list), most = m->spans || m->crf ? RC__MAX_CRF_TAGS : RC__MAX_TAGS;
-    if (K < 2 || K > most)
-        return rc_fail(e, RC_EMODEL, "%s: \"tags\": expected 2 to %zu, found %zu", where, most, K);
+    if (K < 2 || K > most) return rc_fail(e, RC_EMODEL, "%s: \"tags\": expected 2 to %zu, found %zu", where, most, K);
     const char **names = rc__alloc(K * sizeof *names);
     if (!names) return rc_fail(e, RC_ENOMEM, "%s: out of memory", where);
     for (size_t k = 0; s == RC_OK && k < K; k++) {
@@ -73,7 +72,8 @@ static rc_status tags_from_json(rc__tagger *m, const json_t *doc, const char *wh
     return s;
 }
 
-static rc_status network_from_json(rc__tagger *m, const json_t *doc, const json_t *model, const char *where, rc_error *e) {
+static rc_status network_from_json(rc__tagger *m, const json_t *doc, const json_t *model, const char *where,
+                                   rc_error *e) {
     const double p = 1 - 1e-9;
     json_t *obj = NULL;
     rc_status s = rc__json_get_object(doc, "lexicon", RC_JSON_REQUIRED, &obj, where, e);
@@ -88,15 +88,16 @@ static rc_status network_from_json(rc__tagger *m, const json_t *doc, const json_
     if (s == RC_OK) s = rc__json_get_object(model, "encoder", RC_JSON_REQUIRED, &obj, where, e);
     if (s == RC_OK) s = rc__encoder_from_json(&m->eo, obj, where, e);
     if (s == RC_OK) s = rc__json_get_real(model, "dropout_input", RC_JSON_OPTIONAL, 0, p, &m->dropout_input, where, e);
-    if (s == RC_OK) s = rc__json_get_real(model, "dropout_output", RC_JSON_OPTIONAL, 0, p, &m->dropout_output, where, e);
+    if (s == RC_OK)
+        s = rc__json_get_real(model, "dropout_output", RC_JSON_OPTIONAL, 0, p, &m->dropout_output, where, e);
     return s;
 }
 
 static rc_status read_model(rc__tagger *m, const rc__st_file *file, const json_t *doc, const char *where, rc_error *e) {
-    static const char *const doc_keys[] = {"format",  "task", "model",      "lexicon", "tags",
-                                           "intents", "data", "provenance"};
-    static const char *const keys[] = {"scheme",         "inside", "crf",   "cut", "dropout_input",
-                                       "dropout_output", "words",  "encoder"};
+    static const char *const doc_keys[] = {"format", "task",    "model", "lexicon",
+                                           "tags",   "intents", "data",  "provenance"};
+    static const char *const keys[] = {"scheme",        "inside",         "crf",   "cut",
+                                       "dropout_input", "dropout_output", "words", "encoder"};
     json_t *model = NULL, *obj = NULL;
     size_t scheme = 0, inside = 0, cut = 0;
     rc_status s = rc__json_only(doc, doc_keys, 8, where, e);

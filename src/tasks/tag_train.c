@@ -1,4 +1,5 @@
-/* tag_train.c - taggers: reading and splitting sentences, what is learnt of them before training, batches, validation. */
+/* tag_train.c - taggers in training: reading and splitting sentences, what is learnt of them first, batches, validation.
+ */
 #include "autograd/tape_internal.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -9,12 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DROP_STREAM    0x7461672D64726F70u /* mixed into the seed: no other use of it draws these numbers */
+#define DROP_STREAM     0x7461672D64726F70u /* mixed into the seed: no other use of it draws these numbers */
 #define EXCHANGE_STREAM 0x657863680000u
-#define AFFIX_ROWS     16384
-#define FEW_SPANS      5000 /* below, BIO inside: IOBES shares the examples of a type out among more tags (WNUT17, 1,975 spans,
+#define AFFIX_ROWS      16384
+#define FEW_SPANS \
+    5000 /* below, BIO inside: IOBES shares the examples of a type out among more tags (WNUT17, 1,975 spans,
                              * dev F1 0.355 and 0.359 against 0.327; snips, 34,000 spans, 0.905 against 0.909) */
-#define CUT_SHARE      0.003 /* words with a mark at their end, as text has that was cut at white space (snips 0.019, EWT 0.00004) */
+#define CUT_SHARE \
+    0.003 /* words with a mark at their end, as text has that was cut at white space (snips 0.019, EWT 0.00004) */
 #define BASELINE_CELLS ((size_t)1 << 28)
 
 typedef struct tag_task {
@@ -50,11 +53,13 @@ static void corpus_free(corpus *c) {
 static rc_status check_sentences(const rc__sentences *l, const char *path, bool intents, rc_error *e) {
     for (size_t i = 0; i < l->n; i++) {
         if (!l->at[i].tags)
-            return rc_fail(e, RC_EDATA,
-                           "%s: line %zu: a sentence without tags, only an intent: that is a task for recur train classify",
-                           path, l->at[i].line);
+            return rc_fail(
+                e, RC_EDATA,
+                "%s: line %zu: a sentence without tags, only an intent: that is a task for recur train classify", path,
+                l->at[i].line);
         if (intents && !l->at[i].intent.text)
-            return rc_fail(e, RC_EDATA, "%s: line %zu: --joint-intent: the sentence has no intent", path, l->at[i].line);
+            return rc_fail(e, RC_EDATA, "%s: line %zu: --joint-intent: the sentence has no intent", path,
+                           l->at[i].line);
     }
     return RC_OK;
 }
@@ -80,8 +85,9 @@ static rc_status read_files(corpus *c, const char *const *paths, size_t n, const
     return RC_OK;
 }
 
-/* Every so-and-so-many-th sentence validates, spread evenly over the files in their order: sentence i (from 1) of n does
- * when floor(i k / n) > floor((i - 1) k / n), with k = n * fraction rounded. Nothing is drawn, so the rule can be told. */
+/* Every so-and-so-many-th sentence validates, spread evenly over the files in their order: sentence i (from 1) of n
+ * does when floor(i k / n) > floor((i - 1) k / n), with k = n * fraction rounded. Nothing is drawn, so the rule can be
+ * told. */
 static rc_status split(corpus *train, corpus *valid, double fraction, rc_error *e) {
     size_t n = train->n, k = (size_t)((double)n * fraction + 0.5), kept = 0;
     if (k == 0 || k >= n) return RC_OK;
@@ -134,7 +140,9 @@ static rc_status collect_tags(const corpus *c, rc__tagset **out, rc_error *e) {
     return s;
 }
 
-static bool same_type(rc__cell a, rc__cell b) { return a.len == b.len && memcmp(a.text + 1, b.text + 1, a.len - 1) == 0; }
+static bool same_type(rc__cell a, rc__cell b) {
+    return a.len == b.len && memcmp(a.text + 1, b.text + 1, a.len - 1) == 0;
+}
 
 /* IOB1 has B- only between spans of one type that touch; one B- elsewhere is enough to say that it is not. */
 static bool is_iob1(const corpus *c) {
@@ -265,10 +273,10 @@ typedef struct mention {
 } mention;
 
 typedef struct mentions {
-    mention *at;      /* in the order of their types */
+    mention *at; /* in the order of their types */
     size_t n, cap;
     rc__strtab types;
-    size_t *first;    /* types + 1 */
+    size_t *first; /* types + 1 */
 } mentions;
 
 static int by_type(const void *pa, const void *pb) {
@@ -404,7 +412,8 @@ static uint64_t hash_set(const rc__tag_set *x) { /* FNV-1a, a word at a time */
         h = (h ^ (uint32_t)x->text.id[i]) * 1099511628211u;
         h = (h ^ (uint32_t)x->target[i]) * 1099511628211u;
     }
-    for (size_t i = 0; i < x->text.n; i++) h = (h ^ x->lengths[i] ^ (uint64_t)(uint32_t)x->intent[i] << 32) * 1099511628211u;
+    for (size_t i = 0; i < x->text.n; i++)
+        h = (h ^ x->lengths[i] ^ (uint64_t)(uint32_t)x->intent[i] << 32) * 1099511628211u;
     return h;
 }
 
@@ -458,10 +467,11 @@ static void say_model(const tag_task *t, const rc_train_hooks *hooks) {
     const rc__tagger *m = t->m;
     char chars[64] = "", affixes[64] = "", layers[96];
     if (m->lexicon.chars) snprintf(chars, sizeof chars, " + characters (%s, %zu)", m->wo.chars, m->wo.char_hidden);
-    if (m->lexicon.affixes) snprintf(affixes, sizeof affixes, " + affixes (%d x %zu)", RC__AFFIXES, m->wo.affix_embedding);
+    if (m->lexicon.affixes)
+        snprintf(affixes, sizeof affixes, " + affixes (%d x %zu)", RC__AFFIXES, m->wo.affix_embedding);
     if (m->eo.kind == RC__ENCODER_RNN)
-        snprintf(layers, sizeof layers, "%s%s %d x %zu", m->eo.rnn.bidirectional ? "bidirectional " : "", m->eo.rnn.cell,
-                 m->eo.rnn.num_layers, m->eo.rnn.hidden_size);
+        snprintf(layers, sizeof layers, "%s%s %d x %zu", m->eo.rnn.bidirectional ? "bidirectional " : "",
+                 m->eo.rnn.cell, m->eo.rnn.num_layers, m->eo.rnn.hidden_size);
     else
         snprintf(layers, sizeof layers, "%s", m->eo.kind == RC__ENCODER_CNN ? "cnn" : "the words alone");
     rc__say(hooks, "model: %zu words (%zu)%s%s, %s, %s; %zu parameters", rc_vocab_size(m->lexicon.tokens),
@@ -479,8 +489,8 @@ static rc_var *tag_next_loss(rc__task *base, rc_tape *tape, rc__task_step *info)
     tag_task *t = (tag_task *)base;
     rc_error why;
     rc_status s = rc__epochs_next(t->epochs, &t->last, &why);
-    rc_rng drop = rc_rng_make(t->seed ^ DROP_STREAM, t->last.cursor.epoch * rc__epochs_batches(t->epochs) +
-                                                         t->last.cursor.position);
+    rc_rng drop = rc_rng_make(t->seed ^ DROP_STREAM,
+                              t->last.cursor.epoch * rc__epochs_batches(t->epochs) + t->last.cursor.position);
     if (s == RC_OK)
         s = rc__tag_batch_make(&t->batch, t->m, &t->train, t->last.index, t->last.n, t->word_dropout, &drop, &why);
     if (s != RC_OK) return rc__op_fail(tape, s, "next batch", "%s", why.text);
@@ -498,11 +508,13 @@ static double measure(const rc__tagger *m, const rc__tag_scores *sc) {
  * before is not among them, so that a run that goes on needs to know nothing. */
 static rc_status judge(tag_task *t, rc_tape *tape, bool choose, rc__tag_scores *sc, double *loss, rc_error *e) {
     static const double outside[] = {0, 0.5, 1, 1.5, 2, 2.5};
-    size_t tries = !choose || !t->m->spans ? 1 : rc__tagger_size(t->m) <= 64 ? 6 : 3; /* many tags are slow to choose from */
+    size_t tries = !choose || !t->m->spans       ? 1
+                   : rc__tagger_size(t->m) <= 64 ? 6
+                                                 : 3; /* many tags are slow to choose from */
     rc__tag_answers a = {0};
     rc__tag_scores other;
-    rc_status s = rc__tag_answers_new(&a, t->valid.text.n_tokens, t->valid.text.n, false, tries > 1 ? outside : NULL,
-                                      tries, e);
+    rc_status s =
+        rc__tag_answers_new(&a, t->valid.text.n_tokens, t->valid.text.n, false, tries > 1 ? outside : NULL, tries, e);
     if (s == RC_OK) s = rc__tagger_run(t->m, tape, &t->valid, t->valid_batch, &a, e);
     if (s == RC_OK) s = rc__tag_score(t->m, &t->valid, &a, a.tag, sc, e);
     if (s == RC_OK && tries > 1) t->m->outside->w[0] = 0;
@@ -530,7 +542,8 @@ static rc_status tag_validate(rc__task *base, rc_tape *tape, rc__task_score *sco
     rc_status s = judge(t, tape, true, &sc, &score->loss, e);
     if (s != RC_OK) return s;
     score->accuracy = measure(t->m, &sc);
-    double both = t->m->intents.count && isfinite(sc.intent_accuracy) ? (score->accuracy + sc.intent_accuracy) / 2 : score->accuracy;
+    double both = t->m->intents.count && isfinite(sc.intent_accuracy) ? (score->accuracy + sc.intent_accuracy) / 2
+                                                                      : score->accuracy;
     score->criterion = 1e-4 * score->loss - both; /* a tie is decided by the loss */
     rc__tag_scores_free(&sc);
     return RC_OK;
@@ -568,10 +581,11 @@ static rc_status tag_cursor_set(rc__task *base, const json_t *cursor, const char
     if (s != RC_OK) return s;
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->hash);
     if (strcmp(hash, data) != 0)
-        return rc_fail(e, RC_EDATA,
-                       "the training data are not those this run began with (%zu sentences now); changed data are a new "
-                       "run: --from",
-                       t->train.text.n);
+        return rc_fail(
+            e, RC_EDATA,
+            "the training data are not those this run began with (%zu sentences now); changed data are a new "
+            "run: --from",
+            t->train.text.n);
     return rc__epochs_seek(t->epochs, (rc__cursor){(uint64_t)epoch, (uint64_t)position, 0}, e);
 }
 
@@ -592,7 +606,8 @@ static rc_status tag_finish(rc__task *base, const rc_train_options *o, const rc_
             snprintf(spans, sizeof spans, ", span F1 %.4f (precision %.4f, recall %.4f)", sc.conlleval.all.f1,
                      sc.conlleval.all.precision, sc.conlleval.all.recall);
         if (t->m->intents.count) snprintf(intent, sizeof intent, ", intent accuracy %.4f", sc.intent_accuracy);
-        if (isfinite(sc.accuracy_unknown)) snprintf(unknown, sizeof unknown, " (unknown words %.4f)", sc.accuracy_unknown);
+        if (isfinite(sc.accuracy_unknown))
+            snprintf(unknown, sizeof unknown, " (unknown words %.4f)", sc.accuracy_unknown);
         rc__say(hooks, "validation: accuracy %.4f%s%s%s", sc.accuracy, unknown, spans, intent);
     }
     rc__tag_scores_free(&sc);
@@ -635,12 +650,13 @@ static const rc__task_ops tag_ops = {.params = tag_params,
 
 static rc_status no_unknown_tags(const rc__tag_set *x, const char *from, rc_error *e) {
     if (!from || x->unknown_tags + x->unknown_intents == 0) return RC_OK;
-    return rc_fail(e, RC_EDATA, "%zu words and %zu intents of the training data are not among those of %s: its tags are kept",
+    return rc_fail(e, RC_EDATA,
+                   "%zu words and %zu intents of the training data are not among those of %s: its tags are kept",
                    x->unknown_tags, x->unknown_intents, from);
 }
 
-static rc_status make_sets(tag_task *t, const rc_train_options *o, const corpus *train, const corpus *valid, size_t twice,
-                           const rc_train_hooks *hooks, rc_error *e) {
+static rc_status make_sets(tag_task *t, const rc_train_options *o, const corpus *train, const corpus *valid,
+                           size_t twice, const rc_train_hooks *hooks, rc_error *e) {
     size_t max_len = (size_t)o->max_len;
     rc_status s = fill(&t->train, t->m, train, max_len, e);
     if (s == RC_OK) s = no_unknown_tags(&t->train, o->from, e);
@@ -726,8 +742,9 @@ static void tag_defaults(rc_train_options *o) {
 const rc__task_kind rc__task_tag = {
     .name = "tag",
     .title = "a tagger",
-    .options = "encoder bidirectional pool kernels filters embedding chars char-hidden char-embedding affixes lowercase "
-               "min-count max-len word-dropout dropout-input dropout-output crf scheme joint-intent exchange format column",
+    .options =
+        "encoder bidirectional pool kernels filters embedding chars char-hidden char-embedding affixes lowercase "
+        "min-count max-len word-dropout dropout-input dropout-output crf scheme joint-intent exchange format column",
     .defaults = tag_defaults,
     .make = tag_make,
     .open = rc__tag_open,

@@ -38,7 +38,8 @@ static rc_status report(json_t *out, const rc__tagger *m, const rc__tag_set *x, 
          put_real(out, "accuracy_unknown", s->accuracy_unknown);
     if (ok && m->spans)
         ok = put_real(out, "span_f1", s->conlleval.all.f1) && put_real(out, "precision", s->conlleval.all.precision) &&
-             put_real(out, "recall", s->conlleval.all.recall) && put_real(out, "span_f1_macro", s->conlleval.macro.f1) &&
+             put_real(out, "recall", s->conlleval.all.recall) &&
+             put_real(out, "span_f1_macro", s->conlleval.macro.f1) &&
              put_real(out, "span_f1_strict", s->strict.all.f1) &&
              json_object_set_new(out, "spans", json_integer((json_int_t)s->conlleval.truth)) == 0 &&
              json_object_set_new(out, "spans_found", json_integer((json_int_t)s->conlleval.guessed)) == 0 &&

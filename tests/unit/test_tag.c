@@ -10,9 +10,9 @@
 #include <math.h>
 
 static rc_error E;
-#define OK(call)                                                  \
-    do {                                                          \
-        if ((call) != RC_OK) fail_msg("%s: %s", #call, E.text);   \
+#define OK(call)                                                \
+    do {                                                        \
+        if ((call) != RC_OK) fail_msg("%s: %s", #call, E.text); \
     } while (0)
 
 /* ---- made-up data ------------------------------------------------------------------------------------------------ */
@@ -39,7 +39,8 @@ static void write_sentences(const char *path, form f, size_t count, uint64_t see
         char own[3][16];
         size_t n = 0, names = 1 + (size_t)rc_rng_below(&r, 3), starts[12] = {0}, lens[12] = {0};
         for (size_t i = 0; i < names; i++) {
-            snprintf(own[i], sizeof own[i], "%s%c", first[rc_rng_below(&r, 4)], i ? (char)('a' + rc_rng_below(&r, 26)) : 's');
+            snprintf(own[i], sizeof own[i], "%s%c", first[rc_rng_below(&r, 4)],
+                     i ? (char)('a' + rc_rng_below(&r, 26)) : 's');
             words[n] = i ? own[i] : first[rc_rng_below(&r, 4)];
             types[n] = "PER";
             starts[n] = i;
@@ -62,7 +63,9 @@ static void write_sentences(const char *path, form f, size_t count, uint64_t see
             if (f == POS && i == 1) fprintf(out, "2-3\txx\t_\t_\t_\t_\t_\t_\t_\t_\n");
             if (f == POS)
                 fprintf(out, "%zu\t%s\t_\t%s\t_\t_\t_\t_\t_\t_\n", i + 1, words[i],
-                        types[i] ? "PROPN" : i == names ? "VERB" : "ADP");
+                        types[i]     ? "PROPN"
+                        : i == names ? "VERB"
+                                     : "ADP");
             else if (f != JOINT)
                 fprintf(out, "%s %s\n", words[i], t);
         }
@@ -220,8 +223,7 @@ static void write_doubtful(const char *path, size_t count, uint64_t seed) {
     rc_rng r = rc_rng_make(seed, 5);
     FILE *f = fopen(path, "w");
     assert_non_null(f);
-    for (size_t i = 0; i < count; i++)
-        fprintf(f, "mid O\nX %s\nend O\n\n", rc_rng_uniform(&r) < 0.4 ? "B-PER" : "O");
+    for (size_t i = 0; i < count; i++) fprintf(f, "mid O\nX %s\nend O\n\n", rc_rng_uniform(&r) < 0.4 ? "B-PER" : "O");
     fclose(f);
 }
 
@@ -362,7 +364,8 @@ static void joint_intents(void **state) {
     assert_true(score(m, "test", "span_f1") > 0.95);
     assert_true(score(m, "test", "sentence_accuracy") > 0.9);
     put("words", "Anna asks in Rome\n");
-    assert_string_equal(predict(m, "words", false, 64), "# intent = question\nAnna\tB-PER\nasks\tO\nin\tO\nRome\tB-LOC\n\n");
+    assert_string_equal(predict(m, "words", false, 64),
+                        "# intent = question\nAnna\tB-PER\nasks\tO\nin\tO\nRome\tB-LOC\n\n");
     json_t *doc;
     const char *line = predict(m, "words", true, 64);
     OK(rc__json_parse(line, strlen(line), "predict", &doc, &E));
@@ -414,7 +417,8 @@ static void same_values(const char *a, const char *b) {
     rc_model *x = load(a), *y = load(b);
     size_t n = rc_params_block_len(rc_model_params(x));
     assert_int_equal(n, rc_params_block_len(rc_model_params(y)));
-    assert_memory_equal(rc_params_values(rc_model_params(x)), rc_params_values(rc_model_params(y)), n * sizeof(rc_real));
+    assert_memory_equal(rc_params_values(rc_model_params(x)), rc_params_values(rc_model_params(y)),
+                        n * sizeof(rc_real));
     rc_model_free(x);
     rc_model_free(y);
 }
@@ -582,7 +586,9 @@ static rc_status load_changed(void (*change)(json_t *doc)) {
 static json_t *model_of(json_t *doc) { return json_object_get(doc, "model"); }
 static void nothing(json_t *d) { (void)d; }
 static void no_tags(json_t *d) { json_object_set_new(d, "tags", json_array()); }
-static void tag_twice(json_t *d) { json_array_append(json_object_get(d, "tags"), json_array_get(json_object_get(d, "tags"), 1)); }
+static void tag_twice(json_t *d) {
+    json_array_append(json_object_get(d, "tags"), json_array_get(json_object_get(d, "tags"), 1));
+}
 static void tag_number(json_t *d) { json_array_set_new(json_object_get(d, "tags"), 0, json_integer(3)); }
 static void tag_empty(json_t *d) { json_array_set_new(json_object_get(d, "tags"), 1, json_string("")); }
 static void tag_no_span(json_t *d) { json_array_set_new(json_object_get(d, "tags"), 1, json_string("NOUN")); }
@@ -598,7 +604,9 @@ static void affixes_gone(json_t *d) { json_object_del(json_object_get(d, "lexico
 static void affixes_wide(json_t *d) {
     json_object_set_new(json_object_get(model_of(d), "words"), "affix_embedding", json_integer(1 << 23));
 }
-static void affixes_many(json_t *d) { json_object_set_new(json_object_get(d, "lexicon"), "affixes", json_integer(1 << 24)); }
+static void affixes_many(json_t *d) {
+    json_object_set_new(json_object_get(d, "lexicon"), "affixes", json_integer(1 << 24));
+}
 static void chars_gone(json_t *d) { json_object_del(json_object_get(d, "lexicon"), "chars"); }
 static void layers_many(json_t *d) {
     json_object_set_new(json_object_get(model_of(d), "encoder"), "num_layers", json_integer(1000));
@@ -611,10 +619,10 @@ static void no_model(json_t *d) { json_object_del(d, "model"); }
 
 static void hostile_documents(void **state) {
     (void)state;
-    void (*const bad[])(json_t *) = {no_tags,      tag_twice,    tag_number,   tag_empty,   tag_no_span, tag_more,
-                                     scheme_unknown, scheme_half, inside_iob1, crf_text,     crf_off,     intents_come,
-                                     split_text,   affixes_gone, affixes_wide, affixes_many, chars_gone, layers_many,
-                                     hidden_huge,  key_more,     no_model};
+    void (*const bad[])(json_t *) = {
+        no_tags,      tag_twice,    tag_number, tag_empty,   tag_no_span,  tag_more,   scheme_unknown,
+        scheme_half,  inside_iob1,  crf_text,   crf_off,     intents_come, split_text, affixes_gone,
+        affixes_wide, affixes_many, chars_gone, layers_many, hidden_huge,  key_more,   no_model};
     write_sentences("data", BIO, 60, 1);
     rc_train_options o = small("hostile");
     o.steps = 4;
@@ -692,14 +700,22 @@ static void affixes_of_words(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(learns_spans),        cmocka_unit_test(writes_as_the_data),
-        cmocka_unit_test(plain_tags_and_unknown_ones), cmocka_unit_test(joint_intents),
-        cmocka_unit_test(refuses_what_is_no_data), cmocka_unit_test(saved_and_loaded),
-        cmocka_unit_test(resumed_and_in_threads), cmocka_unit_test(batches_change_nothing),
-        cmocka_unit_test(reads_every_form),    cmocka_unit_test(text_of_words_cut_at_spaces),
-        cmocka_unit_test(hostile_documents),   cmocka_unit_test(memory_runs_out),
-        cmocka_unit_test(affixes_of_words),    cmocka_unit_test(outside_is_chosen),
-        cmocka_unit_test(tells_what_was_read), cmocka_unit_test(fine_tunes),
+        cmocka_unit_test(learns_spans),
+        cmocka_unit_test(writes_as_the_data),
+        cmocka_unit_test(plain_tags_and_unknown_ones),
+        cmocka_unit_test(joint_intents),
+        cmocka_unit_test(refuses_what_is_no_data),
+        cmocka_unit_test(saved_and_loaded),
+        cmocka_unit_test(resumed_and_in_threads),
+        cmocka_unit_test(batches_change_nothing),
+        cmocka_unit_test(reads_every_form),
+        cmocka_unit_test(text_of_words_cut_at_spaces),
+        cmocka_unit_test(hostile_documents),
+        cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(affixes_of_words),
+        cmocka_unit_test(outside_is_chosen),
+        cmocka_unit_test(tells_what_was_read),
+        cmocka_unit_test(fine_tunes),
         cmocka_unit_test(spans_are_exchanged),
     };
     return cmocka_run_group_tests(tests, enter_work, leave_work);
