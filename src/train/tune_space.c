@@ -196,7 +196,8 @@ static void own_space(rc__space *sp, const rc_train_options *o) {
     if (words) append_halves(sp, o, "embedding");
     if (is_free(o, "dropout")) append(sp, "dropout=0..0.6");
     if (is_free(o, "dropout-input") && o->dropout_input > 0) append(sp, "dropout-input=0..0.5");
-    if (is_free(o, "weight-decay")) append_around(sp, "weight-decay", o->weight_decay > 0 ? o->weight_decay : 0.01, 10);
+    /* none by default is a choice of the task */
+    if (is_free(o, "weight-decay") && o->weight_decay > 0) append_around(sp, "weight-decay", o->weight_decay, 10);
     /* Of so many steps a larger batch is simply more training; and a language model validates in as many rows, each of
      * which begins without context, so that its losses could not be compared. */
     if (o->steps == 0 && !lm) append_halves(sp, o, "batch");
