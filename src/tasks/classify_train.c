@@ -86,29 +86,19 @@ static double batches_per_epoch(rc__task *base) { return (double)rc__epochs_batc
 
 static json_t *cursor_get(rc__task *base) {
     const classify_task *t = (const classify_task *)base;
-    rc__cursor c = rc__epochs_cursor(t->visits);
-    char hash[32];
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->hash);
-    return json_pack("{sI sI sI ss sb}", "epoch", (json_int_t)c.epoch, "position", (json_int_t)c.position, "steps",
-                     (json_int_t)t->steps, "data", hash, "thaw", (int)t->thaw);
+    json_t *v = rc__epochs_to_json(t->visits, t->hash);
+    if (v) json_object_set_new(v, "steps", json_integer((json_int_t)t->steps));
+    if (v) json_object_set_new(v, "thaw", json_boolean(t->thaw));
+    return v;
 }
 
 static rc_status cursor_set(rc__task *base, const json_t *cursor, const char *from, rc_error *e) {
     classify_task *t = (classify_task *)base;
-    int64_t epoch = 0, position = 0, steps = 0;
-    const char *data = NULL;
-    rc_status s = rc__json_get_int(cursor, "epoch", RC_JSON_REQUIRED, 0, INT64_MAX, &epoch, from, e);
-    if (s == RC_OK) s = rc__json_get_int(cursor, "position", RC_JSON_REQUIRED, 0, INT64_MAX, &position, from, e);
-    if (s == RC_OK) s = rc__json_get_int(cursor, "steps", RC_JSON_REQUIRED, 0, INT64_MAX, &steps, from, e);
-    if (s == RC_OK) s = rc__json_get_string(cursor, "data", RC_JSON_REQUIRED, &data, from, e);
+    int64_t steps = 0;
+    rc_status s = rc__json_get_int(cursor, "steps", RC_JSON_REQUIRED, 0, INT64_MAX, &steps, from, e);
     if (s == RC_OK) s = rc__json_get_bool(cursor, "thaw", RC_JSON_REQUIRED, &t->thaw, from, e);
-    if (s != RC_OK) return s;
-    char hash[32];
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->hash);
-    if (strcmp(hash, data) != 0)
-        return rc_fail(e, RC_EDATA, "the training data are not those this run began with (%zu examples now)", t->n_train);
-    t->steps = (uint64_t)steps;
-    return rc__epochs_seek(t->visits, (rc__cursor){(uint64_t)epoch, (uint64_t)position, 0}, e);
+    if (s == RC_OK) t->steps = (uint64_t)steps;
+    return s == RC_OK ? rc__epochs_from_json(t->visits, cursor, t->hash, "examples", from, e) : s;
 }
 
 /* From the head down: the head is depth 0, the upper layer 1, ... the table of words last. */

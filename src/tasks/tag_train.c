@@ -564,29 +564,12 @@ static double tag_batches_per_epoch(rc__task *base) { return (double)rc__epochs_
 
 static json_t *tag_cursor_get(rc__task *base) {
     const tag_task *t = (const tag_task *)base;
-    rc__cursor c = rc__epochs_cursor(t->epochs);
-    char hash[32];
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->hash);
-    return json_pack("{sI sI ss}", "epoch", (json_int_t)c.epoch, "position", (json_int_t)c.position, "data", hash);
+    return rc__epochs_to_json(t->epochs, t->hash);
 }
 
 static rc_status tag_cursor_set(rc__task *base, const json_t *cursor, const char *where, rc_error *e) {
     tag_task *t = (tag_task *)base;
-    int64_t epoch = 0, position = 0;
-    const char *data = NULL;
-    char hash[32];
-    rc_status s = rc__json_get_int(cursor, "epoch", RC_JSON_REQUIRED, 0, INT64_MAX, &epoch, where, e);
-    if (s == RC_OK) s = rc__json_get_int(cursor, "position", RC_JSON_REQUIRED, 0, INT64_MAX, &position, where, e);
-    if (s == RC_OK) s = rc__json_get_string(cursor, "data", RC_JSON_REQUIRED, &data, where, e);
-    if (s != RC_OK) return s;
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)t->hash);
-    if (strcmp(hash, data) != 0)
-        return rc_fail(
-            e, RC_EDATA,
-            "the training data are not those this run began with (%zu sentences now); changed data are a new "
-            "run: --from",
-            t->train.text.n);
-    return rc__epochs_seek(t->epochs, (rc__cursor){(uint64_t)epoch, (uint64_t)position, 0}, e);
+    return rc__epochs_from_json(t->epochs, cursor, t->hash, "sentences", where, e);
 }
 
 static rc_status tag_finish(rc__task *base, const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r,

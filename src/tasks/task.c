@@ -32,6 +32,29 @@ void rc__say(const rc_train_hooks *hooks, const char *format, ...) {
     hooks->on_message(hooks->ctx, line);
 }
 
+json_t *rc__epochs_to_json(const rc__epochs *x, uint64_t data) {
+    rc__cursor c = rc__epochs_cursor(x);
+    char hash[32];
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)data);
+    return json_pack("{sI sI ss}", "epoch", (json_int_t)c.epoch, "position", (json_int_t)c.position, "data", hash);
+}
+
+rc_status rc__epochs_from_json(rc__epochs *x, const json_t *cursor, uint64_t data, const char *what, const char *where,
+                               rc_error *e) {
+    int64_t epoch = 0, position = 0;
+    const char *was = NULL;
+    char hash[32];
+    rc_status s = rc__json_get_int(cursor, "epoch", RC_JSON_REQUIRED, 0, INT64_MAX, &epoch, where, e);
+    if (s == RC_OK) s = rc__json_get_int(cursor, "position", RC_JSON_REQUIRED, 0, INT64_MAX, &position, where, e);
+    if (s == RC_OK) s = rc__json_get_string(cursor, "data", RC_JSON_REQUIRED, &was, where, e);
+    if (s != RC_OK) return s;
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)data);
+    if (strcmp(hash, was) != 0)
+        return rc_fail(e, RC_EDATA, "the training %s are not those this run began with; changed data are a new run: --from",
+                       what);
+    return rc__epochs_seek(x, (rc__cursor){(uint64_t)epoch, (uint64_t)position, 0}, e);
+}
+
 rc_status rc__train_precision(const rc_train_options *o, rc_precision *out, rc_error *e) {
     if (rc_precision_find(o->precision, out) && *out != RC_INT8) return RC_OK;
     return rc_fail(e, RC_EINVAL, "precision: expected fp32 or bf16, found \"%s\"%s", o->precision ? o->precision : "(null)",

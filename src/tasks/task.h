@@ -3,6 +3,7 @@
  * tables, and one line in task.c. */
 #ifndef RC_TASK_H
 #define RC_TASK_H
+#include "data/epochs.h"
 #include "formats/safetensors.h"
 #include "recur/model.h"
 #include "recur/train.h"
@@ -116,6 +117,11 @@ void rc__say(const rc_train_hooks *hooks, const char *format, ...)
     __attribute__((format(printf, 2, 3)))
 #endif
     ;
+/* A task's place in the order of its examples, with the fingerprint of its training data, both ways. RC_EDATA: the data
+ * are others. `what` are its examples, for that message: "sentences". */
+json_t *rc__epochs_to_json(const rc__epochs *x, uint64_t data);
+rc_status rc__epochs_from_json(rc__epochs *x, const json_t *cursor, uint64_t data, const char *what, const char *where,
+                               rc_error *e);
 rc_status rc__train_precision(const rc_train_options *o, rc_precision *out, rc_error *e);
 /* One line about products that are not fp32: how they are made here, and whether that gains anything. */
 void rc__say_precision(const rc_train_hooks *hooks, rc_precision p);
