@@ -217,7 +217,7 @@ static void resumes(void **state) {
     write_series("copy.ts", 120, 3, true);
     OK(rc_train_options_for("regress", &go, &E));
     go.resume = "changed";
-    FAILS(RC_EDATA, "training data", rc_train(&go, NULL, &r, &E));
+    FAILS(RC_EDATA, "training examples", rc_train(&go, NULL, &r, &E));
 }
 
 /* ---- damaged models ------------------------------------------------------------------------------------------------ */
