@@ -82,6 +82,12 @@ static void where(rc__task *base, char *out, size_t cap) {
 }
 
 static double epochs(rc__task *base) { return rc__epochs_done(((classify_task *)base)->visits); }
+/* About as many steps as a set of a few thousand texts gets. */
+static double enough_epochs(rc__task *base) {
+    const classify_task *t = (const classify_task *)base;
+    double steps = t->m->text ? 400 : 1000;
+    return fmin(ceil(steps / (double)rc__epochs_batches(t->visits)), 300);
+}
 static double batches_per_epoch(rc__task *base) { return (double)rc__epochs_batches(((classify_task *)base)->visits); }
 
 static json_t *cursor_get(rc__task *base) {
@@ -315,6 +321,7 @@ static const rc__task_ops ops = {.params = params,
                                  .batches_per_epoch = batches_per_epoch,
                                  .cursor_get = cursor_get,
                                  .cursor_set = cursor_set,
+                                 .enough_epochs = enough_epochs,
                                  .before_step = before_step,
                                  .finish = finish,
                                  .plan = plan,

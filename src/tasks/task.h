@@ -49,6 +49,7 @@ typedef struct rc__task_ops {
     /* Around the loop; NULL: nothing to do. finish has the model to keep in place and may fill in r. */
     rc_status (*begin)(rc__task *t, const rc_train_options *o, const rc_train_hooks *h, rc_train_result *r, rc_error *e);
     rc_status (*finish)(rc__task *t, const rc_train_options *o, const rc_train_hooks *h, rc_train_result *r, rc_error *e);
+    double (*enough_epochs)(rc__task *t); /* for small data, when the default budget is asked for; NULL: that is enough */
     void (*before_step)(rc__task *t, double progress); /* gradual unfreezing, teacher forcing; NULL: nothing */
     void (*plan)(rc__task *t, rc_plan *plan, size_t *data_bytes); /* tokens, vocabulary, tokens of an epoch */
     void (*free)(rc__task *t);

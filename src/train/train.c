@@ -114,8 +114,21 @@ static rc_status check_outputs(const rc_train_options *o, rc_error *e) {
     return s;
 }
 
+/* The task's own number of epochs would be a few dozen steps on a few dozen examples: nothing is learnt in that. Only what
+ * nobody asked for is changed. */
+static void lengthen_default(rc_train_options *o, rc__task *t, const rc_train_hooks *hooks) {
+    rc_train_options plain;
+    bool asked = o->steps > 0 || o->time > 0;
+    for (size_t i = 0; i < o->n_given; i++) asked = asked || !strcmp(o->given[i], "epochs");
+    if (asked || !t->ops->enough_epochs || rc_train_options_for(o->task, &plain, NULL) != RC_OK) return;
+    double enough = t->ops->enough_epochs(t);
+    if (o->epochs != plain.epochs || enough <= o->epochs) return;
+    o->epochs = enough;
+    rc__say(hooks, "little data: %g epochs (--epochs, --steps, --time)", enough);
+}
+
 /* A run of any task; creates its folder, or goes on with one (run is open then). */
-static rc_status run_task(const rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,
+static rc_status run_task(rc_train_options *o, const rc_train_hooks *hooks, rc__run *run, bool resume,
                           rc_train_result *r, rc_error *e) {
     char initial[600];
     rc__task *t = NULL;
@@ -123,6 +136,7 @@ static rc_status run_task(const rc_train_options *o, const rc_train_hooks *hooks
     if (resume) s = rc__run_file(run, "checkpoints/initial.safetensors", initial, sizeof initial, e);
     bool begun = s == RC_OK && resume && rc__exists(initial); /* a run may be killed before it is there: then as if new */
     if (s == RC_OK) s = rc__task_find(o->task)->make(&t, o, begun ? initial : NULL, hooks, e);
+    if (s == RC_OK && !resume) lengthen_default(o, t, hooks);
     if (s == RC_OK) s = rc__train_check_task(t, o, e); /* a folder of a run that cannot be helps nobody */
     if (s == RC_OK && !resume) {
         s = rc__run_create(run, o, e);
