@@ -180,7 +180,7 @@ static void check_scores(const char *model, size_t history, size_t recent_rows) 
         }
         assert_true(column(l.line[i], ALARM) == (score >= 5));
     }
-    assert_true(checked > 700 && suppressed > 500);
+    assert_true(checked > 700 && suppressed > 500 && ranges > 0);
     drop(&l);
 }
 

@@ -256,8 +256,8 @@ static void streams_give_the_same(void **state) {
     (void)state;
     static const char *const texts[] = {"text,label\n\"a\n\"\"b\"\"\",x\r\nc,y\n", "1\t\"2\n3\t4",
                                         "{\"a\": \"x\"}\n{\"a\": 1}\n",
-                                        "\xEF\xBB\xBF"
-                                        "# c\n1 2 \n 3 4\n"};
+                                        ("\xEF\xBB\xBF" /* or the escape would go on */
+                                         "# c\n1 2 \n 3 4\n")};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         for (int gz = 0; gz < 2; gz++) {
             rc__table *t = read_with(texts[i], "", NULL);
