@@ -25,7 +25,10 @@ cat >"$work/bin/recur" <<'END'
 small="--steps 6 --layers 1 --hidden 16 --batch 8 --seq-len 16"
 case "$*" in
 *--resume*) exec "$RECUR" "$@" --steps 9 --quiet ;;
-train\ classify*|train\ regress*) exec "$RECUR" "$@" --steps 6 --hidden 16 --batch 8 --quiet ;;
+train\ forecast*|train\ detect*) exec "$RECUR" "$@" --steps 6 --hidden 16 --quiet ;;
+tune*) exec "$RECUR" "${@:1:3}" --trials 2 "${@:6}" --steps 4 --hidden 16 --batch 8 --quiet ;;
+compare\ classify*) exec "$RECUR" "$@" --steps 4 --hidden 16 --batch 8 --quiet ;;
+train\ classify*|train\ regress*|train\ tag*) exec "$RECUR" "$@" --steps 6 --hidden 16 --batch 8 --quiet ;;
 train*) exec "$RECUR" "$@" $small --quiet ;;
 compare*) exec "$RECUR" "$@" $small --quiet ;;
 plan*) exec "$RECUR" "$@" --hidden 16 --probe 0.1 ;;
@@ -59,6 +62,15 @@ reviews 80 >reviews.csv
 reviews 20 >reviews-test.csv
 awk 'BEGIN {print "engine,cycle,heat,noise,left"
     for (e = 0; e < 12; e++) for (c = 0; c < 15; c++) printf "e%d,%d,%.1f,%d,%d\n", e, c, c + e * 0.1, c * 7 % 5, 14 - c}' >engines.csv
+conllu() { # conllu SENTENCES
+    awk -v n="$1" 'BEGIN {split("dog cat bird", N); split("runs sings", V)
+        for (i = 0; i < n; i++) printf "1\tthe\tthe\tDET\t_\t_\t2\tdet\t_\t_\n2\t%s\t_\tNOUN\t_\t_\t3\tnsubj\t_\t_\n3\t%s\t_\tVERB\t_\t_\t0\troot\t_\t_\n\n", N[i % 3 + 1], V[i % 2 + 1]}'
+}
+conllu 60 >train.conllu
+conllu 10 >dev.conllu
+awk 'BEGIN {print "day,sold"; for (i = 0; i < 300; i++) printf "2024-%02d-%02d,%d\n", i / 28 + 1, i % 28 + 1, 50 + 20 * sin(i * .8976) + i % 5}' >sales.csv
+awk 'BEGIN {print "heat,load"; for (i = 0; i < 500; i++) printf "%.3f,%.3f\n", sin(i * .3), cos(i * .2)}' >sensors.csv
+awk 'BEGIN {print "heat,load"; for (i = 500; i < 560; i++) printf "%.3f,%.3f\n", sin(i * .3), cos(i * .2)}' >live.csv
 recur train lm demo/text.txt -o demo/model.safetensors --run demo/run || exit 1
 
 without=()
