@@ -157,8 +157,9 @@ static rc_status put_line(void *ctx, const char *text, size_t len) {
 }
 
 /* The text of --prompt as a file of one line, for a task that reads files. */
-static rc_status text_file(const char *text, char path[64], rc_error *e) {
-    snprintf(path, 64, "/tmp/recur-input-XXXXXX");
+static rc_status text_file(const char *text, char *path, size_t cap, rc_error *e) {
+    const char *tmp = getenv("TMPDIR");
+    snprintf(path, cap, "%s/recur-input-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     int fd = mkstemp(path);
     size_t n = strlen(text);
     char *line = cli_alloc(n + 1);
@@ -167,18 +168,18 @@ static rc_status text_file(const char *text, char path[64], rc_error *e) {
     bool ok = fd >= 0 && write(fd, line, n + 1) == (ssize_t)(n + 1);
     free(line);
     if (fd >= 0 && close(fd) != 0) ok = false;
-    return ok ? RC_OK : rc_fail(e, RC_EIO, "%s: cannot be written", path);
+    return ok ? RC_OK : rc_fail(e, RC_EIO, "%s: a temporary file cannot be written (TMPDIR sets its place)", path);
 }
 
 int cli_predict_model(cli_args *a, const char *path, const char *input, const char *text, const rc_predict_options *o,
                       bool why, const char *precision) {
     rc_error e = {RC_OK, ""};
     rc_model *m = NULL;
-    char own[64] = "";
+    char own[512] = "";
     bool flush = !input || strcmp(input, "-") == 0;
     rc_sink sink = {&flush, put_line};
     rc_status s = load(&m, path, precision, &e);
-    if (!s && text) s = text_file(text, own, &e);
+    if (!s && text) s = text_file(text, own, sizeof own, &e);
     /* a forecaster knows where its data ended */
     bool knows = !s && !text && !input && strcmp(rc_model_task(m), "forecast") == 0;
     const char *from = text ? own : input ? input : knows ? NULL : "-";

@@ -1,6 +1,8 @@
 /* json.c - see json.h. */
 #include "base/json.h"
 
+#include <math.h>
+
 #include "base/file.h"
 #include "base/mem.h"
 #include <errno.h>
@@ -245,3 +247,5 @@ rc_status rc__json_only(const json_t *obj, const char *const *names, size_t n, c
     }
     return RC_OK;
 }
+
+json_t *rc__real_or_null(double v) { return isfinite(v) ? json_real(v) : json_null(); }

@@ -24,6 +24,9 @@ rc_status rc__json_print(const json_t *v, char **out, size_t *len, rc_error *e);
 /* Atomically writes v, indented, with a newline at the end. */
 rc_status rc__json_write(const json_t *v, const char *path, rc_error *e);
 
+/* JSON has no NaN and no infinity: null. */
+json_t *rc__real_or_null(double v);
+
 /* Typed members of an object. Absent: RC_EMODEL when required, else *out stays. A wrong type or a value outside [min,
  * max] is RC_EMODEL: `where: "key": expected ..., found ...`. Strings and nodes are borrowed from obj. null counts as a
  * value. */

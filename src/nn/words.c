@@ -83,7 +83,6 @@ void rc__words_free(rc__words *w) {
     rc__free(w, sizeof *w);
 }
 
-const rc__words_options *rc__words_get_options(const rc__words *w) { return &w->o; }
 size_t rc__words_width(const rc__words *w) {
     return (w->table ? w->o.embedding_size : 0) + (w->chars ? rc__encoder_pooled(w->chars) : 0) +
            (w->affix_table ? RC__AFFIXES * w->o.affix_embedding : 0);

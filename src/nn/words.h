@@ -40,7 +40,6 @@ typedef struct rc__words_batch {
 /* Names its parameters <prefix>embedding.weight, <prefix>chars.embedding.weight, <prefix>chars.conv0.weight ... */
 rc_status rc__words_new(rc__words **out, rc_params *ps, const char *prefix, const rc__words_options *o, rc_error *e);
 void rc__words_free(rc__words *w);
-const rc__words_options *rc__words_get_options(const rc__words *w);
 size_t rc__words_width(const rc__words *w);
 rc_param *rc__words_table(const rc__words *w); /* NULL without */
 /* -> (T, B, width) */

@@ -128,5 +128,4 @@ double rc__classify_measure(const rc__classifier *m, const rc__examples *x, cons
                             const double *out);
 const char *rc__classify_measure_name(const rc__classifier *m);
 
-extern const rc__task_kind rc__task_classify, rc__task_regress;
 #endif

@@ -376,25 +376,19 @@ static rc_status share_out(classify_task *t, rc_error *e) {
     return s;
 }
 
-static uint64_t mix(uint64_t h, const void *data, size_t n) { /* FNV-1a */
-    const unsigned char *p = data;
-    for (size_t i = 0; i < n; i++) h = (h ^ p[i]) * 1099511628211u;
-    return h;
-}
-
 static void fingerprint(classify_task *t) {
     const rc__examples *x = &t->data;
-    uint64_t h = 14695981039346656037u;
-    if (x->text.n_tokens) h = mix(h, x->text.id, x->text.n_tokens * sizeof *x->text.id);
-    if (x->series.steps) h = mix(h, x->series.x, x->series.steps * x->series.channels * sizeof *x->series.x);
-    if (x->several) h = mix(h, x->several, x->n * t->m->outputs * sizeof *x->several);
+    uint64_t h = RC__FINGERPRINT;
+    if (x->text.n_tokens) h = rc__fingerprint(h, x->text.id, x->text.n_tokens * sizeof *x->text.id);
+    if (x->series.steps) h = rc__fingerprint(h, x->series.x, x->series.steps * x->series.channels * sizeof *x->series.x);
+    if (x->several) h = rc__fingerprint(h, x->several, x->n * t->m->outputs * sizeof *x->several);
     for (size_t i = 0; i < x->n; i++) {
         const rc__example *one = &x->each[i];
         double target = isnan(one->target) ? 0 : one->target; /* a NaN has several patterns of bits */
-        h = mix(h, &one->label, sizeof one->label);
-        h = mix(h, &target, sizeof target);
-        h = mix(h, &one->length, sizeof one->length);
-        h = mix(h, &one->held, sizeof one->held);
+        h = rc__fingerprint(h, &one->label, sizeof one->label);
+        h = rc__fingerprint(h, &target, sizeof target);
+        h = rc__fingerprint(h, &one->length, sizeof one->length);
+        h = rc__fingerprint(h, &one->held, sizeof one->held);
     }
     t->hash = h;
 }

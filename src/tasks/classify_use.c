@@ -139,9 +139,7 @@ const char *rc__classify_measure_name(const rc__classifier *m) {
     return m->answer == RC__ANSWER_CLASS ? "accuracy" : m->answer == RC__ANSWER_CLASSES ? "micro F1" : "RMSE";
 }
 
-static json_t *real(double v) { return isfinite(v) ? json_real(v) : json_null(); }
-
-static void put(json_t *out, const char *key, double v) { json_object_set_new(out, key, real(v)); }
+static void put(json_t *out, const char *key, double v) { json_object_set_new(out, key, rc__real_or_null(v)); }
 
 static json_t *label_json(const rc__classifier *m, size_t c) {
     size_t len;
@@ -347,24 +345,14 @@ static rc_status csv_cell(rc__string *b, const char *text, size_t len, rc_error 
     return s == RC_OK ? put_text(b, "\"", e) : s;
 }
 
-static rc_status json_line(json_t *v, const rc_sink *sink, rc_error *e) {
-    char *text = NULL;
-    size_t len = 0;
-    rc_status s = rc__json_print(v, &text, &len, e);
-    json_decref(v);
-    if (s == RC_OK) s = sink->line(sink->ctx, text, len);
-    if (text) rc__free(text, len + 1);
-    return s;
-}
-
 static json_t *answer_json(const rc__classifier *m, const double *p, const rc_predict_options *o, size_t *order) {
-    if (m->answer == RC__ANSWER_NUMBER) return json_pack("{so}", "value", real(p[0]));
+    if (m->answer == RC__ANSWER_NUMBER) return json_pack("{so}", "value", rc__real_or_null(p[0]));
     size_t k = choose(m, p, o, order);
     json_t *top = json_array();
     for (size_t i = 0; i < k; i++)
-        json_array_append_new(top, json_pack("{so so}", "label", label_json(m, order[i]), "probability", real(p[order[i]])));
+        json_array_append_new(top, json_pack("{so so}", "label", label_json(m, order[i]), "probability", rc__real_or_null(p[order[i]])));
     if (m->answer == RC__ANSWER_CLASSES) return json_pack("{so}", "labels", top);
-    json_t *v = json_pack("{so so}", "label", label_json(m, order[0]), "probability", real(p[order[0]]));
+    json_t *v = json_pack("{so so}", "label", label_json(m, order[0]), "probability", rc__real_or_null(p[order[0]]));
     if (k > 1)
         json_object_set_new(v, "top", top);
     else
@@ -402,7 +390,7 @@ static rc_status answer_line(const rc__classifier *m, const double *p, const rc_
     char number[48];
     b->len = 0;
     rc_status s = RC_OK;
-    if (o->json) return json_line(answer_json(m, p, o, order), sink, e);
+    if (o->json) return rc__sink_json(sink, answer_json(m, p, o, order), e);
     if (m->answer == RC__ANSWER_NUMBER) {
         int n = snprintf(number, sizeof number, "%.9g", p[0]);
         return sink->line(sink->ctx, number, (size_t)n);
@@ -656,7 +644,7 @@ static rc_status text_reasons(const rc__classifier *m, rc_tape *t, const char *t
     if (s == RC_OK && o->json) {
         v = answer_json(m, p, o, order);
         json_object_set(v, "words", list);
-        s = json_line(v, sink, e);
+        s = rc__sink_json(sink, v, e);
     } else if (s == RC_OK) {
         s = answer_line(m, p, o, &line, order, sink, e);
         if (s == RC_OK) s = sink->line(sink->ctx, b.s ? b.s : "", b.len);

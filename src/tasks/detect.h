@@ -7,7 +7,7 @@
 #define RC_DETECT_H
 #include "data/table.h"
 #include "data/timestamp.h"
-#include "tasks/detect_task.h"
+#include "tasks/task.h"
 
 enum { RC__DETECT_FORECAST, RC__DETECT_AUTOENCODER };
 enum { RC__DETECT_POINT, RC__DETECT_GAUSSIAN, RC__DETECT_STUDENT_T };

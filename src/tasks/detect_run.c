@@ -99,8 +99,6 @@ static void columns(text *t, const rc__detect_model *m, const rc__detect_record 
     }
 }
 
-static json_t *real_or_null(double v) { return isfinite(v) ? json_real(v) : json_null(); }
-
 static rc_status object(text *t, const rc__detect_model *m, const rc__detect_record *r, uint64_t row,
                         const rc__detected *d, rc_error *e) {
     json_t *o = json_object(), *channels = json_object();
@@ -108,16 +106,16 @@ static rc_status object(text *t, const rc__detect_model *m, const rc__detect_rec
     size_t len = 0;
     json_object_set_new(o, "row", json_integer((json_int_t)row));
     if (r->time_text.len) json_object_set_new(o, "time", json_stringn(r->time_text.text, r->time_text.len));
-    json_object_set_new(o, "score", real_or_null(d->score));
+    json_object_set_new(o, "score", rc__real_or_null(d->score));
     json_object_set_new(o, "alarm", json_boolean(d->alarm));
-    json_object_set_new(o, "tail", real_or_null(d->tail));
-    json_object_set_new(o, "error", real_or_null(d->error));
+    json_object_set_new(o, "tail", rc__real_or_null(d->tail));
+    json_object_set_new(o, "error", rc__real_or_null(d->error));
     json_object_set_new(o, "warm_up", json_boolean(d->settling));
     if (d->beyond) json_object_set_new(o, "beyond_range", json_true());
     for (size_t c = 0; c < m->net->o.channels; c++)
         json_object_set_new(channels, m->name[c],
-                            json_pack("{so so so}", "value", real_or_null(r->x[c]), "expected",
-                                      real_or_null(d->expected[c]), "share", real_or_null(d->share[c])));
+                            json_pack("{so so so}", "value", rc__real_or_null(r->x[c]), "expected",
+                                      rc__real_or_null(d->expected[c]), "share", rc__real_or_null(d->share[c])));
     if (r->unreadable) json_object_set_new(o, "unreadable", json_integer((json_int_t)r->unreadable));
     json_object_set_new(o, "channels", channels);
     rc_status s = rc__json_print(o, &line, &len, e);
@@ -319,7 +317,7 @@ static void put_prf(json_t *out, const char *name, rc__prf p) {
     } values[] = {{"precision", p.precision}, {"recall", p.recall}, {"f1", p.f1}};
     for (size_t i = 0; i < 3; i++) {
         snprintf(key, sizeof key, "%s_%s", name, values[i].what);
-        json_object_set_new(out, key, real_or_null(values[i].v));
+        json_object_set_new(out, key, rc__real_or_null(values[i].v));
     }
 }
 
@@ -339,11 +337,11 @@ static rc_status put_nab(json_t *out, const results *r, const rc__range *windows
         if (s == RC_OK && baseline) s = rc__nab_score(profile, 1, &series, NULL, &plain, e);
         if (s != RC_OK) break;
         json_array_append_new(table, json_pack("{ss so so so si si so}", "profile", profile->name, "at_threshold",
-                                               real_or_null(at.normalised), "best", real_or_null(best.normalised),
-                                               "best_threshold", real_or_null(best.threshold), "windows",
+                                               rc__real_or_null(at.normalised), "best", rc__real_or_null(best.normalised),
+                                               "best_threshold", rc__real_or_null(best.threshold), "windows",
                                                (int)at.windows, "found", (int)at.found, "windowed_gaussian_best",
-                                               real_or_null(plain.normalised)));
-        if (p == 0) json_object_set_new(out, "nab_standard", real_or_null(at.normalised));
+                                               rc__real_or_null(plain.normalised)));
+        if (p == 0) json_object_set_new(out, "nab_standard", rc__real_or_null(at.normalised));
     }
     if (s == RC_OK) json_object_set(out, "nab", table);
     json_decref(table);

@@ -299,7 +299,7 @@ static void scale_channels(detect_task *t) {
 
 static rc_status fill_rows(detect_task *t, rc_error *e) {
     const rc__detect_model *m = t->m;
-    t->hash = 14695981039346656037u;
+    t->hash = RC__FINGERPRINT;
     for (size_t i = 0; i < t->n_series; i++) {
         const rc__detect_series *s = &t->series[i];
         rc_status st = rc__detect_rows_new(&t->rows[i], s->C, m->net->o.clock, s->n, e);
@@ -309,8 +309,7 @@ static rc_status fill_rows(detect_task *t, rc_error *e) {
             rc__detect_rows_next(&t->rows[i], &z, &clock);
             rc__detect_normalise(m, s->x + k * s->C, z);
             if (clock) rc__detect_clock(s->time[k], m->style.offset, clock);
-            for (size_t b = 0; b < s->C * sizeof *z; b++)
-                t->hash = (t->hash ^ ((unsigned char *)z)[b]) * 1099511628211u;
+            t->hash = rc__fingerprint(t->hash, z, s->C * sizeof *z);
         }
     }
     return RC_OK;

@@ -149,8 +149,6 @@ rc_status rc__fc_fit_bands(rc__forecast *m, rc_tape *t, const rc__series *s, con
 
 /* ---- baselines --------------------------------------------------------------------------------------------------- */
 
-/* The value one season before, again and again; f (H). Missing ones: the season before that; NaN without any. */
-void rc__fc_seasonal_naive(const double *y, size_t origin, size_t season, size_t H, double *f);
 /* Ridge regression from the lookback to each step of the horizon, one for all series, in scaled units less the last
  * value. Fits m->baseline (H, L + 1) to windows. */
 rc_status rc__fc_fit_linear(rc__forecast *m, const rc__series *s, const int32_t *map, const rc__fc_window *w, size_t n,

@@ -1,22 +1,10 @@
-/* forecast_baseline.c - what every model is measured against: the last season again, and a linear model of the past. */
+/* forecast_baseline.c - what every model is measured against beside the last season (baselines.h): a linear model of the past. */
 #include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "tasks/forecast.h"
 #include "tasks/ridge.h"
-
-void rc__fc_seasonal_naive(const double *y, size_t origin, size_t season, size_t H, double *f) {
-    for (size_t j = 0; j < H; j++) {
-        size_t back = (j / season + 1) * season - j; /* steps before the origin */
-        f[j] = NAN;
-        for (; back <= origin && isnan(f[j]); back += season) f[j] = y[origin - back];
-    }
-    double last = NAN;
-    for (size_t i = origin; i > 0 && isnan(last); i--) last = y[i - 1];
-    for (size_t j = 0; j < H; j++)
-        if (isnan(f[j])) f[j] = last; /* less than a season is known */
-}
 
 /* The lookback of a window, scaled by the deviation of the training, less its last value; 1 behind it. Missing values
  * are the last ones before them. False when nothing is known. */

@@ -128,20 +128,19 @@ static rc_status put_columns(const lines *l, size_t g, size_t k, const double *p
 
 static rc_status put_json(const lines *l, size_t g, size_t k, const double *point, const double *quantile,
                           rc_error *e) {
-    size_t H = (size_t)l->o->horizon, Q = l->m->c.n_quantiles, len = 0;
-    char buf[64], *text = NULL;
+    size_t H = (size_t)l->o->horizon, Q = l->m->c.n_quantiles;
+    char buf[64];
     json_t *o = json_object(), *time = json_array(), *forecast = json_array(), *all = json_object();
     if (l->with_id) json_object_set_new(o, "id", json_string(l->s->group[g].id));
     if (l->with_column) json_object_set_new(o, "column", json_string(l->m->schema->target[k]));
     for (size_t j = 0; j < H; j++) {
         json_array_append_new(time, json_string(rc__series_time(l->s, g, l->s->group[g].n + j, buf)));
-        json_array_append_new(forecast, isfinite(point[j]) ? json_real(point[j]) : json_null());
+        json_array_append_new(forecast, rc__real_or_null(point[j]));
     }
     for (size_t i = 0; quantile && i < Q; i++) {
         json_t *row = json_array();
         for (size_t j = 0; j < H; j++) {
-            double v = quantile[j * Q + i];
-            json_array_append_new(row, isfinite(v) ? json_real(v) : json_null());
+            json_array_append_new(row, rc__real_or_null(quantile[j * Q + i]));
         }
         snprintf(buf, sizeof buf, "%g", l->m->c.quantile[i]);
         json_object_set_new(all, buf, row);
@@ -152,12 +151,7 @@ static rc_status put_json(const lines *l, size_t g, size_t k, const double *poin
         json_object_set_new(o, "quantiles", all);
     else
         json_decref(all);
-    rc_status s = rc__json_print(o, &text, &len, e);
-    json_decref(o);
-    if (s != RC_OK) return s;
-    s = l->sink->line(l->sink->ctx, text, len);
-    rc__free(text, len + 1);
-    return s == RC_OK ? s : rc_fail(e, s, "predict: the reader of the results stopped");
+    return rc__sink_json(l->sink, o, e);
 }
 
 /* What the forecast starts from: INPUT or the end of the training data, and what was observed since. */

@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "metrics/forecast.h"
+#include "tasks/baselines.h"
 #include "tasks/forecast.h"
 
 #define MOST_NAIVE2 5000 /* windows: each needs its whole history anew */
@@ -84,8 +86,7 @@ static void add(sums *to, size_t H, const double *y, const double *f, double mas
         if (!isnan(y[i])) to->abs += fabs(y[i]);
 }
 
-static json_t *real_or_null(double v) { return isfinite(v) ? json_real(v) : json_null(); }
-static void put(json_t *o, const char *key, double v) { json_object_set_new(o, key, real_or_null(v)); }
+static void put(json_t *o, const char *key, double v) { json_object_set_new(o, key, rc__real_or_null(v)); }
 static double mean_mase(const sums *s) { return s->mase / (double)s->scored; }
 
 static void put_sums(json_t *o, const sums *s) {
@@ -129,7 +130,7 @@ static void score_window(scoring *c, const rc__fc_window *w, const double *point
     for (size_t j = 0; j < H; j++) c->y[j] = o + j < n ? y[o + j] : NAN;
     add(&c->model, H, c->y, point, mase, unit);
     if (c->series) add(&c->series[at], H, c->y, point, mase, unit);
-    rc__fc_seasonal_naive(y, o, m->c.season, H, c->f);
+    rc__seasonal_naive(o, y, m->c.season, H, c->f);
     add(&c->naive, H, c->y, c->f, mase, unit);
     if (m->baseline) {
         rc__fc_linear(m, y, o, id, c->f);

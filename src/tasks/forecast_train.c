@@ -735,14 +735,10 @@ static void describe_model(const forecast_task *t, const rc_train_hooks *hooks) 
             rc_params_len(t->m->base.params));
 }
 
-static uint64_t hash_series(const rc__series *s) { /* FNV-1a over the bits of the values */
-    uint64_t h = 14695981039346656037u;
+static uint64_t hash_series(const rc__series *s) {
+    uint64_t h = RC__FINGERPRINT;
     for (size_t g = 0; g < s->n_groups; g++)
-        for (size_t i = 0; i < s->group[g].n * s->schema->n_targets; i++) {
-            uint64_t bits;
-            memcpy(&bits, &s->group[g].y[i], sizeof bits);
-            h = (h ^ bits) * 1099511628211u;
-        }
+        h = rc__fingerprint(h, s->group[g].y, s->group[g].n * s->schema->n_targets * sizeof *s->group[g].y);
     return h;
 }
 

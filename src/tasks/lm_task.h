@@ -39,5 +39,4 @@ rc_status rc__lm_read_files(const char *const *files, size_t n, bool utf8, char 
 /* A vocabulary of ours or a tokenizer.json. */
 rc_status rc__vocab_from_file(rc_vocab **out, const char *path, rc_error *e);
 
-extern const rc__task_kind rc__task_lm;
 #endif

@@ -162,3 +162,14 @@ size_t rc_model_explain(const rc_model *m, size_t batch, size_t seq_len, char *o
     if (cap) out[0] = 0;
     return 0;
 }
+
+rc_status rc__sink_json(const rc_sink *sink, json_t *v, rc_error *e) {
+    char *text = NULL;
+    size_t len = 0;
+    rc_status s = rc__json_print(v, &text, &len, e);
+    json_decref(v);
+    if (s != RC_OK) return s;
+    s = sink->line(sink->ctx, text, len);
+    rc__free(text, len + 1);
+    return s == RC_OK || s == RC_ESTOP ? s : rc_fail(e, s, "predict: the results cannot be written");
+}

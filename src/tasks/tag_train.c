@@ -406,15 +406,11 @@ static rc_status repeated(const corpus *a, const corpus *b, size_t *out, rc_erro
     return s;
 }
 
-static uint64_t hash_set(const rc__tag_set *x) { /* FNV-1a, a word at a time */
-    uint64_t h = 14695981039346656037u;
-    for (size_t i = 0; i < x->text.n_tokens; i++) {
-        h = (h ^ (uint32_t)x->text.id[i]) * 1099511628211u;
-        h = (h ^ (uint32_t)x->target[i]) * 1099511628211u;
-    }
-    for (size_t i = 0; i < x->text.n; i++)
-        h = (h ^ x->lengths[i] ^ (uint64_t)(uint32_t)x->intent[i] << 32) * 1099511628211u;
-    return h;
+static uint64_t hash_set(const rc__tag_set *x) {
+    uint64_t h = rc__fingerprint(RC__FINGERPRINT, x->text.id, x->text.n_tokens * sizeof *x->text.id);
+    h = rc__fingerprint(h, x->target, x->text.n_tokens * sizeof *x->target);
+    h = rc__fingerprint(h, x->lengths, x->text.n * sizeof *x->lengths);
+    return rc__fingerprint(h, x->intent, x->text.n * sizeof *x->intent);
 }
 
 static void say_set(const rc_train_hooks *hooks, const char *name, const rc__tagger *m, const rc__tag_set *x) {

@@ -175,14 +175,7 @@ static rc_status put_json(waiting *w, size_t i, const rc__tag_answers *a, rc_err
         json_object_set_new(out, "intent", json_stringn(name, len));
         json_object_set_new(out, "intent_probability", json_real(a->intent_probability[i]));
     }
-    char *text = NULL;
-    rc_status s = rc__json_print(out, &text, &len, e);
-    json_decref(out);
-    if (s != RC_OK) return s;
-    w->line.len = 0;
-    s = rc__string_put(&w->line, text, len, e);
-    rc__free(text, len + 1);
-    return s == RC_OK ? put_line(w, e) : s;
+    return rc__sink_json(w->sink, out, e);
 }
 
 static rc_status answer(waiting *w, rc_error *e) {

@@ -5,14 +5,12 @@
 #include "formats/params_file.h"
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
-#include "tasks/classify.h"
-#include "tasks/detect_task.h"
-#include "tasks/lm_task.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-const rc__task_kind *const rc__task_kinds[] = {&rc__task_lm, &rc__task_classify, &rc__task_regress, &rc__task_tag, &rc__task_forecast, &rc__task_detect, NULL};
+const rc__task_kind *const rc__task_kinds[] = {&rc__task_lm,       &rc__task_classify, &rc__task_regress, &rc__task_tag,
+                                               &rc__task_forecast, &rc__task_detect,   NULL};
 
 const rc__task_kind *rc__task_find(const char *name) {
     for (const rc__task_kind *const *k = rc__task_kinds; *k; k++)
@@ -30,6 +28,12 @@ void rc__say(const rc_train_hooks *hooks, const char *format, ...) {
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
     hooks->on_message(hooks->ctx, line);
+}
+
+uint64_t rc__fingerprint(uint64_t h, const void *data, size_t bytes) {
+    const unsigned char *p = data;
+    for (size_t i = 0; i < bytes; i++) h = (h ^ p[i]) * UINT64_C(1099511628211);
+    return h;
 }
 
 json_t *rc__epochs_to_json(const rc__epochs *x, uint64_t data) {

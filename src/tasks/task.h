@@ -1,6 +1,6 @@
 /* task.h - what a model is for, as two tables: how it is trained (rc__task_ops, which the training loop runs) and what
  * is done with it afterwards (rc__model_ops, which eval, predict and explain run). A new task is one file with the two
- * tables, and one line in task.c. */
+ * tables, and its name here and in task.c. */
 #ifndef RC_TASK_H
 #define RC_TASK_H
 #include "data/epochs.h"
@@ -98,9 +98,8 @@ struct rc__task_kind {
 };
 
 const rc__task_kind *rc__task_find(const char *name); /* NULL when unknown */
-extern const rc__task_kind rc__task_forecast; /* forecast_train.c; its header names things as kernels do */
 extern const rc__task_kind *const rc__task_kinds[];   /* ends in NULL; task.c */
-extern const rc__task_kind rc__task_tag;
+extern const rc__task_kind rc__task_lm, rc__task_classify, rc__task_regress, rc__task_tag, rc__task_forecast, rc__task_detect;
 
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 /* The document of a model file whatever its task: parsed, "format" and "task" checked. *doc: json_decref. where receives
@@ -112,12 +111,18 @@ rc_status rc__model_save(const rc_model *m, const char *path, const char *proven
 /* After `open` has declared the parameters: checks every tensor's name and shape against the file, builds, reads. */
 rc_status rc__model_read_params(rc_params *ps, const rc__st_file *file, rc_error *e);
 
+/* One JSON object as a line of results; v is given away, NULL is RC_ENOMEM. RC_ESTOP: the reader wants no more. */
+rc_status rc__sink_json(const rc_sink *sink, json_t *v, rc_error *e);
+
 /* ---- what tasks share -------------------------------------------------------------------------------------------- */
 void rc__say(const rc_train_hooks *hooks, const char *format, ...)
 #if defined(__GNUC__)
     __attribute__((format(printf, 2, 3)))
 #endif
     ;
+/* FNV-1a over bytes, for fingerprints of training data; begins with RC__FINGERPRINT. */
+#define RC__FINGERPRINT UINT64_C(14695981039346656037)
+uint64_t rc__fingerprint(uint64_t h, const void *data, size_t bytes);
 /* A task's place in the order of its examples, with the fingerprint of its training data, both ways. RC_EDATA: the data
  * are others. `what` are its examples, for that message: "sentences". */
 json_t *rc__epochs_to_json(const rc__epochs *x, uint64_t data);

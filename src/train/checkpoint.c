@@ -19,8 +19,6 @@
 
 #define CHECKPOINT_VERSION 1
 
-json_t *rc__real_or_null(double v) { return isfinite(v) ? json_real(v) : json_null(); }
-
 static json_t *position_json(const rc__trainer *t) {
     const rc__position *p = &t->at;
     return json_pack("{si sI sI sf sf sf sf so sI sf so sI sI so sb so so}", "version", CHECKPOINT_VERSION, "step",

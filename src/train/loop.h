@@ -65,7 +65,6 @@ rc_status rc__train_average_kind(const rc_train_options *o, rc_average_kind *out
 rc_status rc__train_check_task(rc__task *task, const rc_train_options *o, rc_error *e);
 /* --freeze and --lr-groups. */
 rc_status rc__train_param_groups(const rc_train_options *o, rc_params *ps, rc_error *e);
-json_t *rc__real_or_null(double v);
 
 /* rc_train, but an interruption that was asked for before still holds. */
 rc_status rc__train_go_on(const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r, rc_error *e);

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "failing.h"
+#include "recur/base.h"
+
 static char data_path[320];
 
 /* The file is called data-XXXXXX.ending; data_path is its name. */
@@ -22,6 +25,25 @@ static inline const char *data_put(const char *text, const char *ending) {
     return data_put_bytes(text, strlen(text), ending);
 }
 static inline void data_drop(void) { assert_int_equal(unlink(data_path), 0); }
+
+/* Lets allocation n of reading these bytes fail, for every n until it succeeds: RC_ENOMEM each time, nothing left. `read`
+ * reads data_path and frees what it got. */
+static inline void data_refuse_each(const char *text, const char *ending, rc_status (*read)(rc_error *e)) {
+    data_put(text, ending);
+    for (long n = 0;; n++) {
+        failing f = {.left = n};
+        rc_error e;
+        rc_set_allocator(failing_alloc, &f);
+        size_t before = rc_memory_used();
+        rc_status s = read(&e);
+        assert_int_equal(rc_memory_used(), before);
+        rc_set_allocator(NULL, NULL);
+        if (s == RC_OK) break;
+        assert_int_equal(s, RC_ENOMEM);
+        assert_true(n < 1000);
+    }
+    data_drop();
+}
 
 /* The path of a real file, or NULL: then the test says that it is skipped. */
 static inline const char *data_real(const char *name) {

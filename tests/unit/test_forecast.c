@@ -12,6 +12,7 @@
 #include "data_file.h"
 #include "failing.h"
 #include "recur/recur.h"
+#include "tasks/baselines.h"
 #include "tasks/forecast.h"
 
 #define PI 3.14159265358979323846
@@ -294,7 +295,7 @@ static void seasonal_naive(void **state) {
     (void)state;
     const double y[] = {1, 2, NAN, 4, 5, NAN};
     double f[5];
-    rc__fc_seasonal_naive(y, 6, 3, 5, f); /* the missing ones from a season earlier, if there is one */
+    rc__seasonal_naive(6, y, 3, 5, f); /* the missing ones from a season earlier, if there is one */
     const double want[] = {4, 5, NAN, 4, 5};
     for (int i = 0; i < 5; i++)
         if (i != 2) assert_true(f[i] == want[i]);
