@@ -28,6 +28,16 @@ const rc_cell_info *rc_cell_find(const char *name); /* NULL when unknown */
 /* ---- layers ------------------------------------------------------------------------------------------------------ */
 typedef enum rc_skip { RC_SKIP_NONE, RC_SKIP_RESIDUAL, RC_SKIP_HIGHWAY } rc_skip;
 
+/* How a Transformer knows where a step is. */
+typedef enum rc_positions {
+    RC_POSITIONS_ROTARY,     /* Su et al. 2021 */
+    RC_POSITIONS_ALIBI,      /* Press et al. 2022 */
+    RC_POSITIONS_SINUSOIDAL, /* Vaswani et al. 2017, section 3.5; added to the input */
+    RC_POSITIONS_LEARNED,    /* a table of `context` rows, added to the input; later steps take the last row */
+    RC_POSITIONS_NONE
+} rc_positions;
+typedef enum rc_ffn_kind { RC_FFN_GELU, RC_FFN_RELU, RC_FFN_SWIGLU } rc_ffn_kind;
+
 typedef struct rc_rnn_options {
     const char *cell;           /* default "lstm" */
     size_t input_size, hidden_size;
@@ -52,6 +62,18 @@ typedef struct rc_rnn_options {
     rc_init_kind init_hh;       /* default ORTHOGONAL, one gate at a time */
     bool init_torch;            /* everything U(-1/sqrt(H), 1/sqrt(H)) as torch.nn does; overrides the two above */
     double forget_bias;         /* added to the forget gate's bias_ih at initialisation; default 1 */
+    /* cell "transformer": blocks of self-attention and a feed-forward network instead of recurrent layers. Causal, unless
+     * bidirectional (then one set of blocks that sees both sides, output as wide as hidden_size). Its state is the keys and
+     * values of the last `context` steps. */
+    size_t heads;               /* 0 = one for each 64 columns, at least 1 */
+    size_t kv_heads;            /* 0 = heads */
+    size_t ffn;                 /* width of the feed-forward network; 0 = 4 hidden_size */
+    size_t context;             /* causal: steps that a step sees, its own included; 0 = 256. bidirectional: 0 = all */
+    rc_positions positions;     /* default ROTARY */
+    bool post_norm;             /* norms after the sums, as in Vaswani et al. 2017; default before (pre-norm) */
+    bool rms_norm;              /* RMSNorm instead of LayerNorm */
+    rc_ffn_kind ffn_kind;       /* default GELU */
+    double attention_dropout;   /* on attention weights; `dropout` is on what each sub-layer adds */
 } rc_rnn_options;
 rc_rnn_options rc_rnn_options_default(void);
 

@@ -216,6 +216,52 @@ rc_var *rc_batch_norm(rc_tape *t, rc_var *x, const int32_t *lengths, rc_var *gai
 rc_var *rc_softmax(rc_tape *t, rc_var *x);
 rc_var *rc_log_softmax(rc_tape *t, rc_var *x);
 
+/* ---- ops: attention ------------------------------------------------------------------------------------------------
+ * Sequences of a batch as packed rows: (N, F) with all valid steps of the first sequence, then of the second, ...; N is the
+ * sum of their lengths, so padding is neither stored nor computed. lengths (B) in 0..T; NULL = all T. */
+rc_var *rc_pack_rows(rc_tape *t, rc_var *x, const int32_t *lengths); /* (T, B, F) -> (N, F) */
+/* The other way: zero beyond each row's length. */
+rc_var *rc_unpack_rows(rc_tape *t, rc_var *x, const int32_t *lengths, size_t seq_len, size_t batch);
+
+typedef struct rc_attention_options {
+    size_t batch;              /* sequences */
+    const int32_t *q_lengths;  /* (batch): rows of q of each, one after the other; borrowed until the next rc_tape_begin */
+    const int32_t *k_lengths;  /* (batch): rows of k and v; NULL = q_lengths */
+    const uint32_t *k_start;   /* (batch): the first row of k and v of each; NULL = one after the other. Sequences may
+                                  share rows (beams of one sentence); then no gradient flows into k and v: RC_EINVAL */
+    size_t heads;              /* 1; head h reads columns h*D to (h+1)*D of q */
+    size_t kv_heads;           /* 0 = heads; divides heads: query head h reads key head h / (heads / kv_heads) (Ainslie et
+                                  al. 2023, arXiv 2305.13245) */
+    bool causal;               /* query i of n sees keys up to i + (k_length - n): the last query sees all */
+    size_t window;             /* ... and of those only the last `window`, its own position included; without causal, keys
+                                  less than `window` away on either side. 0 = all */
+    bool alibi;                /* minus slope_h times the distance added to each score (Press et al. 2022, arXiv 2108.12409,
+                                  section 3: slopes 2^(-8 h / heads) for h = 1 ...) */
+    double scale;              /* of q k; 0 = 1 / sqrt(D) (Vaswani et al. 2017, eq. 1) */
+    double dropout;            /* on the weights, while training */
+    rc_real *weights;          /* not NULL: receives the weights, the mean over heads: of each sequence a block of
+                                  q_length x k_length, one after the other. Not differentiated */
+} rc_attention_options;
+rc_attention_options rc_attention_options_default(void);
+/* softmax(scale q k^T + bias) v: q (Nq, heads*D), k (Nk, kv_heads*D), v (Nk, kv_heads*Dv) -> (Nq, heads*Dv). Never holds a
+ * q_length x k_length matrix: keys are visited block by block with a running maximum and sum (Milakov & Gimelshein 2018;
+ * Dao et al. 2022, arXiv 2205.14135, Algorithm 1), and backward makes the weights again. A query that sees no key gives 0.
+ * All fp32. Same bits for any number of threads. */
+rc_var *rc_attention(rc_tape *t, rc_var *q, rc_var *k, rc_var *v, const rc_attention_options *o);
+/* Additive attention (Bahdanau et al. 2015, arXiv 1409.0473, section 3.1): score(i, j) = w . tanh(q_i + k_j), then softmax
+ * over the keys of the same sequence, then the weighted sum of v: q (Nq, A), k (Nk, A), w (A), v (Nk, Dv) -> (Nq, Dv). With
+ * k made of the encoder's states and q of the decoder's, each by a matrix of its own, it is Luong's concat too. Of o are
+ * read batch, q_lengths, k_lengths, k_start, causal, window, dropout, weights. */
+rc_var *rc_additive_attention(rc_tape *t, rc_var *q, rc_var *k, rc_var *w, rc_var *v, const rc_attention_options *o);
+/* Rotary positions (Su et al. 2021, arXiv 2104.09864, eq. 34): x (N, heads*D), D even; the pair (j, j + D/2) of each head of
+ * a row at position p turns by p * base^(-2j/D). (The halves are paired as in GPT-NeoX and Llama, not neighbours.) positions
+ * (N), borrowed. */
+rc_var *rc_rotary(rc_tape *t, rc_var *x, size_t heads, const int32_t *positions, double base);
+/* x / sqrt(mean(x^2) + eps) * gain over the last axis (Zhang & Sennrich 2019, arXiv 1910.07467, eq. 4); gain may be NULL. */
+rc_var *rc_rms_norm(rc_tape *t, rc_var *x, rc_var *gain, double eps);
+/* (..., 2F) -> (..., F): silu(x[..F]) * x[F..] (Shazeer 2020, arXiv 2002.05202, eq. 6, with both products in x). */
+rc_var *rc_swiglu(rc_tape *t, rc_var *x);
+
 /* ---- losses ------------------------------------------------------------------------------------------------------
  * Scalars. A position counts when t < lengths[b] (lengths NULL = all) and, for classes, target != ignore_index. The
  * mean is over positions that count (by class weight for cross-entropy, as in PyTorch); none counting gives 0, not NaN.
