@@ -142,7 +142,10 @@ rc_status rc__detect_predict(rc_model *base, const char *path, const rc_predict_
         rc_status kept = rc__detector_save(d, o->state, &why);
         if (s == RC_OK && kept != RC_OK) s = rc_fail(e, kept, "%s", why.text);
     }
-    if (s == RC_OK && draws) s = rc__detect_draw(&drawing, o->svg, m, o->threshold >= 0 ? o->threshold : trained, e);
+    if ((s == RC_OK || s == RC_ESTOP) && draws) {
+        rc_status drawn = rc__detect_draw(&drawing, o->svg, m, o->threshold >= 0 ? o->threshold : trained, &why);
+        if (drawn != RC_OK) s = rc_fail(e, drawn, "%s", why.text);
+    }
     rc__detect_drawing_free(&drawing);
     rc__detect_reader_free(r);
     rc__detector_free(d);

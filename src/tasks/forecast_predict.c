@@ -208,6 +208,7 @@ rc_status rc__fc_predict(rc_model *base, const char *path, const rc_predict_opti
     f.point = rc__alloc(B * H * sizeof *f.point);
     f.quantile = Q ? rc__alloc(B * H * Q * sizeof *f.quantile) : NULL;
     rc__fc_chart *chart = NULL;
+    bool gone = false;
     if (!map || !w || !key || !f.point || (Q && !f.quantile))
         st = rc_fail(e, RC_ENOMEM, "predict: out of memory");
     if (st == RC_OK) st = fits_windows(s, trained, e);
@@ -227,11 +228,13 @@ rc_status rc__fc_predict(rc_model *base, const char *path, const rc_predict_opti
         st = rc__fc_run(tape, m, &b, (size_t)o.samples, (uint64_t)o.seed, key, &f, e);
         for (size_t i = 0; st == RC_OK && i < n; i++) {
             const double *q = Q ? f.quantile + i * H * Q : NULL;
-            st = (o.json ? put_json : put_columns)(&l, w[i].group, w[i].target, f.point + i * H, q, e);
+            if (!gone) st = (o.json ? put_json : put_columns)(&l, w[i].group, w[i].target, f.point + i * H, q, e);
+            if (st == RC_ESTOP && chart) gone = true, st = RC_OK; /* who read the lines; the picture is wanted still */
             if (st == RC_OK && chart) rc__fc_chart_add(chart, w[i].group, w[i].target, f.point + i * H, q);
         }
     }
     if (chart) st = rc__fc_chart_end(chart, st, e);
+    if (st == RC_OK && gone) st = RC_ESTOP;
     rc_tape_free(tape);
     rc__fc_batch_free(&b);
     rc__string_free(&l.text);

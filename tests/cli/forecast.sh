@@ -30,6 +30,8 @@ check 'beside the baselines' grep -q '^  seasonal naive (7) ' err
 check 'and the linear one' grep -q '^  linear ' err
 t 'recur predict m.safetensors sales.csv --csv --svg a.svg'
 check 'a picture' grep -q '</svg>' a.svg
+{ sleep 0.3; recur predict m.safetensors sales.csv --csv --svg gone.svg 2>err; } | true
+check 'a picture though nobody reads on' cmp a.svg gone.svg
 t 'recur predict m.safetensors sales.csv --json | jq -c "[keys_unsorted, .time, (.quantiles | keys)]"'
 t 'recur predict m.safetensors sales.csv --horizon 1 | cut -f 1,2'
 t 'recur predict m.safetensors sales.csv --horizon 9'
