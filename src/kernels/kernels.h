@@ -11,6 +11,7 @@
  */
 #ifndef RC_KERNELS_H
 #define RC_KERNELS_H
+#include "kernels/attention.h"
 #include "kernels/cell.h"
 #include "recur/base.h"
 #include "recur/tape.h" /* rc_act */
@@ -149,6 +150,7 @@ typedef struct rc__kernels {
     rc__cell_kernels cell[RC_CELL_COUNT];
     rc__zoneout_kernels zone;
     rc__panel_kernels panel;
+    rc__attention_kernels attention;
     rc__peak_kernels peak;
 } rc__kernels;
 
