@@ -50,6 +50,7 @@ const rc__panel_kernels rc__panel_v4bf16 = PANEL_TABLE;
 #include "kernels/rows.inc"
 #include "kernels/optim.inc"
 #include "kernels/panel.inc"
+#include "kernels/attention.inc"
 #include "kernels/peak.inc"
 #if __has_include("kernels/cells.inc")
 #include "kernels/cells.inc"
@@ -66,6 +67,7 @@ const rc__kernels JOIN(rc__kernels_, RC_ISA) = {
     .zone = RC_ZONEOUT_TABLE,
 #endif
     .panel = PANEL_TABLE,
+    .attention = ATTENTION_TABLE,
     .peak = PEAK_TABLE, /* NOLINT(bugprone-integer-division): whole lanes */
 };
 #endif
