@@ -194,11 +194,20 @@ static lm_case lm_draw(rc_rng *r, bool learns) {
     o.rnn.num_layers = (int)between(r, 1, 2);
     if (cell->projects) o.rnn.proj_size = between(r, 1, o.rnn.hidden_size);
     o.rnn.no_bias = chance(r, 0.2);
-    o.rnn.skip = (rc_skip)between(r, 0, 2);
-    o.rnn.dropout = probability(r), o.rnn.recurrent_dropout = probability(r), o.rnn.zoneout_h = probability(r);
-    o.rnn.zoneout_c = cell->has_c ? probability(r) : 0;
-    o.rnn.weight_drop = strncmp(cell->name, "min", 3) ? probability(r) : 0;
-    o.rnn.learn_initial_state = chance(r, 0.3);
+    o.rnn.dropout = probability(r);
+    if (cell->recurrent) {
+        o.rnn.skip = (rc_skip)between(r, 0, 2);
+        o.rnn.recurrent_dropout = probability(r), o.rnn.zoneout_h = probability(r);
+        o.rnn.zoneout_c = cell->has_c ? probability(r) : 0;
+        o.rnn.weight_drop = strncmp(cell->name, "min", 3) ? probability(r) : 0;
+        o.rnn.learn_initial_state = chance(r, 0.3);
+    } else {
+        o.rnn.positions = (rc_positions)between(r, 1, 4); /* rotary needs even widths */
+        o.rnn.context = between(r, 0, 20);
+        o.rnn.ffn_kind = (rc_ffn_kind)between(r, 0, 2);
+        o.rnn.rms_norm = chance(r, 0.5), o.rnn.post_norm = chance(r, 0.5);
+        o.rnn.attention_dropout = probability(r);
+    }
     o.embedding_size = any_size(r, 50);
     o.tied = chance(r, 0.5);
     o.dropout_input = probability(r), o.dropout_output = probability(r), o.dropout_embedding = probability(r);
