@@ -304,6 +304,17 @@ static void without_targets(rc_rng *r) {
     lm_free(&c);
 }
 
+/* The same bits; keys and values of blocks, which attention adds up in other pieces, to its rounding. */
+static void same_state(const lm_case *c, const char *what, const float *a, const float *b, size_t n) {
+    if (rc_cell_find(rc_lm_get_options(c->m)->rnn.cell)->recurrent) {
+        same_bits(what, a, b, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)a[i] - (double)b[i]) <= 1e-4 * fmax(1, fabs((double)b[i]))))
+            broken("%s: element %zu is %g and %g", what, i, (double)a[i], (double)b[i]);
+}
+
 static void chunks_and_tokens(rc_rng *r) {
     lm_case c = lm_draw(r, false);
     size_t n = c.n - 1 < 60 ? c.n - 1 : 60;
@@ -319,7 +330,7 @@ static void chunks_and_tokens(rc_rng *r) {
         free(part.h);
     }
     close_loss("chunks", sum, whole.nll, SUM);
-    same_bits("state after chunks", rc_state_h(s), whole.h, rc_state_h_len(s));
+    same_state(&c, "state after chunks", rc_state_h(s), whole.h, rc_state_h_len(s));
     rc_state_reset(s, rc_lm_rnn(c.m));
     rc_real *logits = malloc(c.V * sizeof *logits);
     sum = 0;
@@ -328,7 +339,7 @@ static void chunks_and_tokens(rc_rng *r) {
         sum += nll_of_logits(logits, c.V, c.ids[i + 1]);
     }
     close_loss("token by token", sum, whole.nll, SOFTMAX);
-    same_bits("state after tokens", rc_state_h(s), whole.h, rc_state_h_len(s));
+    same_state(&c, "state after tokens", rc_state_h(s), whole.h, rc_state_h_len(s));
     free(logits), free(whole.h);
     rc_state_free(s);
     lm_free(&c);
