@@ -321,6 +321,7 @@ static int by_logp(const void *pa, const void *pb) {
 static void as_by_sorting_all(void **state) {
     (void)state;
     enum { BEAM = 5 };
+    bool any_done = false;
     for (int c = 0; c < 30; c++) {
         table t = table_new(c % 3 == 0 ? 150 : c % 3 == 1 ? 64 : 20, 1, 9000 + (uint64_t)c);
         t.levels = c % 4 == 1 ? 3 : 0;
@@ -370,9 +371,11 @@ static void as_by_sorting_all(void **state) {
             if (out[k].n) assert_memory_equal(out[k].token, done[best].token, out[k].n * 4);
             score[best] = -INFINITY;
         }
-        assert_true(n_done > 0);
+        assert_true(n_done > 0 || !out[0].finished);
+        any_done |= n_done > 2;
         rc__hypotheses_free(out, 3);
     }
+    assert_true(any_done);
 }
 
 /* ---- kinds of search --------------------------------------------------------------------------------------------- */
