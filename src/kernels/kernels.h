@@ -64,6 +64,21 @@ typedef struct rc__row_kernels { /* rows of a matrix, contiguous, `cols` wide; o
     void (*rotate)(size_t heads, size_t D, const rc_real *x, const rc_real *turn, rc_real *y, bool add);
 } rc__row_kernels;
 
+/* One query of all heads over n keys: out = softmax(scale q k^T - slope age) v, a head at a time. Key j is row index[j] of k
+ * (j where index is NULL), `ld` elements apart, and (newest - j) mod n steps old. No key: out = 0. */
+typedef struct rc__attend {
+    size_t n, heads, kv_heads, D, ld;
+    const rc_real *q;     /* (heads * D) */
+    const rc_real *k, *v; /* rows of kv_heads * D */
+    const uint32_t *index;
+    rc_real scale;
+    const rc_real *slope; /* (heads), or NULL */
+    size_t newest;
+    rc_real *score;       /* room: heads * n */
+    rc_real *weights;     /* (n) += the mean over heads, or NULL */
+    rc_real *out;         /* (heads * D) */
+} rc__attend;
+
 /* In double: 1 - beta2 in float would be off by 1e-5; kernels round the coefficients they form once. */
 typedef struct rc__optim_args {
     double lr, weight_decay, momentum, alpha, beta1, beta2, eps, bias1, bias2 /* 1 - beta^t */;
@@ -148,6 +163,7 @@ typedef struct rc__kernels {
     rc__optim_kernels opt;
     rc__cell_kernels cell[RC_CELL_COUNT];
     rc__zoneout_kernels zone;
+    void (*attend)(const rc__attend *a);
     rc__panel_kernels panel;
     rc__peak_kernels peak;
 } rc__kernels;
