@@ -157,3 +157,38 @@ rc_status rc__codes_lower(rc__codes *t, rc_error *e) {
     t->n += dotted;
     return RC_OK;
 }
+
+/* ---- rules ------------------------------------------------------------------------------------------------------- */
+
+void rc__rewrite_free(rc__rewrite *t) {
+    rc__codes_free(&t->now);
+    rc__codes_free(&t->next);
+}
+
+void rc__rewrite_swap(rc__rewrite *t) {
+    rc__codes x = t->now;
+    t->now = t->next;
+    t->next = x;
+}
+
+rc_status rc__rewrite_spaces(rc__rewrite *t, const rc__space_rule *r, rc_error *e) {
+    rc_status s = rc__grow((void **)&t->next.c, &t->next.cap, 3 * t->now.n + 1, sizeof *t->next.c, e);
+    if (s != RC_OK) return s;
+    uint32_t *out = t->next.c;
+    size_t n = 0;
+    for (size_t i = 0; i < t->now.n; i++) {
+        const uint32_t *c = t->now.c + i;
+        bool match = r->first(c[0]) && (!r->second || (i + 1 < t->now.n && r->second(c[1])));
+        if (match && r->before) out[n++] = ' ';
+        out[n++] = c[0];
+        if (match && r->second) {
+            out[n++] = ' ';
+            out[n++] = c[1];
+            i++;
+        }
+        if (match && r->after) out[n++] = ' ';
+    }
+    t->next.n = n;
+    rc__rewrite_swap(t);
+    return RC_OK;
+}

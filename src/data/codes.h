@@ -18,6 +18,21 @@ rc_status rc__codes_write(rc__string *out, const uint32_t *c, size_t n, rc_error
  * of a word is final, I with a dot becomes two. */
 rc_status rc__codes_lower(rc__codes *t, rc_error *e);
 
+/* A text on its way through rules, which go back and forth between two buffers. */
+typedef struct rc__rewrite {
+    rc__codes now, next;
+} rc__rewrite;
+void rc__rewrite_free(rc__rewrite *t);
+void rc__rewrite_swap(rc__rewrite *t);
+/* Where `first` and `second` match two neighbours, a space comes between them, and where marked; both are used up, as in
+ * s/(a)(b)/ $1 $2/g. */
+typedef struct rc__space_rule {
+    bool (*first)(uint32_t);
+    bool (*second)(uint32_t); /* NULL: a rule about single characters */
+    bool before, after;
+} rc__space_rule;
+rc_status rc__rewrite_spaces(rc__rewrite *t, const rc__space_rule *r, rc_error *e);
+
 /* By general category (Unicode): N*, P*, S*, Z* and controls that are white space (Python's str.isspace). */
 bool rc__code_is_number(uint32_t c);
 bool rc__code_is_punctuation(uint32_t c);

@@ -13,22 +13,6 @@ const char *const rc__bleu_tokenizers[4] = {"13a", "intl", "char", "none"};
 
 enum { ORDER = 4 };
 
-/* A text on its way through the rules, which go back and forth between two buffers. */
-typedef struct text {
-    rc__codes now, next;
-} text;
-
-static void swap(text *t) {
-    rc__codes x = t->now;
-    t->now = t->next;
-    t->next = x;
-}
-
-static void free_text(text *t) {
-    rc__codes_free(&t->now);
-    rc__codes_free(&t->next);
-}
-
 /* ---- replacing --------------------------------------------------------------------------------------------------- */
 
 static bool begins_with(const rc__codes *t, size_t at, const char *what) {
@@ -50,35 +34,6 @@ static void replace(rc__codes *t, const char *what, uint32_t with) {
     t->n = to;
 }
 
-/* One rule: where first and second match two neighbours, spaces come as marked; both are used up, as in s/(a)(b)/ $1 $2/g. */
-typedef struct rule {
-    bool (*first)(uint32_t);
-    bool (*second)(uint32_t); /* NULL: a rule about single characters */
-    bool before, after;       /* a space before the first, after the last; between two there is always one */
-} rule;
-
-static rc_status apply(text *t, const rule *r, rc_error *e) {
-    rc_status s = RC_OK;
-    t->next.n = 0;
-    s = rc__grow((void **)&t->next.c, &t->next.cap, 3 * t->now.n + 1, sizeof *t->next.c, e);
-    for (size_t i = 0; s == RC_OK && i < t->now.n; i++) {
-        const uint32_t *c = t->now.c + i;
-        bool two = r->second != NULL;
-        bool match = r->first(c[0]) && (!two || (i + 1 < t->now.n && r->second(c[1])));
-        uint32_t *out = t->next.c;
-        if (match && r->before) out[t->next.n++] = ' ';
-        out[t->next.n++] = c[0];
-        if (match && two) {
-            out[t->next.n++] = ' ';
-            out[t->next.n++] = c[1];
-            i++;
-        }
-        if (match && r->after) out[t->next.n++] = ' ';
-    }
-    swap(t);
-    return s;
-}
-
 /* ---- the tokenizers ---------------------------------------------------------------------------------------------- */
 
 static bool is_digit(uint32_t c) { return c >= '0' && c <= '9'; }
@@ -92,8 +47,8 @@ static bool is_western(uint32_t c) {
            (c >= ':' && c <= '@') || c == '/';
 }
 
-static rc_status cut_13a(text *t, rc_error *e) {
-    static const rule rules[] = {
+static rc_status cut_13a(rc__rewrite *t, rc_error *e) {
+    static const rc__space_rule rules[] = {
         {is_western, NULL, true, true},
         {no_digit, is_stop, false, true},  /* full stop and comma, unless a digit is before */
         {is_stop, no_digit, true, false},  /* ... or after */
@@ -111,16 +66,16 @@ static rc_status cut_13a(text *t, rc_error *e) {
     memmove(t->now.c + 1, t->now.c, (t->now.n - 2) * sizeof *t->now.c);
     t->now.c[0] = ' ';
     t->now.c[t->now.n - 1] = ' ';
-    for (size_t i = 0; i < 4 && s == RC_OK; i++) s = apply(t, &rules[i], e);
+    for (size_t i = 0; i < 4 && s == RC_OK; i++) s = rc__rewrite_spaces(t, &rules[i], e);
     return s;
 }
 
-static rc_status cut_intl(text *t, rc_error *e) {
-    static const rule rules[] = {{no_number, rc__code_is_punctuation, false, true},
+static rc_status cut_intl(rc__rewrite *t, rc_error *e) {
+    static const rc__space_rule rules[] = {{no_number, rc__code_is_punctuation, false, true},
                                  {rc__code_is_punctuation, no_number, true, false},
                                  {rc__code_is_symbol, NULL, true, true}};
     rc_status s = RC_OK;
-    for (size_t i = 0; i < 3 && s == RC_OK; i++) s = apply(t, &rules[i], e);
+    for (size_t i = 0; i < 3 && s == RC_OK; i++) s = rc__rewrite_spaces(t, &rules[i], e);
     return s;
 }
 
@@ -129,12 +84,12 @@ static bool any(uint32_t c) {
     return true;
 }
 
-static rc_status cut_char(text *t, rc_error *e) {
-    static const rule all = {any, NULL, true, false};
-    return apply(t, &all, e);
+static rc_status cut_char(rc__rewrite *t, rc_error *e) {
+    static const rc__space_rule all = {any, NULL, true, false};
+    return rc__rewrite_spaces(t, &all, e);
 }
 
-static rc_status read_text(text *t, rc__cell cell, rc__bleu_tokenizer tok, bool lowercase, rc_error *e) {
+static rc_status read_text(rc__rewrite *t, rc__cell cell, rc__bleu_tokenizer tok, bool lowercase, rc_error *e) {
     rc_status s = rc__codes_read(&t->now, cell, e);
     if (s == RC_OK && lowercase) s = rc__codes_lower(&t->now, e);
     while (s == RC_OK && t->now.n && rc__code_is_space(t->now.c[t->now.n - 1])) t->now.n--;
@@ -145,7 +100,7 @@ static rc_status read_text(text *t, rc__cell cell, rc__bleu_tokenizer tok, bool 
 /* ---- counting ---------------------------------------------------------------------------------------------------- */
 
 typedef struct counter {
-    text text;
+    rc__rewrite text;
     rc__strtab words; /* of one pair */
     rc__codes ids[2];
     rc__ngrams ngrams;
@@ -215,7 +170,7 @@ rc_status rc__bleu_corpus(const rc__cell *hypothesis, const rc__cell *reference,
     rc_status s = RC_OK;
     for (size_t i = 0; i < n && s == RC_OK; i++)
         s = count_pair(&c, (rc__cell[2]){hypothesis[i], reference[i]}, tok, lowercase, &b, e);
-    free_text(&c.text);
+    rc__rewrite_free(&c.text);
     rc__strtab_free(&c.words);
     rc__codes_free(&c.ids[0]);
     rc__codes_free(&c.ids[1]);
