@@ -44,7 +44,8 @@ bool rc__code_is_alpha(uint32_t c) {
     case UTF8PROC_CATEGORY_MC: return true;
     /* Marks of European scripts stand above letters and are no letters (Other_Alphabetic begins at U+0345); those of the
      * scripts from Hebrew on are vowels, nearly all. The Moses port counts viramas and nuktas too. */
-    case UTF8PROC_CATEGORY_MN: return c == 0x345 || (c >= 0x5B0 && c < 0x1AB0) || (c >= 0x1B00 && c < 0x1DC0) || c >= 0x2DE0;
+    case UTF8PROC_CATEGORY_MN:
+        return c == 0x345 || (c >= 0x5B0 && c < 0x1AB0) || (c >= 0x1B00 && c < 0x1DC0) || c >= 0x2DE0;
     case UTF8PROC_CATEGORY_SO: return c >= 0x24B6 && c <= 0x24E9; /* letters in circles */
     default: return false;
     }
@@ -108,8 +109,8 @@ rc_status rc__codes_write(rc__string *out, const uint32_t *c, size_t n, rc_error
 
 static bool is_cased(uint32_t c) {
     utf8proc_category_t k = category(c);
-    return k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LT || rc__code_is_lower(c) || (c >= 0x24B6 && c <= 0x24E9) ||
-           (c >= 0x2160 && c <= 0x217F);
+    return k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LT || rc__code_is_lower(c) ||
+           (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x2160 && c <= 0x217F);
 }
 
 /* Case_Ignorable: marks, formats, modifiers, and what stands inside words (Unicode's Word_Break MidLetter, MidNumLet, Single_Quote). */

@@ -16,7 +16,9 @@ static bool is(uint32_t c, const char *set) { return c && c < 0x80 && strchr(set
 static bool is_ascii_letter(uint32_t c) { return (c | 32) >= 'a' && (c | 32) <= 'z'; }
 
 /* \d: decimal digits of any script; numbers that are none (superscripts, fractions, Roman ones) are not \d. */
-static bool is_digit(uint32_t c) { return (c >= '0' && c <= '9') || (c >= 0x80 && rc__code_is_alnum(c) && !rc__code_is_alpha(c)); }
+static bool is_digit(uint32_t c) {
+    return (c >= '0' && c <= '9') || (c >= 0x80 && rc__code_is_alnum(c) && !rc__code_is_alpha(c));
+}
 
 static size_t decode(const char *s, uint32_t out[16]) {
     size_t n = 0, len = strlen(s);
@@ -78,13 +80,49 @@ static void between(rc__codes *t, bool (*side)(uint32_t), uint32_t mid, uint32_t
 #define NBSP "\xC2\xA0"
 /* Before these: \r and parentheses. After them: quotation marks and numbers by language. "one" stands for s/ +/ /g, 1 to 4 for
  * rules with classes of characters. */
-static const char *const substitutions[][2] = {
-    {"\r", ""}, {"(", " ("}, {")", ") "}, {"one", NULL}, {"1", NULL}, {"( ", "("}, {" )", ")"}, {"2", NULL}, {" :", ":"},
-    {" ;", ";"}, {"`", "'"}, {"''", " \" "}, {"„", "\""}, {"“", "\""}, {"”", "\""}, {"–", "-"}, {"—", " - "}, {"one", NULL},
-    {"´", "'"}, {"3", NULL}, {"4", NULL}, {"‘", "'"}, {"‚", "'"}, {"’", "\""}, {"''", "\""}, {"´´", "\""}, {"…", "..."},
-    {NBSP "«" NBSP, " \""}, {"«" NBSP, "\""}, {"«", "\""}, {NBSP "»" NBSP, "\" "}, {NBSP "»", "\""}, {"»", "\""},
-    {NBSP "%", "%"}, {"nº" NBSP, "nº "}, {NBSP ":", ":"}, {NBSP "ºC", " ºC"}, {NBSP "cm", " cm"}, {NBSP "?", "?"},
-    {NBSP "!", "!"}, {NBSP ";", ";"}, {"," NBSP, ", "}, {"one", NULL}};
+static const char *const substitutions[][2] = {{"\r", ""},
+                                               {"(", " ("},
+                                               {")", ") "},
+                                               {"one", NULL},
+                                               {"1", NULL},
+                                               {"( ", "("},
+                                               {" )", ")"},
+                                               {"2", NULL},
+                                               {" :", ":"},
+                                               {" ;", ";"},
+                                               {"`", "'"},
+                                               {"''", " \" "},
+                                               {"„", "\""},
+                                               {"“", "\""},
+                                               {"”", "\""},
+                                               {"–", "-"},
+                                               {"—", " - "},
+                                               {"one", NULL},
+                                               {"´", "'"},
+                                               {"3", NULL},
+                                               {"4", NULL},
+                                               {"‘", "'"},
+                                               {"‚", "'"},
+                                               {"’", "\""},
+                                               {"''", "\""},
+                                               {"´´", "\""},
+                                               {"…", "..."},
+                                               {NBSP "«" NBSP, " \""},
+                                               {"«" NBSP, "\""},
+                                               {"«", "\""},
+                                               {NBSP "»" NBSP, "\" "},
+                                               {NBSP "»", "\""},
+                                               {"»", "\""},
+                                               {NBSP "%", "%"},
+                                               {"nº" NBSP, "nº "},
+                                               {NBSP ":", ":"},
+                                               {NBSP "ºC", " ºC"},
+                                               {NBSP "cm", " cm"},
+                                               {NBSP "?", "?"},
+                                               {NBSP "!", "!"},
+                                               {NBSP ";", ";"},
+                                               {"," NBSP, ", "},
+                                               {"one", NULL}};
 
 /* `) ,` and `5 %` lose their space. */
 static void close_up(rc__codes *t, bool parenthesis) {
@@ -116,10 +154,7 @@ static void stops_outside(rc__codes *t) {
     for (size_t i = 0; i < t->n; i++) {
         size_t from = i;
         while (at(t, i) == '.') i++;
-        if (i == from || at(t, i) != '"' || i + 1 == t->n || at(t, i + 1) == '<') {
-            if (i > from) i--;
-            continue;
-        }
+        if (i == from || at(t, i) != '"' || i + 1 == t->n || at(t, i + 1) == '<') continue;
         memmove(t->c + from + 1, t->c + from, (i - from) * sizeof *t->c);
         t->c[from] = '"';
         while (i + 1 < t->n && rc__code_is_space(t->c[i + 1])) i++; /* \s*[^<] is used up */
@@ -170,15 +205,21 @@ typedef struct prefixes {
 
 static const prefixes abbreviations[] = {
     {"en", true, false, false, false,
-     "Adj Adm Adv Apr Asst Aug Bart Bldg Brig Bros Capt Cmdr Col Comdr Con Corp Cpl DR Dec Dr Drs Ens Feb Gen Gov Hon Hosp Hr "
-     "Insp Jan Jul Jun Lt MM MR MRS MS Maj Mar Messrs Mlle Mme Mr Mrs Ms Msgr Nos Nov Nr Oct Op Ord Pfc Ph Prof Pvt Rep Reps "
+     "Adj Adm Adv Apr Asst Aug Bart Bldg Brig Bros Capt Cmdr Col Comdr Con Corp Cpl DR Dec Dr Drs Ens Feb Gen Gov Hon "
+     "Hosp Hr "
+     "Insp Jan Jul Jun Lt MM MR MRS MS Maj Mar Messrs Mlle Mme Mr Mrs Ms Msgr Nos Nov Nr Oct Op Ord Pfc Ph Prof Pvt "
+     "Rep Reps "
      "Res Rev Rs Rt Sen Sens Sep Sfc Sgt Sr St Supt Surg e.g i.e rev v vs",
      "Art No pp"},
     {"de", true, true, true, true,
-     "Adj Adm Adv Art Asst BSE Bart Bldg Brig Bros Buchst Ca Capt Chr Cmdr Co Col Comdr Con Corp Cpl D.h DR Dkr Dr Ens Gen Gov "
-     "Hon Hosp I.F Insp Lt Ltd MM MR MRS MS Maj Messrs Mio Mlle Mme Mr Mrd Mrs Ms Msgr MwSt No Nos Nr Op Ord Pfc Ph Prof Pvt "
-     "Rep Reps Res Rev Rt SA Sen Sens Sfc Sgt Sr St Std Supt Surg Zt b.A bzgl bzw c.-à-d ca d.J d.h dergl dgl etc evtl ff g.U "
-     "g.g.A ggf i.H.v jun k.o l.m m.E o.ä pp s.p.a sen sog sogen spp u.E u.U u.a u.s.w u.ä usf usw vgl vs z.B z.T z.Zt zzt",
+     "Adj Adm Adv Art Asst BSE Bart Bldg Brig Bros Buchst Ca Capt Chr Cmdr Co Col Comdr Con Corp Cpl D.h DR Dkr Dr Ens "
+     "Gen Gov "
+     "Hon Hosp I.F Insp Lt Ltd MM MR MRS MS Maj Messrs Mio Mlle Mme Mr Mrd Mrs Ms Msgr MwSt No Nos Nr Op Ord Pfc Ph "
+     "Prof Pvt "
+     "Rep Reps Res Rev Rt SA Sen Sens Sfc Sgt Sr St Std Supt Surg Zt b.A bzgl bzw c.-à-d ca d.J d.h dergl dgl etc evtl "
+     "ff g.U "
+     "g.g.A ggf i.H.v jun k.o l.m m.E o.ä pp s.p.a sen sog sogen spp u.E u.U u.a u.s.w u.ä usf usw vgl vs z.B z.T z.Zt "
+     "zzt",
      ""},
     {"fr", true, false, false, false,
      "b c d e f g h i j k l m n o p q r s t u v w x y z A.C.N A.M B.P C.N C.N.S C.P.I C.Q.F.D C.S E.V L.D LL.AA "
@@ -376,7 +417,7 @@ typedef struct joiner {
     const char *language;
     rc__codes out;
     word before;
-    bool space;           /* before the next word */
+    bool space;                  /* before the next word */
     size_t single, quote, grave; /* quotation marks so far: ' " ` */
 } joiner;
 
@@ -426,7 +467,8 @@ static rc_status join(joiner *j, word w, word next, rc_error *e) {
     if (is_cjk(w.c[0]) && !among(j->language, "ko"))
         return put_word(j, w, j->space && !(j->before.n && is_cjk(j->before.c[j->before.n - 1])), true, e);
     if (all_of(w, opens)) return put_word(j, w, j->space, false, e);
-    if (all_of(w, closes)) return put_word(j, w, romance && among(j->language, "fr") && w.n == 1 && is(w.c[0], "?!:;\\%"), true, e);
+    if (all_of(w, closes))
+        return put_word(j, w, romance && among(j->language, "fr") && w.n == 1 && is(w.c[0], "?!:;\\%"), true, e);
     if (among(j->language, "en") && j->before.n && w.n > 1 && w.c[0] == '\'' && is_alpha(w.c[1]))
         return put_word(j, w, false, true, e); /* 's, 'll */
     if (romance && w.n > 1 && w.c[w.n - 1] == '\'' && is_alpha(w.c[w.n - 2]) && next.n && is_alpha(next.c[0]))

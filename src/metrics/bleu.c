@@ -72,8 +72,8 @@ static rc_status cut_13a(rc__rewrite *t, rc_error *e) {
 
 static rc_status cut_intl(rc__rewrite *t, rc_error *e) {
     static const rc__space_rule rules[] = {{no_number, rc__code_is_punctuation, false, true},
-                                 {rc__code_is_punctuation, no_number, true, false},
-                                 {rc__code_is_symbol, NULL, true, true}};
+                                           {rc__code_is_punctuation, no_number, true, false},
+                                           {rc__code_is_symbol, NULL, true, true}};
     rc_status s = RC_OK;
     for (size_t i = 0; i < 3 && s == RC_OK; i++) s = rc__rewrite_spaces(t, &rules[i], e);
     return s;

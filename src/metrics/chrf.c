@@ -10,7 +10,9 @@
 
 enum { CHARS = 6, MOST_WORDS = 2, BETA = 2 };
 
-typedef struct counts { uint64_t hypothesis[CHARS + MOST_WORDS], reference[CHARS + MOST_WORDS], match[CHARS + MOST_WORDS]; } counts;
+typedef struct counts {
+    uint64_t hypothesis[CHARS + MOST_WORDS], reference[CHARS + MOST_WORDS], match[CHARS + MOST_WORDS];
+} counts;
 
 typedef struct side {
     rc__codes text, chars, words; /* chars without white space; words as numbers */
@@ -45,7 +47,8 @@ static rc_status read_side(counter *c, side *x, rc__cell cell, bool words, bool 
     x->chars.n = x->words.n = 0;
     for (size_t i = 0; s == RC_OK && i < x->text.n;) {
         size_t from = i;
-        while (s == RC_OK && i < x->text.n && !rc__code_is_space(x->text.c[i])) s = rc__codes_put(&x->chars, x->text.c[i++], e);
+        while (s == RC_OK && i < x->text.n && !rc__code_is_space(x->text.c[i]))
+            s = rc__codes_put(&x->chars, x->text.c[i++], e);
         if (i == from)
             i++;
         else if (s == RC_OK && words)
@@ -54,7 +57,8 @@ static rc_status read_side(counter *c, side *x, rc__cell cell, bool words, bool 
     return s;
 }
 
-static rc_status count_order(counter *c, counts *t, size_t k, const rc__codes *h, const rc__codes *r, size_t n, rc_error *e) {
+static rc_status count_order(counter *c, counts *t, size_t k, const rc__codes *h, const rc__codes *r, size_t n,
+                             rc_error *e) {
     size_t in_h = rc__ngram_total(h->n, n), in_r = rc__ngram_total(r->n, n);
     uint64_t matches;
     rc_status s = rc__ngram_matches(&c->ngrams, r->c, r->n, h->c, h->n, n, &matches, e);
@@ -82,8 +86,8 @@ static double score_of(const counts *t, size_t orders) {
     return 100 * f;
 }
 
-rc_status rc__chrf_corpus(const rc__cell *hypothesis, const rc__cell *reference, size_t n, int word_order, bool lowercase,
-                          double *score, char signature[128], rc_error *e) {
+rc_status rc__chrf_corpus(const rc__cell *hypothesis, const rc__cell *reference, size_t n, int word_order,
+                          bool lowercase, double *score, char signature[128], rc_error *e) {
     counter c = {0};
     counts t = {0};
     rc_status s = RC_OK;
@@ -94,7 +98,8 @@ rc_status rc__chrf_corpus(const rc__cell *hypothesis, const rc__cell *reference,
         s = read_side(&c, h, hypothesis[i], words > 0, lowercase, e);
         if (s == RC_OK) s = read_side(&c, r, reference[i], words > 0, lowercase, e);
         for (size_t k = 0; k < CHARS && s == RC_OK; k++) s = count_order(&c, &t, k, &h->chars, &r->chars, k + 1, e);
-        for (size_t k = 0; k < words && s == RC_OK; k++) s = count_order(&c, &t, CHARS + k, &h->words, &r->words, k + 1, e);
+        for (size_t k = 0; k < words && s == RC_OK; k++)
+            s = count_order(&c, &t, CHARS + k, &h->words, &r->words, k + 1, e);
     }
     for (int i = 0; i < 2; i++) {
         rc__codes_free(&c.side[i].text);
@@ -105,7 +110,7 @@ rc_status rc__chrf_corpus(const rc__cell *hypothesis, const rc__cell *reference,
     rc__ngrams_free(&c.ngrams);
     if (s != RC_OK) return s;
     *score = score_of(&t, CHARS + words);
-    snprintf(signature, 128, "nrefs:1|case:%s|eff:yes|nc:%d|nw:%zu|space:no|version:recur-%s", lowercase ? "lc" : "mixed", CHARS,
-             words, rc_version());
+    snprintf(signature, 128, "nrefs:1|case:%s|eff:yes|nc:%d|nw:%zu|space:no|version:recur-%s",
+             lowercase ? "lc" : "mixed", CHARS, words, rc_version());
     return RC_OK;
 }

@@ -96,8 +96,10 @@ static size_t step_1b(char *w, size_t n) {
     if (ends_with(w, n, "ied")) return n == 4 ? 3 : n - 2; /* NLTK: died -> die, spied -> spi */
     if (ends_with(w, n, "eed")) return measure(w, n - 3) > 0 ? n - 1 : n;
     size_t stem = 0;
-    if (ends_with(w, n, "ed") && has_vowel(w, n - 2)) stem = n - 2;
-    else if (ends_with(w, n, "ing") && has_vowel(w, n - 3)) stem = n - 3;
+    if (ends_with(w, n, "ed") && has_vowel(w, n - 2))
+        stem = n - 2;
+    else if (ends_with(w, n, "ing") && has_vowel(w, n - 3))
+        stem = n - 3;
     if (stem == 0) return n;
     bool changed = false;
     n = replace_first(w, stem, more, 0, &changed);
@@ -107,28 +109,45 @@ static size_t step_1b(char *w, size_t n) {
 }
 
 static size_t step_2(char *w, size_t n) {
-    static const suffix list[] = {{"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"},  {"anci", "ance"},
-                                  {"izer", "ize"},    {"bli", "ble"},     {"alli", "al"},    {"entli", "ent"},
-                                  {"eli", "e"},       {"ousli", "ous"},   {"ization", "ize"}, {"ation", "ate"},
-                                  {"ator", "ate"},    {"alism", "al"},    {"iveness", "ive"}, {"fulness", "ful"},
-                                  {"ousness", "ous"}, {"aliti", "al"},    {"iviti", "ive"},  {"biliti", "ble"},
-                                  {"fulli", "ful"},   {"logi", "log"}, /* NLTK: these two, bli for abli */
+    static const suffix list[] = {{"ational", "ate"},
+                                  {"tional", "tion"},
+                                  {"enci", "ence"},
+                                  {"anci", "ance"},
+                                  {"izer", "ize"},
+                                  {"bli", "ble"},
+                                  {"alli", "al"},
+                                  {"entli", "ent"},
+                                  {"eli", "e"},
+                                  {"ousli", "ous"},
+                                  {"ization", "ize"},
+                                  {"ation", "ate"},
+                                  {"ator", "ate"},
+                                  {"alism", "al"},
+                                  {"iveness", "ive"},
+                                  {"fulness", "ful"},
+                                  {"ousness", "ous"},
+                                  {"aliti", "al"},
+                                  {"iviti", "ive"},
+                                  {"biliti", "ble"},
+                                  {"fulli", "ful"},
+                                  {"logi", "log"}, /* NLTK: these two, bli for abli */
                                   {0}};
     if (ends_with(w, n, "alli") && measure(w, n - 4) > 0) n -= 2; /* NLTK: once more after alli -> al */
     return replace_first(w, n, list, 1, NULL);
 }
 
 size_t rc__porter_stem(char *w, size_t n) {
-    static const suffix special[] = {{"skies", "sky"},    {"dying", "die"},      {"lying", "lie"},     {"tying", "tie"},
-                                     {"news", "news"},    {"innings", "inning"}, {"inning", "inning"}, {"outings", "outing"},
-                                     {"outing", "outing"}, {"cannings", "canning"}, {"canning", "canning"}, {"howe", "howe"},
-                                     {"proceed", "proceed"}, {"exceed", "exceed"}, {"succeed", "succeed"}, {0}};
+    static const suffix special[] = {
+        {"skies", "sky"},       {"dying", "die"},        {"lying", "lie"},       {"tying", "tie"},
+        {"news", "news"},       {"innings", "inning"},   {"inning", "inning"},   {"outings", "outing"},
+        {"outing", "outing"},   {"cannings", "canning"}, {"canning", "canning"}, {"howe", "howe"},
+        {"proceed", "proceed"}, {"exceed", "exceed"},    {"succeed", "succeed"}, {0}};
     static const suffix third[] = {{"icate", "ic"}, {"ative", ""}, {"alize", "al"}, {"iciti", "ic"},
                                    {"ical", "ic"},  {"ful", ""},   {"ness", ""},    {0}};
-    static const suffix fourth[] = {{"al", ""},   {"ance", ""},  {"ence", ""}, {"er", ""},  {"ic", ""},
-                                    {"able", ""}, {"ible", ""},  {"ant", ""},  {"ement", ""}, {"ment", ""},
-                                    {"ent", ""},  {"ion", ""},   {"ou", ""},   {"ism", ""}, {"ate", ""},
-                                    {"iti", ""},  {"ous", ""},   {"ive", ""},  {"ize", ""}, {0}};
+    static const suffix fourth[] = {{"al", ""},   {"ance", ""}, {"ence", ""}, {"er", ""},    {"ic", ""},
+                                    {"able", ""}, {"ible", ""}, {"ant", ""},  {"ement", ""}, {"ment", ""},
+                                    {"ent", ""},  {"ion", ""},  {"ou", ""},   {"ism", ""},   {"ate", ""},
+                                    {"iti", ""},  {"ous", ""},  {"ive", ""},  {"ize", ""},   {0}};
     for (const suffix *x = special; x->from; x++)
         if (strlen(x->from) == n && memcmp(w, x->from, n) == 0) return put_end(w, 0, x->to);
     n = step_1a(w, n);
@@ -324,7 +343,8 @@ static void free_side(side *x) {
     rc__free(x->line, x->cap_line * sizeof *x->line);
 }
 
-rc_status rc__rouge_score(rc__cell hypothesis, rc__cell reference, bool stemmed, rc__rouge out[RC__ROUGES], rc_error *e) {
+rc_status rc__rouge_score(rc__cell hypothesis, rc__cell reference, bool stemmed, rc__rouge out[RC__ROUGES],
+                          rc_error *e) {
     pair p = {0};
     rc__rouge found[RC__ROUGES] = {{0}};
     rc_status s = read_side(&p, &p.r, reference, stemmed, e);

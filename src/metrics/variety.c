@@ -38,7 +38,8 @@ static rc_status distinct(corpus *x, size_t n_texts, size_t n, double *out, rc_e
     size_t all = 0, different = 0;
     rc_status s = rc__ngrams_begin(&x->ngrams, x->ids.c, n, x->ids.n, e);
     for (size_t i = 0; s == RC_OK && i < n_texts; i++)
-        for (size_t k = x->start[i]; k + n <= x->start[i + 1]; k++, all++) different += (*rc__ngrams_add(&x->ngrams, k))++ == 0;
+        for (size_t k = x->start[i]; k + n <= x->start[i + 1]; k++, all++)
+            different += (*rc__ngrams_add(&x->ngrams, k))++ == 0;
     *out = all ? (double)different / (double)all : 0;
     return s;
 }

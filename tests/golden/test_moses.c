@@ -12,7 +12,9 @@
 #include "recur/text.h"
 
 static void check(const char *what, const json_t *c, const rc__string *got, const json_t *want) {
-    if (got->len == json_string_length(want) && (got->len == 0 || memcmp(got->s, json_string_value(want), got->len) == 0)) return;
+    if (got->len == json_string_length(want) &&
+        (got->len == 0 || memcmp(got->s, json_string_value(want), got->len) == 0))
+        return;
     fail_msg("%s (%s) of \"%s\": \"%.*s\", expected \"%s\"", what, json_string_value(json_array_get(c, 0)),
              json_string_value(json_array_get(c, 1)), (int)got->len, got->s ? got->s : "", json_string_value(want));
 }
@@ -61,7 +63,8 @@ static void lower_case_comes_first(void **state) {
 
 static void odd_text_and_refused_memory(void **state) {
     (void)state;
-    static const char text[] = "\xff a, b's... (x) \"y.\" 5\xC2\xA0""000 Mr. \xc3";
+    static const char text[] = "\xff a, b's... (x) \"y.\" 5\xC2\xA0"
+                               "000 Mr. \xc3";
     for (long n = 0;; n++) {
         rc__string out = {0};
         rc_error e;

@@ -18,9 +18,9 @@ static void variety_by_hand(void **state) {
     rc__variety v;
     rc_error e;
     assert_int_equal(rc__variety_of(texts, 5, &v, &e), RC_OK);
-    assert_true(fabs(v.distinct_1 - 3. / 11) < 1e-15);  /* a b c of 11 words */
-    assert_true(fabs(v.distinct_2 - 2. / 7) < 1e-15);   /* "a b", "b a"; none across texts */
-    assert_true(fabs(v.repetition - 1. / 3) < 1e-15);   /* abab baba abab */
+    assert_true(fabs(v.distinct_1 - 3. / 11) < 1e-15);   /* a b c of 11 words */
+    assert_true(fabs(v.distinct_2 - 2. / 7) < 1e-15);    /* "a b", "b a"; none across texts */
+    assert_true(fabs(v.repetition - 1. / 3) < 1e-15);    /* abab baba abab */
     assert_true(fabs(v.most_frequent - 2. / 5) < 1e-15); /* "a b", blanks around or not */
     assert_int_equal(rc__variety_of(NULL, 0, &v, &e), RC_OK);
     assert_true(v.distinct_1 == 0 && v.most_frequent == 0);
@@ -28,7 +28,8 @@ static void variety_by_hand(void **state) {
 
 static void exact_match_by_hand(void **state) {
     (void)state;
-    const rc__cell h[] = {of("a b"), of(" a b\n"), of("a  b"), of("")}, r[] = {of("a b"), of("a b"), of("a b"), of(" ")};
+    const rc__cell h[] = {of("a b"), of(" a b\n"), of("a  b"), of("")},
+                   r[] = {of("a b"), of("a b"), of("a b"), of(" ")};
     assert_true(rc__exact_match(h, r, 4) == 0.75);
     assert_true(rc__exact_match(h, r, 0) == 0);
 }
@@ -62,7 +63,8 @@ static void odd_texts(void **state) {
     rc__rouge x[RC__ROUGES];
     rc__variety v;
     rc_error e;
-    for (int t = 0; t < 4; t++) assert_int_equal(rc__bleu_corpus(texts, refs, 3, (rc__bleu_tokenizer)t, true, &b, &e), RC_OK);
+    for (int t = 0; t < 4; t++)
+        assert_int_equal(rc__bleu_corpus(texts, refs, 3, (rc__bleu_tokenizer)t, true, &b, &e), RC_OK);
     assert_int_equal(rc__chrf_corpus(texts, refs, 3, 2, true, &f, s, &e), RC_OK);
     for (int i = 0; i < 3; i++) assert_int_equal(rc__rouge_score(texts[i], refs[i], true, x, &e), RC_OK);
     assert_int_equal(rc__variety_of(texts, 3, &v, &e), RC_OK);
