@@ -36,6 +36,13 @@ typedef struct rc_train_options {
     double recurrent_dropout, zoneout, zoneout_c, weight_drop;
     bool dropout_sequence, learn_initial_state;
     bool bias;                /* true: the recurrent layers have bias vectors */
+    /* cell transformer, as in rc_rnn_options; 0 = its default */
+    int64_t heads, kv_heads, ffn, context;
+    const char *positions;    /* rotary | alibi | sinusoidal | learned | none */
+    const char *norm;         /* layer | rms */
+    bool post_norm;
+    const char *activation;   /* gelu | relu | swiglu */
+    double attention_dropout;
     double label_smoothing;   /* while training; the loss reported then is the smoothed one */
     double word_dropout;      /* classify, tag: share of the words that become the unknown one */
     /* classify, regress, tag, forecast, detect; each says in its help what it reads */

@@ -48,6 +48,7 @@ const rc__panel_kernels rc__panel_v4bf16 = PANEL_TABLE;
 #else
 #include "kernels/pointwise.inc"
 #include "kernels/rows.inc"
+#include "kernels/attend.inc"
 #include "kernels/optim.inc"
 #include "kernels/panel.inc"
 #include "kernels/peak.inc"
@@ -65,6 +66,7 @@ const rc__kernels JOIN(rc__kernels_, RC_ISA) = {
     .cell = RC_CELL_TABLE,
     .zone = RC_ZONEOUT_TABLE,
 #endif
+    .attend = attend_row,
     .panel = PANEL_TABLE,
     .peak = PEAK_TABLE, /* NOLINT(bugprone-integer-division): whole lanes */
 };

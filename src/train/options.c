@@ -51,6 +51,9 @@ rc_train_options rc_train_options_default(void) {
         .dropout = 0.1,
         .dropout_output = -1,
         .bias = true,
+        .positions = "rotary",
+        .norm = "layer",
+        .activation = "gelu",
         .init = "default",
         .forget_bias = 1,
         .optimizer = "adamw",
@@ -83,7 +86,7 @@ rc_train_options rc_train_options_default(void) {
 #define DATA(field) offsetof(rc_train_options, data.field)
 #define CELLS                                                                                                        \
     "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 gru-d mgu rhn indrnn " \
-    "mingru minlstm sru"
+    "mingru minlstm sru transformer"
 #define BIG       9007199254740992.0 /* 2^53: whole numbers stay exact in a double */
 
 static const rc_option table[] = {
@@ -103,11 +106,12 @@ static const rc_option table[] = {
     {"preset", 0, RC_OPT_CHOICE, AT(preset), 0, 0, "quick good", "NAME", "Model",
      "quick: 3 minutes on 2 cores; good: 20 minutes. Options given beside it win"},
     {"cell", 0, RC_OPT_CHOICE, AT(cell), 0, 0,
-     CELLS, "CELL", "Model", "kind of recurrent cell"},
+     CELLS, "CELL", "Model", "kind of recurrent cell, or transformer: blocks of attention"},
     {"encoder", 0, RC_OPT_CHOICE, AT(encoder), 0, 0, CELLS " cnn bow", "KIND", "Model",
-     "what reads the sequence: a recurrent cell, cnn (1-D convolutions), bow (the mean of what the steps give: no order)"},
+     "what reads the sequence: a recurrent cell, transformer (blocks of attention), cnn (1-D convolutions), bow (the mean of "
+     "what the steps give: no order)"},
     {"bidirectional", 0, RC_OPT_BOOL, AT(bidirectional), 0, 0, NULL, NULL, "Model",
-     "a second set of layers reads from the end"},
+     "a second set of layers reads from the end; transformer: each step sees all others"},
     {"pool", 0, RC_OPT_STRING, AT(pool), 0, 0, NULL, "KIND", "Model",
      "from steps to one vector: last, mean, max, attention, or several joined: max+mean"},
     {"kernels", 0, RC_OPT_STRING, AT(kernels), 0, 0, NULL, "LIST", "Model", "cnn: widths of the convolutions"},
@@ -160,7 +164,7 @@ static const rc_option table[] = {
      "detect: a value beyond all before by X of their range is an alarm; -1 = no such rule"},
     {"clock", 0, RC_OPT_BOOL, AT(clock), 0, 0, NULL, NULL, "Model",
      "detect: the time of day and of the week are inputs where there are time stamps"},
-    {"layers", 0, RC_OPT_INT, AT(layers), 1, 64, NULL, "N", "Model", "recurrent layers"},
+    {"layers", 0, RC_OPT_INT, AT(layers), 1, 64, NULL, "N", "Model", "recurrent layers, or blocks"},
     {"hidden", 0, RC_OPT_INT, AT(hidden), 1, 65536, NULL, "N", "Model", "width of each layer"},
     {"embedding", 0, RC_OPT_INT, AT(embedding), 0, 65536, NULL, "N", "Model", "width of the embedding; 0 = as hidden"},
     {"proj", 0, RC_OPT_INT, AT(proj), 0, 65536, NULL, "N", "Model", "lstm-projection: width of h; 0 = half of hidden"},
@@ -171,6 +175,21 @@ static const rc_option table[] = {
      "bias vectors in the recurrent layers"},
     {"learn-initial-state", 0, RC_OPT_BOOL, AT(learn_initial_state), 0, 0, NULL, NULL, "Model",
      "the initial state is a parameter"},
+    {"heads", 0, RC_OPT_INT, AT(heads), 0, 65536, NULL, "N", "Model",
+     "transformer: heads of attention; 0 = one for each 64 columns"},
+    {"kv-heads", 0, RC_OPT_INT, AT(kv_heads), 0, 65536, NULL, "N", "Model",
+     "transformer: heads of keys and values, which groups of heads share; 0 = as many"},
+    {"ffn", 0, RC_OPT_INT, AT(ffn), 0, 1000000, NULL, "N", "Model",
+     "transformer: width of the feed-forward networks; 0 = 4 hidden, with swiglu 8/3 of it"},
+    {"context", 0, RC_OPT_INT, AT(context), 0, 65536, NULL, "N", "Model",
+     "transformer: steps that a step sees, its own included; 0 = 256 (all of them when bidirectional)"},
+    {"positions", 0, RC_OPT_CHOICE, AT(positions), 0, 0, "rotary alibi sinusoidal learned none", "KIND", "Model",
+     "transformer: how it knows where a step is"},
+    {"norm", 0, RC_OPT_CHOICE, AT(norm), 0, 0, "layer rms", "KIND", "Model", "transformer: LayerNorm or RMSNorm"},
+    {"post-norm", 0, RC_OPT_BOOL, AT(post_norm), 0, 0, NULL, NULL, "Model",
+     "transformer: norms after what each part adds, not before it"},
+    {"activation", 0, RC_OPT_CHOICE, AT(activation), 0, 0, "gelu relu swiglu", "KIND", "Model",
+     "transformer: of the feed-forward networks"},
     {"init", 0, RC_OPT_CHOICE, AT(init), 0, 0, "default torch xavier he orthogonal uniform identity", "KIND", "Model",
      "initial weights of the recurrent layers"},
     {"forget-bias", 0, RC_OPT_REAL, AT(forget_bias), -100, 100, NULL, "X", "Model",
@@ -178,6 +197,8 @@ static const rc_option table[] = {
 
     {"dropout", 0, RC_OPT_REAL, AT(dropout), 0, 0.99, NULL, "P", "Regularization",
      "between layers and before the last product (see dropout-output)"},
+    {"attention-dropout", 0, RC_OPT_REAL, AT(attention_dropout), 0, 0.99, NULL, "P", "Regularization",
+     "transformer: on the weights of attention"},
     {"dropout-input", 0, RC_OPT_REAL, AT(dropout_input), 0, 0.99, NULL, "P", "Regularization", "on the input of the first layer"},
     {"dropout-output", 0, RC_OPT_REAL, AT(dropout_output), -1, 0.99, NULL, "P", "Regularization",
      "before the last product; -1 = as dropout"},
@@ -335,6 +356,12 @@ double rc_train_default_lr(const char *optimizer) {
     if (!strcmp(optimizer, "rmsprop")) return 1e-3;
     if (!strcmp(optimizer, "adagrad")) return 1e-2;
     return 2e-3;
+}
+
+double rc__train_lr(const rc_train_options *o) {
+    if (o->lr > 0) return o->lr;
+    bool blocks = rc_train_option_is_for("cell", o->task) && !strcmp(o->cell, "transformer");
+    return rc_train_default_lr(o->optimizer) * (blocks ? 0.5 : 1);
 }
 
 /* ---- presets ----------------------------------------------------------------------------------------------------- */
