@@ -4,43 +4,17 @@
 #include <string.h>
 #include "autograd/align.h"
 #include "autograd/bulk.h"
+#include "autograd/spans.h"
 #include "base/parallel.h"
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
 
-/* Where the rows of each sequence are. */
-typedef struct layout {
-    size_t batch, longest, nq, nk, most; /* most: keys of a sequence */
-    const int32_t *q_len, *k_len;
-    size_t *q_at, *k_at;
-} layout;
-
-static bool layout_init(layout *l, rc_tape *t, const char *op, const rc__align_options *o, size_t nq, size_t nk) {
-    *l = (layout){.batch = o->batch, .longest = o->longest, .q_len = o->q_lengths, .k_len = o->k_lengths};
-    l->q_at = rc__tape_alloc(t, o->batch * sizeof *l->q_at);
-    l->k_at = rc__tape_alloc(t, o->batch * sizeof *l->k_at);
-    if (!l->q_at || !l->k_at) return false;
-    size_t k_rows = 0;
-    for (size_t b = 0; b < o->batch; b++) {
-        if (o->q_lengths[b] < 0 || o->k_lengths[b] < 0 || (size_t)o->k_lengths[b] > o->longest) {
-            rc__op_fail(t, RC_EINVAL, op, "sequence %zu: %d queries and %d keys, expected 0 or more, and keys to %zu", b,
-                        (int)o->q_lengths[b], (int)o->k_lengths[b], o->longest);
-            return false;
-        }
-        size_t m = (size_t)o->k_lengths[b];
-        l->q_at[b] = l->nq;
-        l->k_at[b] = o->k_start ? o->k_start[b] : k_rows;
-        if (l->k_at[b] + m > nk) {
-            rc__op_fail(t, RC_EINVAL, op, "sequence %zu: keys %zu to %zu, there are %zu", b, l->k_at[b], l->k_at[b] + m, nk);
-            return false;
-        }
-        l->nq += (size_t)o->q_lengths[b];
-        k_rows += m;
-        if (m > l->most) l->most = m;
-    }
-    l->nk = o->k_start ? nk : k_rows;
-    if (l->nq == nq && l->nk == nk) return true;
-    rc__op_fail(t, RC_EINVAL, op, "%zu queries and %zu keys, the lengths add up to %zu and %zu", nq, nk, l->nq, k_rows);
+static bool spans_init(rc__spans *s, rc_tape *t, const char *op, const rc__align_options *o, size_t longest, const rc_var *q,
+                       const rc_var *k) {
+    rc_attention_options a = {.batch = o->batch, .q_lengths = o->q_lengths, .k_lengths = o->k_lengths, .k_start = o->k_start};
+    if (!rc__spans_init(s, t, op, &a, q->dim[0], k->dim[0], rc__tape_keeps(t, k))) return false;
+    if (s->longest <= longest) return true;
+    rc__op_fail(t, RC_EINVAL, op, "%zu keys of a sequence, weights are for %zu", s->longest, longest);
     return false;
 }
 
@@ -48,7 +22,8 @@ static bool layout_init(layout *l, rc_tape *t, const char *op, const rc__align_o
 
 typedef struct align_node {
     rc__node n;
-    layout l;
+    rc__spans spans;
+    size_t longest;
     rc_var *q, *k, *w, *filters, *mix, *offset, *last, *sum;
     rc__align_kind kind;
     bool coverage;
@@ -64,7 +39,7 @@ typedef struct align_node {
 } align_node;
 
 static size_t scratch_len(const align_node *s) {
-    return s->l.most * (s->A + s->C) + 8 * s->l.longest + s->A;
+    return s->spans.longest * (s->A + s->C) + 8 * s->longest;
 }
 
 /* f (C, m) of a query, from the sums before it and the weights of the one before. */
@@ -116,15 +91,16 @@ static void hard(size_t m, const rc_real *e, const rc_real *last, rc_real *a) {
 
 static void align_task(void *ctx, size_t b, int worker) {
     align_node *s = ctx;
-    size_t A = s->A, L = s->l.longest, m = (size_t)s->l.k_len[b], first = s->l.q_at[b];
+    const rc__span *p = &s->spans.at[b];
+    size_t A = s->A, L = s->longest, m = p->nk, first = p->q;
     rc_real *e = s->scratch + (size_t)worker * s->scratch_len, *last = e + L, *sum = last + L, *r = sum + L, *f = r + L,
             *u = f + s->C * m;
-    const rc_real *k = s->k->x + s->l.k_at[b] * A;
+    const rc_real *k = s->k->x + p->k * A;
     memset(last, 0, 2 * L * sizeof *last);
     if (s->last) memcpy(last, s->last->x + b * L, m * sizeof *last);
     else if (s->kind != RC__ALIGN_SOFTMAX && m) last[0] = 1;
     if (s->sum) memcpy(sum, s->sum->x + b * L, m * sizeof *sum);
-    for (size_t i = first; i < first + (size_t)s->l.q_len[b]; i++) {
+    for (size_t i = first; i < first + p->nq; i++) {
         const rc_real *q = s->q->x + i * A;
         rc_real *a = s->n.out.x + i * L;
         memset(a + m, 0, (L - m) * sizeof *a);
@@ -152,13 +128,13 @@ static void align_task(void *ctx, size_t b, int worker) {
 /* da -> de; dlast += for monotonic. */
 static void normalise_back(const align_node *s, size_t i, size_t m, const rc_real *last, const rc_real *da, rc_real *de,
                            rc_real *dlast, rc_real *r) {
-    const rc_real *a = s->n.out.x + i * s->l.longest;
+    const rc_real *a = s->n.out.x + i * s->longest;
     if (s->kind == RC__ALIGN_SOFTMAX) {
         memset(de, 0, m * sizeof *de);
         rc__k->row.softmax_back(1, m, a, da, de);
         return;
     }
-    const rc_real *p = s->p + i * s->l.longest;
+    const rc_real *p = s->p + i * s->longest;
     rc_real next = 0; /* dr of j + 1 */
     for (size_t j = 0; j < m; j++) r[j] = (j ? (1 - p[j - 1]) * r[j - 1] : 0) + last[j];
     for (size_t j = m; j-- > 0;) {
@@ -212,17 +188,18 @@ static void scores_back(const align_node *s, const rc_real *q, const rc_real *k,
 
 static void align_back_task(void *ctx, size_t b, int worker) {
     align_node *s = ctx;
-    size_t A = s->A, L = s->l.longest, m = (size_t)s->l.k_len[b], first = s->l.q_at[b];
+    const rc__span *p = &s->spans.at[b];
+    size_t A = s->A, L = s->longest, m = p->nk, first = p->q;
     rc_real *part = s->part + b * s->part_len;
     memset(part, 0, s->part_len * sizeof *part);
     if (!m) return;
     rc_real *de = s->scratch + (size_t)worker * s->scratch_len, *da = de + L, *carry = da + L, *dsum = carry + L,
             *start = dsum + L, *r = start + L, *df = r + L, *f = df + s->C * m, *u = f + s->C * m;
-    const rc_real *k = s->k->x + s->l.k_at[b] * A;
+    const rc_real *k = s->k->x + p->k * A;
     memset(carry, 0, 3 * L * sizeof *carry);
     if (s->last) memcpy(start, s->last->x + b * L, m * sizeof *start);
     else if (s->kind != RC__ALIGN_SOFTMAX) start[0] = 1;
-    for (size_t i = first + (size_t)s->l.q_len[b]; i-- > first;) {
+    for (size_t i = first + p->nq; i-- > first;) {
         const rc_real *q = s->q->x + i * A, *last = i == first ? start : s->n.out.x + (i - 1) * L;
         rc__k->pw.add(m, s->n.out.dx + i * L, carry, da);
         rc__k->pw.add(m, da, dsum, da);
@@ -230,7 +207,7 @@ static void align_back_task(void *ctx, size_t b, int worker) {
         normalise_back(s, i, m, last, da, de, carry, r);
         if (s->C) features(s, m, s->covered ? s->covered + i * L : NULL, last, f);
         if (s->w) hidden(s, q, k, m, f, u);
-        scores_back(s, q, k, m, f, u, de, s->dq ? s->dq + i * A : NULL, s->dk ? s->dk + s->l.k_at[b] * A : NULL, df, part);
+        scores_back(s, q, k, m, f, u, de, s->dq ? s->dq + i * A : NULL, s->dk ? s->dk + p->k * A : NULL, df, part);
         if (s->C) features_back(s, m, last, df, dsum, carry, part + A + s->C * A);
     }
     if (s->dlast) rc__k->pw.add(m, s->dlast + b * L, carry, s->dlast + b * L);
@@ -238,11 +215,11 @@ static void align_back_task(void *ctx, size_t b, int worker) {
 }
 
 static double align_work(const align_node *s) {
-    return (double)s->l.nq * (double)s->l.most * (double)s->A * (s->w ? 30.0 + 4.0 * (double)s->C : 4.0);
+    return (double)s->n.out.dim[0] * (double)s->spans.longest * (double)s->A * (s->w ? 30.0 + 4.0 * (double)s->C : 4.0);
 }
 
 static void add_part(rc_real *to, const align_node *s, size_t at, size_t n) {
-    for (size_t b = 0; to && b < s->l.batch; b++) rc__k->pw.add(n, to, s->part + b * s->part_len + at, to);
+    for (size_t b = 0; to && b < s->spans.batch; b++) rc__k->pw.add(n, to, s->part + b * s->part_len + at, to);
 }
 
 static void align_backward(rc_tape *t, rc__node *self) {
@@ -255,13 +232,13 @@ static void align_backward(rc_tape *t, rc__node *self) {
     rc_real *dw = s->w ? rc__grad(t, s->w) : NULL, *dmix = s->mix ? rc__grad(t, s->mix) : NULL;
     rc_real *dfilters = s->filters ? rc__grad(t, s->filters) : NULL, *doffset = s->offset ? rc__grad(t, s->offset) : NULL;
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
-    s->scratch_len = scratch_len(s) + s->C * s->l.most;
+    s->scratch_len = scratch_len(s) + s->C * s->spans.longest;
     s->scratch = rc__tape_alloc(t, (size_t)rc__workers() * s->scratch_len * sizeof *s->scratch);
-    s->part = rc__tape_alloc(t, s->l.batch * s->part_len * sizeof *s->part);
+    s->part = rc__tape_alloc(t, s->spans.batch * s->part_len * sizeof *s->part);
     if (s->scratch && s->part) {
-        rc__parallel(s->l.batch, 3 * align_work(s), align_back_task, s);
+        rc__parallel(s->spans.batch, 3 * align_work(s), align_back_task, s);
         if (s->w) add_part(dw, s, 0, A);
-        for (size_t b = 0; dmix && b < s->l.batch; b++)
+        for (size_t b = 0; dmix && b < s->spans.batch; b++)
             for (size_t c = 0; c < s->C; c++)
                 for (size_t x = 0; x < A; x++) dmix[x * s->C + c] += s->part[b * s->part_len + A + c * A + x];
         if (s->filters) add_part(dfilters, s, A + s->C * A, s->filters->len);
@@ -287,10 +264,6 @@ static bool check_align(rc_tape *t, const rc_var *q, const rc_var *k, const rc_v
                     "features) and filters of an odd width", q->dim[1]);
         return false;
     }
-    if (o->k_start && rc__tape_keeps(t, k)) {
-        rc__op_fail(t, RC_EINVAL, "align", "keys that sequences share take no gradient");
-        return false;
-    }
     if (o->coverage && o->kind != RC__ALIGN_SOFTMAX) {
         rc__op_fail(t, RC_EINVAL, "align", "coverage is for softmax alone");
         return false;
@@ -308,20 +281,20 @@ rc_var *rc__align(rc_tape *t, rc_var *q, rc_var *k, rc_var *w, const rc__align_o
         grad = grad || (more[i] && more[i]->needs_grad);
     }
     size_t C = (o->coverage ? 1 : 0) + (o->filters ? o->filters->dim[0] : 0);
-    layout l;
-    if (!check_align(t, q, k, w, o, C) || !layout_init(&l, t, "align", o, q->dim[0], k->dim[0])) return rc__dead(t);
+    rc__spans spans;
+    if (!check_align(t, q, k, w, o, C) || !spans_init(&spans, t, "align", o, o->longest, q, k)) return rc__dead(t);
     grad = grad && o->kind != RC__ALIGN_HARD;
-    size_t dim[2] = {l.nq, l.longest};
+    size_t dim[2] = {q->dim[0], o->longest};
     align_node *s = rc__node_new(t, sizeof *s, "align", 2, dim, grad, align_backward);
     if (!s) return rc__dead(t);
-    s->l = l;
+    s->spans = spans, s->longest = o->longest;
     s->q = q, s->k = k, s->w = w, s->offset = o->offset, s->last = o->last, s->sum = o->sum;
     s->filters = o->filters, s->mix = C ? o->mix : NULL;
     s->kind = o->kind, s->coverage = o->coverage, s->noise = o->noise;
     s->A = q->dim[1], s->C = C, s->taps = o->filters ? o->filters->dim[1] : 0, s->scale = (rc_real)o->scale;
     s->part_len = s->A + C * s->A + (o->filters ? o->filters->len : 0) + 1;
     bool keep = grad && rc_tape_get_mode(t).grad;
-    size_t bytes = l.nq * l.longest * sizeof(rc_real);
+    size_t bytes = s->n.out.len * sizeof(rc_real);
     if (C && !(s->mix_t = rc__tape_alloc(t, C * s->A * sizeof(rc_real)))) return rc__dead(t);
     if (keep && s->coverage && !(s->covered = rc__tape_alloc(t, bytes))) return rc__dead(t);
     if (keep && s->kind == RC__ALIGN_MONOTONIC && !(s->p = rc__tape_alloc(t, bytes))) return rc__dead(t);
@@ -331,7 +304,7 @@ rc_var *rc__align(rc_tape *t, rc_var *q, rc_var *k, rc_var *w, const rc__align_o
     s->scratch_len = scratch_len(s);
     s->scratch = rc__tape_alloc(t, (size_t)rc__workers() * s->scratch_len * sizeof *s->scratch);
     if (!s->scratch) return rc__dead(t);
-    rc__parallel(l.batch, align_work(s), align_task, s);
+    rc__parallel(spans.batch, align_work(s), align_task, s);
     rc__arena_rewind(rc__tape_arena(t), mark);
     return &s->n.out;
 }
@@ -340,7 +313,8 @@ rc_var *rc__align(rc_tape *t, rc_var *q, rc_var *k, rc_var *w, const rc__align_o
 
 typedef struct mix_node {
     rc__node n;
-    layout l;
+    rc__spans spans;
+    size_t longest;
     rc_var *a, *v;
     size_t D;
     rc_real *da, *dv;
@@ -349,29 +323,31 @@ typedef struct mix_node {
 static void mix_task(void *ctx, size_t b, int worker) {
     (void)worker;
     mix_node *s = ctx;
-    size_t n = (size_t)s->l.q_len[b], m = (size_t)s->l.k_len[b], L = s->l.longest, D = s->D;
-    rc_real *y = s->n.out.x + s->l.q_at[b] * D;
-    if (m && n) rc__gemm(false, false, n, D, m, 1, s->a->x + s->l.q_at[b] * L, L, s->v->x + s->l.k_at[b] * D, D, 0, y, D);
+    const rc__span *p = &s->spans.at[b];
+    size_t n = p->nq, m = p->nk, L = s->longest, D = s->D;
+    rc_real *y = s->n.out.x + p->q * D;
+    if (m && n) rc__gemm(false, false, n, D, m, 1, s->a->x + p->q * L, L, s->v->x + p->k * D, D, 0, y, D);
     else memset(y, 0, n * D * sizeof *y);
 }
 
 static void mix_back_task(void *ctx, size_t b, int worker) {
     (void)worker;
     mix_node *s = ctx;
-    size_t n = (size_t)s->l.q_len[b], m = (size_t)s->l.k_len[b], L = s->l.longest, D = s->D;
+    const rc__span *p = &s->spans.at[b];
+    size_t n = p->nq, m = p->nk, L = s->longest, D = s->D;
     if (!m || !n) return;
-    const rc_real *dy = s->n.out.dx + s->l.q_at[b] * D, *a = s->a->x + s->l.q_at[b] * L, *v = s->v->x + s->l.k_at[b] * D;
-    if (s->da) rc__gemm(false, true, n, m, D, 1, dy, D, v, D, 1, s->da + s->l.q_at[b] * L, L);
-    if (s->dv) rc__gemm(true, false, m, D, n, 1, a, L, dy, D, 1, s->dv + s->l.k_at[b] * D, D);
+    const rc_real *dy = s->n.out.dx + p->q * D, *a = s->a->x + p->q * L, *v = s->v->x + p->k * D;
+    if (s->da) rc__gemm(false, true, n, m, D, 1, dy, D, v, D, 1, s->da + p->q * L, L);
+    if (s->dv) rc__gemm(true, false, m, D, n, 1, a, L, dy, D, 1, s->dv + p->k * D, D);
 }
 
-static double mix_work(const mix_node *s) { return 2.0 * (double)s->l.nq * (double)s->l.most * (double)s->D; }
+static double mix_work(const mix_node *s) { return 2.0 * (double)s->n.out.dim[0] * (double)s->spans.longest * (double)s->D; }
 
 static void mix_backward(rc_tape *t, rc__node *self) {
     mix_node *s = (mix_node *)self;
     s->da = rc__grad(t, s->a);
     s->dv = rc__grad(t, s->v);
-    rc__parallel(s->l.batch, 2 * mix_work(s), mix_back_task, s);
+    rc__parallel(s->spans.batch, 2 * mix_work(s), mix_back_task, s);
 }
 
 rc_var *rc__mix_rows(rc_tape *t, rc_var *weights, rc_var *v, const rc__align_options *o) {
@@ -379,18 +355,14 @@ rc_var *rc__mix_rows(rc_tape *t, rc_var *weights, rc_var *v, const rc__align_opt
     if (weights->ndim != 2 || v->ndim != 2)
         return rc__op_fail(t, RC_EINVAL, "mix_rows", "weights %s and v %s, expected (Nq, longest) and (Nk, D)",
                            rc__shape_text(weights->ndim, weights->dim), rc__shape_text(v->ndim, v->dim));
-    if (o->k_start && rc__tape_keeps(t, v))
-        return rc__op_fail(t, RC_EINVAL, "mix_rows", "rows that sequences share take no gradient");
-    rc__align_options shape = *o;
-    shape.longest = weights->dim[1];
-    layout l;
-    if (!layout_init(&l, t, "mix_rows", &shape, weights->dim[0], v->dim[0])) return rc__dead(t);
-    size_t dim[2] = {l.nq, v->dim[1]};
+    rc__spans spans;
+    if (!spans_init(&spans, t, "mix_rows", o, weights->dim[1], weights, v)) return rc__dead(t);
+    size_t dim[2] = {weights->dim[0], v->dim[1]};
     mix_node *s = rc__node_new(t, sizeof *s, "mix_rows", 2, dim, weights->needs_grad || v->needs_grad, mix_backward);
     if (!s) return rc__dead(t);
-    s->l = l;
+    s->spans = spans, s->longest = weights->dim[1];
     s->a = weights, s->v = v, s->D = v->dim[1];
-    rc__parallel(l.batch, mix_work(s), mix_task, s);
+    rc__parallel(spans.batch, mix_work(s), mix_task, s);
     return &s->n.out;
 }
 

@@ -22,7 +22,7 @@ typedef enum rc__align_kind { RC__ALIGN_SOFTMAX, RC__ALIGN_MONOTONIC, RC__ALIGN_
 typedef struct rc__align_options {
     size_t batch;
     const int32_t *q_lengths, *k_lengths; /* (batch); borrowed, as all arrays, until the next rc_tape_begin */
-    const uint32_t *k_start;              /* as of rc_attention_options; with it k takes no gradient: RC_EINVAL */
+    const uint32_t *k_start;              /* as of rc_attention_options */
     size_t longest;                       /* columns of the result: the largest k_length or more */
     rc__align_kind kind;
     double scale;

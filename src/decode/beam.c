@@ -48,8 +48,8 @@ typedef struct sentence {
     size_t n_nodes, cap_nodes;
     rc_real *attention; /* (nodes, len), when kept */
     size_t cap_attention;
-    running *now, *next; /* (groups, width) */
-    size_t *n_now;       /* (groups) */
+    running *now, *next;             /* (groups, width) */
+    size_t *n_now;                   /* (groups) */
     rc_real *covered, *covered_next; /* (groups, width, len): attention received, when it counts */
     done *best;                      /* (nbest) sorted */
     size_t n_best;
@@ -76,7 +76,8 @@ typedef struct search {
 } search;
 
 rc__beam_options rc__beam_options_default(void) {
-    return (rc__beam_options){.beam = 5, .nbest = 1, .max_len = 200, .norm = RC__LENGTH_AVERAGE, .alpha = 1, .groups = 1};
+    return (rc__beam_options){
+        .beam = 5, .nbest = 1, .max_len = 200, .norm = RC__LENGTH_AVERAGE, .alpha = 1, .groups = 1};
 }
 
 /* ---- scores ------------------------------------------------------------------------------------------------------ */
@@ -132,7 +133,8 @@ static void take_result(const search *x, sentence *s, const running *h, size_t a
     if (o->coverage > 0) d.score += coverage_penalty(o->coverage, s->covered + at * s->len, last, s->len);
     if (x->groups > 1 && !o->sampler) /* groups may find the same */
         for (size_t i = 0; i < s->n_best; i++)
-            if (s->best[i].n == d.n && s->best[i].finished == finished && same_tokens(s, s->best[i].node, d.node)) return;
+            if (s->best[i].n == d.n && s->best[i].finished == finished && same_tokens(s, s->best[i].node, d.node))
+                return;
     size_t place = s->n_best;
     while (place > 0 && better(&d, &s->best[place - 1])) place--;
     if (place == o->nbest) return;
@@ -251,9 +253,10 @@ static void offer_diverse(const search *x, sentence *s, size_t *n, rc_real *row,
         size_t times = 0;
         for (size_t k = 0; k < s->n_chosen; k++) times += s->chosen[k] == s->chosen[i];
         double logp = base + (double)held[i];
-        offer_late(s->candidates, n, cap,
-                   (candidate){.score = logp - x->o->diversity * (double)times, .logp = logp, .from = from,
-                               .token = s->chosen[i]});
+        offer_late(
+            s->candidates, n, cap,
+            (candidate){
+                .score = logp - x->o->diversity * (double)times, .logp = logp, .from = from, .token = s->chosen[i]});
         row[s->chosen[i]] = held[i];
     }
 }
@@ -267,7 +270,8 @@ static void draw(const search *x, sentence *s, size_t g, size_t *n, const rc_rea
     for (size_t i = 0; i < x->m->vocab; i++) any |= row[i] > NOTHING;
     if (!any) return;
     memcpy(copy, row, x->m->vocab * sizeof *row);
-    int32_t token = rc_sample(x->o->sampler, copy, x->m->vocab, -1, tokens_of(s, h->node, x->t, tokens), x->t, &s->rng[g]);
+    int32_t token =
+        rc_sample(x->o->sampler, copy, x->m->vocab, -1, tokens_of(s, h->node, x->t, tokens), x->t, &s->rng[g]);
     double logp = h->logp + (double)row[token];
     s->candidates[(*n)++] = (candidate){.score = logp, .logp = logp, .from = from, .token = token};
 }
@@ -299,10 +303,10 @@ static void go_on(const search *x, sentence *s, size_t g, size_t kept, const can
     size_t at = g * x->width + kept, len = s->len, new = s->n_nodes++;
     const rc_real *weights = x->weights ? x->attention + (size_t)h->row * x->stride : NULL;
     s->nodes[new] = (node){h->node, c->token};
-    if (x->o->attention) memcpy(s->attention + new * len, weights, len * sizeof *weights);
+    if (x->o->attention) memcpy(s->attention + new *len, weights, len * sizeof *weights);
     if (x->o->coverage > 0)
         for (size_t i = 0; i < len; i++) s->covered_next[at * len + i] = s->covered[c->from * len + i] + weights[i];
-    s->next[at] = (running){.logp = c->logp, .node = (uint32_t)new, .row = h->row};
+    s->next[at] = (running){.logp = c->logp, .node = (uint32_t) new, .row = h->row};
     s->chosen[s->n_chosen++] = c->token;
 }
 
@@ -398,8 +402,8 @@ static rc_status step(search *x, rc_error *e) {
     rc__parallel(x->n, (double)x->rows * (double)x->m->vocab, advance, x);
     for (size_t i = 0; i < x->n; i++)
         if (x->sentence[i].bad)
-            return rc_fail(e, RC_EDIVERGED, "input %zu: after %zu tokens the model gives %s as a log probability", i + 1,
-                           x->t, x->sentence[i].bad);
+            return rc_fail(e, RC_EDIVERGED, "input %zu: after %zu tokens the model gives %s as a log probability",
+                           i + 1, x->t, x->sentence[i].bad);
     return RC_OK;
 }
 
@@ -535,7 +539,8 @@ static rc_status fill(const search *x, const sentence *s, const done *d, rc__hyp
     h->score = d->score;
     h->finished = d->finished;
     h->input_len = s->len;
-    if (d->n && !(h->token = rc__alloc(d->n * sizeof *h->token))) return rc_fail(e, RC_ENOMEM, "out of memory for a result");
+    if (d->n && !(h->token = rc__alloc(d->n * sizeof *h->token)))
+        return rc_fail(e, RC_ENOMEM, "out of memory for a result");
     tokens_of(s, d->node, d->n, h->token);
     if (!x->o->attention || s->len == 0) return RC_OK;
     size_t row = s->len * sizeof *h->attention;

@@ -141,7 +141,7 @@ static rc_var *look_aligned(rc_tape *t, const rc__attend *a, rc_var *q, const in
                            .mix = of(t, a->features), .offset = of(t, a->offset), .last = want->past.last,
                            .sum = a->coverage ? want->past.sum : NULL};
     if (a->kind == RC__ATTENTION_MULTIHEAD) o.scale = 1 / sqrt((double)(a->A / a->heads));
-    if (a->monotonic) o.kind = mode.grad || mode.training ? RC__ALIGN_MONOTONIC : RC__ALIGN_HARD;
+    if (a->monotonic) o.kind = mode.training ? RC__ALIGN_MONOTONIC : RC__ALIGN_HARD;
     if (a->monotonic && mode.training && !(o.noise = draw_noise(t, q->len ? q->dim[0] : 0, m->longest))) return rc__dead(t);
     rc_var *vector = of(t, a->vector), *weights = NULL, *context = NULL;
     for (size_t h = 0; h < a->heads; h++) {

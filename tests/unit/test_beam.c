@@ -20,8 +20,8 @@ typedef struct table {
     uint64_t seed, key[MOST_N]; /* what sentence i is */
     double sharp, end_bias;     /* spread of the scores; added to the end's */
     int32_t end, begin;
-    int levels;                 /* > 0: scores are rounded to so many, so that there are ties */
-    double nan_at;              /* >= 0: NaN in this step */
+    int levels;    /* > 0: scores are rounded to so many, so that there are ties */
+    double nan_at; /* >= 0: NaN in this step */
     bool endless;
     uint64_t state[MOST_ROWS], next[MOST_ROWS];
     uint32_t owner[MOST_ROWS];
@@ -57,8 +57,8 @@ static void attention_of(const table *t, uint64_t state, float *out, size_t len)
 
 static const size_t lengths[MOST_N] = {3, 1, 6, 2, 4, 5, 1, 6, 3, 2, 6, 4, 1, 2, 3, 5};
 
-static rc_status table_step(void *ctx, size_t rows, const uint32_t *sentence, const uint32_t *parent, const int32_t *token,
-                            rc_real *logp, rc_real *attention, size_t stride, rc_error *e) {
+static rc_status table_step(void *ctx, size_t rows, const uint32_t *sentence, const uint32_t *parent,
+                            const int32_t *token, rc_real *logp, rc_real *attention, size_t stride, rc_error *e) {
     table *t = ctx;
     (void)e;
     if (rows == 0 || rows > MOST_ROWS) t->wrong = true;
@@ -85,7 +85,12 @@ static rc_status table_step(void *ctx, size_t rows, const uint32_t *sentence, co
 }
 
 static table table_new(size_t vocab, size_t n, uint64_t seed) {
-    table t = {.vocab = vocab, .n = n, .seed = seed, .sharp = 1.5, .end = (int32_t)vocab - 1, .begin = (int32_t)vocab,
+    table t = {.vocab = vocab,
+               .n = n,
+               .seed = seed,
+               .sharp = 1.5,
+               .end = (int32_t)vocab - 1,
+               .begin = (int32_t)vocab,
                .nan_at = -1};
     for (size_t i = 0; i < n; i++) t.key[i] = i;
     return t;
@@ -130,7 +135,9 @@ typedef struct brute {
 } brute;
 
 static double norm_of(const rc__beam_options *o, double n) {
-    return o->norm == RC__LENGTH_AVERAGE ? pow(n, o->alpha) : o->norm == RC__LENGTH_WU ? pow(5 + n, o->alpha) / pow(6, o->alpha) : 1;
+    return o->norm == RC__LENGTH_AVERAGE ? pow(n, o->alpha)
+           : o->norm == RC__LENGTH_WU    ? pow(5 + n, o->alpha) / pow(6, o->alpha)
+                                         : 1;
 }
 
 static bool repeats(const int32_t *token, size_t n, size_t gram) {
@@ -204,7 +211,8 @@ static void equals_all_sequences(void **state) {
                 assert_true(h->finished);
                 assert_int_equal(h->n, b.best[k].n);
                 assert_memory_equal(h->n ? h->token : b.texts[k], b.texts[k], h->n * sizeof *h->token);
-                assert_true(fabs(h->score - b.best[k].score) < (o.coverage > 0 ? 1e-5 : 1e-9)); /* what is received adds up in rc_real */
+                assert_true(fabs(h->score - b.best[k].score) <
+                            (o.coverage > 0 ? 1e-5 : 1e-9)); /* what is received adds up in rc_real */
                 assert_true(fabs(h->logp - b.best[k].logp) < 1e-9);
             }
         }
@@ -310,7 +318,14 @@ static void inputs_that_are_finished_leave_the_batch(void **state) {
 
 /* ---- the definition, the slow way: all continuations sorted ------------------------------------------------------ */
 
-typedef struct slow { double logp; uint64_t state; int32_t token[MOST_LEN]; size_t n; size_t from; int32_t last; } slow;
+typedef struct slow {
+    double logp;
+    uint64_t state;
+    int32_t token[MOST_LEN];
+    size_t n;
+    size_t from;
+    int32_t last;
+} slow;
 
 static int by_logp(const void *pa, const void *pb) {
     const slow *a = pa, *b = pb;
@@ -503,7 +518,8 @@ static void draws_follow_the_model(void **state) {
     o.seed = 1;
     search(&t, &o, again);
     int other = 0;
-    for (int i = 0; i < n; i++) other += again[i].n != out[i].n || memcmp(again[i].token, out[i].token, out[i].n * 4) != 0;
+    for (int i = 0; i < n; i++)
+        other += again[i].n != out[i].n || memcmp(again[i].token, out[i].token, out[i].n * 4) != 0;
     assert_true(other > 0);
     rc__hypotheses_free(again, N * BEAM);
     free(again);
@@ -569,8 +585,8 @@ static void an_endless_output_is_cut(void **state) {
 }
 
 /* All tokens but the end are impossible, then the end too. */
-static rc_status only_end(void *ctx, size_t rows, const uint32_t *sentence, const uint32_t *parent, const int32_t *token,
-                          rc_real *logp, rc_real *attention, size_t stride, rc_error *e) {
+static rc_status only_end(void *ctx, size_t rows, const uint32_t *sentence, const uint32_t *parent,
+                          const int32_t *token, rc_real *logp, rc_real *attention, size_t stride, rc_error *e) {
     (void)sentence, (void)parent, (void)token, (void)attention, (void)stride, (void)e;
     for (size_t i = 0; i < rows; i++)
         for (int v = 0; v < 3; v++) logp[i * 3 + (size_t)v] = v == 2 && *(bool *)ctx ? 1e-7f : -INFINITY;
