@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "data/conll.h"
 #include "data/labelled.h"
+#include "data/pairs.h"
 #include "data/synthetic.h"
 #include "data/series.h"
 #include "data/table.h"
@@ -964,6 +965,55 @@ static rc_status read_labelled(const char *path, rc_error *e) {
     return t == RC_OK || t == RC_EDATA ? s : rc_fail(e, RC_ENO, "%s", why.text);
 }
 
+SEED(pairs_tabs, "a b\tx\n\"c\ty\r\n")
+SEED(pairs_jsonl, "{\"source\": [\"a\", \"b\\n\"], \"target\": [\"x\", \"y\"]}\n{\"target\": \"\", \"source\": null}\n")
+SEED(pairs_json, "{\"conversations\": [[\"a\", {\"text\": \"b\"}], [\"c\", \"d\", \"e\"]]}")
+SEED(pairs_talk, "hi\nyes\n\n\nhi\nno\nwhy\n")
+#ifdef RC_HAVE_YAML
+SEED(pairs_yaml, "conversations:\n- - a\n  - |\n    b\n- [c, \"d: e\", 5]\n- none\n")
+#endif
+
+static rc_status use_pairs(const char *path, const rc__pairs_options *o, rc_error *e) {
+    rc__pairs *p;
+    size_t common = 0, empty = 0, letters = 0;
+    char format[16], source[128], target[128];
+    rc_status s = rc__pairs_read(&p, path, NULL, o, e);
+    if (s != RC_OK) return p ? rc_fail(e, RC_ENO, "%s: failed, and left pairs", path) : s;
+    for (size_t i = 0; i < p->n; i++) {
+        const rc__pair *one = &p->pair[i];
+        empty += rc__pair_empty(one->source);
+        for (size_t k = 0; k < one->source.len; k++) letters += one->source.text[k] != 0;
+        for (size_t k = 0; k < one->target.len; k++) letters += one->target.text[k] != 0;
+        for (size_t k = 0; k < one->n_others; k++) letters += one->others[k].len && one->others[k].text[0];
+    }
+    rc__pairs_form(p->reader, format, source, target);
+    s = rc__pairs_common(p->pair, p->n, p->pair, p->n, &common, e);
+    if (s == RC_OK && (common != p->n || empty != p->empty_sources || letters > SIZE_MAX / 2))
+        s = rc_fail(e, RC_ENO, "%s: pairs are lost", path);
+    rc__pairs_free(p);
+    return s;
+}
+
+/* As pairs, as conversations, and as a stream of sources. */
+static rc_status read_pairs(const char *path, rc_error *e) {
+    rc_error why;
+    rc_status s = use_pairs(path, NULL, e), t = use_pairs(path, &(rc__pairs_options){.conversations = true, .history = 2}, &why);
+    if (t == RC_ENO) return rc_fail(e, t, "%s", why.text);
+    if (s == RC_EDATA && t == RC_OK) s = RC_OK;
+    FILE *f = fopen(path, "rb");
+    rc__source *src = NULL;
+    rc__pairs_reader *r = NULL;
+    rc__pair pair;
+    bool more = true;
+    t = f ? rc__source_stream(&src, f, path, 0, &why) : RC_EIO;
+    if (t == RC_OK) t = rc__pairs_open(&r, src, NULL, &(rc__pairs_options){.unlabelled = true}, &why);
+    while (t == RC_OK && more) t = rc__pairs_next(r, &pair, &more, &why);
+    rc__pairs_close(r);
+    rc__source_free(src);
+    if (f) fclose(f);
+    return t == RC_OK || t == RC_EDATA ? s : rc_fail(e, RC_ENO, "%s", why.text);
+}
+
 SEED(conllu, "# x\n1-2\tab\t_\t_\t_\t_\t_\t_\t_\t_\n1\ta\ta\tX\t_\t_\t0\tr\t_\t_\n2\tb\tb\tY\t_\t_\t1\to\t_\t_\n\n")
 SEED(conll_columns, "-DOCSTART- O\n\nEU B-x\n# I-x\n\nb O\n")
 SEED(conll_json, "{\"tokens\": [\"a\", \"b\"], \"tags\": [\"X\", 3], \"intent\": \"I\"}\n")
@@ -1076,6 +1126,13 @@ const reader readers[] = {
     {"labelled", "jsonl", "a.txt", write_labelled_json, read_labelled, ANY, 0, 1},
     {"labelled", "fasttext", "a.txt", write_labelled_fasttext, read_labelled, ANY, 0, 1},
     {"labelled", "label-first", "a.txt", write_labelled_first, read_labelled, ANY, 0, 1},
+    {"pairs", "tabs", "a.txt", write_pairs_tabs, read_pairs, ANY, 0, 1},
+    {"pairs", "jsonl", "a.txt", write_pairs_jsonl, read_pairs, ANY, 0, 1},
+    {"pairs", "json", "a.txt", write_pairs_json, read_pairs, ANY, 0, 1},
+    {"pairs", "conversations", "a.txt", write_pairs_talk, read_pairs, ANY, 0, 1},
+#ifdef RC_HAVE_YAML
+    {"yaml", "conversations", "a.yml", write_pairs_yaml, read_pairs, ANY, 0, 1},
+#endif
     {"conll", "conllu", "a.conllu", write_conllu, read_conll, ANY, 0, 1},
     {"conll", "columns", "a.conllu", write_conll_columns, read_conll, ANY, 0, 1},
     {"conll", "jsonl", "a.conllu", write_conll_json, read_conll, 0, 1, 1},

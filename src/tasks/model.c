@@ -173,3 +173,10 @@ rc_status rc__sink_json(const rc_sink *sink, json_t *v, rc_error *e) {
     rc__free(text, len + 1);
     return s == RC_OK || s == RC_ESTOP ? s : rc_fail(e, s, "predict: the results cannot be written");
 }
+
+rc_status rc__sink_text(const rc_sink *sink, rc__string *b, rc_error *e) {
+    if (b->failed) return rc_fail(e, RC_ENOMEM, "out of memory for a line of results");
+    rc_status s = sink->line(sink->ctx, b->s ? b->s : "", b->len);
+    b->len = 0;
+    return s == RC_OK || s == RC_ESTOP ? s : rc_fail(e, s, "predict: the results cannot be written");
+}

@@ -86,7 +86,9 @@ typedef struct rc__seq2seq {
 } rc__seq2seq;
 void rc__seq2seq_free(rc_model *m);
 
-/* seq2seq_data.c: texts to ids. A text becomes its tokens (source: and the end). */
+/* seq2seq_data.c: a text as the vocabulary of its side gets it: cut and in lower case where m says so, one line. */
+rc_status rc__seq2seq_prepare(const rc__seq2seq *m, bool target, rc__cell text, rc__string *out, rc_error *e);
+/* Texts to ids. A text becomes its tokens (source: and the end). */
 rc_status rc__seq2seq_encode(const rc__seq2seq *m, bool target, rc__cell text, rc__string *scratch, int32_t **ids, size_t *n,
                              size_t *unknown, rc_error *e); /* rc_ids_free */
 /* Ids of a result to text, put together again where m cut it. replace: for each id the source's word to put in place of

@@ -3,6 +3,7 @@
  * tables, and its name here and in task.c. */
 #ifndef RC_TASK_H
 #define RC_TASK_H
+#include "base/string.h"
 #include "data/epochs.h"
 #include "formats/safetensors.h"
 #include "recur/model.h"
@@ -113,6 +114,8 @@ rc_status rc__model_read_params(rc_params *ps, const rc__st_file *file, rc_error
 
 /* One JSON object as a line of results; v is given away, NULL is RC_ENOMEM. RC_ESTOP: the reader wants no more. */
 rc_status rc__sink_json(const rc_sink *sink, json_t *v, rc_error *e);
+/* The text as a line of results; b is empty afterwards and keeps its memory. RC_ENOMEM when it failed. */
+rc_status rc__sink_text(const rc_sink *sink, rc__string *b, rc_error *e);
 
 /* ---- what tasks share -------------------------------------------------------------------------------------------- */
 void rc__say(const rc_train_hooks *hooks, const char *format, ...)
