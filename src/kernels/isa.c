@@ -51,6 +51,7 @@ const rc__panel_kernels rc__panel_v4bf16 = PANEL_TABLE;
 #include "kernels/attend.inc"
 #include "kernels/optim.inc"
 #include "kernels/panel.inc"
+#include "kernels/attention.inc"
 #include "kernels/peak.inc"
 #if __has_include("kernels/cells.inc")
 #include "kernels/cells.inc"
@@ -68,6 +69,7 @@ const rc__kernels JOIN(rc__kernels_, RC_ISA) = {
 #endif
     .attend = attend_row,
     .panel = PANEL_TABLE,
+    .attention = ATTENTION_TABLE,
     .peak = PEAK_TABLE, /* NOLINT(bugprone-integer-division): whole lanes */
 };
 #endif

@@ -11,6 +11,7 @@
  */
 #ifndef RC_KERNELS_H
 #define RC_KERNELS_H
+#include "kernels/attention.h"
 #include "kernels/cell.h"
 #include "recur/base.h"
 #include "recur/tape.h" /* rc_act */
@@ -165,6 +166,7 @@ typedef struct rc__kernels {
     rc__zoneout_kernels zone;
     void (*attend)(const rc__attend *a);
     rc__panel_kernels panel;
+    rc__attention_kernels attention;
     rc__peak_kernels peak;
 } rc__kernels;
 
