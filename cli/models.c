@@ -50,6 +50,10 @@ rc_status cli_check_tasks(const cli_args *a, const char *path, const char *task,
     return RC_OK;
 }
 
+bool cli_task_writes(const char *task) {
+    return strcmp(task, "translate") == 0 || strcmp(task, "summarize") == 0 || strcmp(task, "chat") == 0;
+}
+
 /* ---- reports ----------------------------------------------------------------------------------------------------- */
 
 static void print_cell(cli_table *t, const json_t *v) {
@@ -171,6 +175,11 @@ static rc_status text_file(const char *text, char *path, size_t cap, rc_error *e
     return ok ? RC_OK : rc_fail(e, RC_EIO, "%s: a temporary file cannot be written (TMPDIR sets its place)", path);
 }
 
+static void on_message(void *ctx, const char *text) {
+    const cli_args *a = ctx;
+    fprintf(stderr, "recur %s: %s\n", a->command->name, text);
+}
+
 int cli_predict_model(cli_args *a, const char *path, const char *input, const char *text, const rc_predict_options *o,
                       bool why, const char *precision) {
     rc_error e = {RC_OK, ""};
@@ -185,7 +194,9 @@ int cli_predict_model(cli_args *a, const char *path, const char *input, const ch
     const char *from = text ? own : input ? input : knows ? NULL : "-";
     rc_predict_options mine = *o;
     bool of_text = m && (strcmp(rc_model_task(m), "classify") == 0 || strcmp(rc_model_task(m), "regress") == 0);
-    if (text && of_text) mine.data.format = "lines"; /* whatever it looks like */
+    if (text && (of_text || (m && cli_task_writes(rc_model_task(m))))) mine.data.format = "lines"; /* whatever it looks like */
+    mine.message = on_message;
+    mine.message_ctx = a;
     if (!s && why)
         s = rc_model_reasons(m, from, &mine, &sink, &e);
     else if (!s)
