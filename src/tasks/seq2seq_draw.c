@@ -12,9 +12,13 @@ static void put_escaped(rc__string *b, rc__cell text, size_t most) {
     for (size_t i = 0; i < text.len && shown < most; shown++) {
         uint32_t c;
         size_t n = rc__utf8_decode(text.text + i, text.len - i, &c);
-        if (n == 0 || c < 32 || c == 127) {
-            rc__string_add(b, n == 0 ? "\xEF\xBF\xBD" : " ");
-            i += n ? n : 1;
+        if (n == 0) { /* a piece of a character, as byte-level BPE has them */
+            rc__string_addf(b, "\\x%02x", (unsigned)(unsigned char)text.text[i++]);
+            continue;
+        }
+        if (c < 32 || c == 127) {
+            rc__string_add(b, " ");
+            i += n;
             continue;
         }
         if (c == '<') rc__string_add(b, "&lt;");
@@ -30,10 +34,16 @@ static void put_escaped(rc__string *b, rc__cell text, size_t most) {
     }
 }
 
-static size_t widest(const rc__cell *label, size_t n) {
+/* Without the blank that a piece of BPE begins with. */
+static rc__cell label(rc__cell token) {
+    if (token.len > 1 && token.text[0] == ' ') token.text++, token.len--;
+    return token;
+}
+
+static size_t widest(const rc__cell *token, size_t n) {
     size_t most = 1;
     for (size_t i = 0; i < n; i++) {
-        size_t len = rc__utf8_count(label[i].text, label[i].len);
+        size_t len = rc__utf8_count(token[i].text, token[i].len);
         most = len > most ? len : most;
     }
     return most < MOST_LABEL ? most : MOST_LABEL;
@@ -45,9 +55,9 @@ static void put_cell(rc__string *b, int x, int y, double w, const rc__heatmap *h
     if (t < 0.005) return;
     rc__string_addf(b, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#%02x%02x%02x\"><title>", x, y, CELL - 1,
                     CELL - 1, (int)(255 - 247 * t), (int)(255 - 207 * t), (int)(255 - 148 * t));
-    put_escaped(b, h->target[row], MOST_LABEL);
+    put_escaped(b, label(h->target[row]), MOST_LABEL);
     rc__string_add(b, " - ");
-    put_escaped(b, h->source[column], MOST_LABEL);
+    put_escaped(b, label(h->source[column]), MOST_LABEL);
     rc__string_addf(b, ": %.2f</title></rect>\n", t);
 }
 
@@ -59,18 +69,18 @@ void rc__heatmap_draw(rc__heatmap_svg *out, const rc__heatmap *h) {
     int top = (int)widest(h->source, columns) * LABEL + GAP;
     out->width = left + (int)columns * CELL + GAP + top / 2; /* slanted labels reach beyond the last column */
     out->height = top + (int)rows * CELL + GAP;
-    rc__string_addf(b, "<rect x=\"%d\" y=\"%d\" width=\"%zu\" height=\"%zu\" fill=\"#f4f4f4\"/>\n", left, top, columns * CELL,
+    rc__string_addf(b, "<rect x=\"%d\" y=\"%d\" width=\"%zu\" height=\"%zu\" fill=\"#fff\" stroke=\"#ccc\"/>\n", left, top, columns * CELL,
                     rows * CELL);
     for (size_t j = 0; j < columns; j++) {
         int x = left + (int)j * CELL + CELL / 2 + 4, y = top - 5;
         rc__string_addf(b, "<text x=\"%d\" y=\"%d\" transform=\"rotate(-60 %d %d)\">", x, y, x, y);
-        put_escaped(b, h->source[j], MOST_LABEL);
+        put_escaped(b, label(h->source[j]), MOST_LABEL);
         rc__string_add(b, "</text>\n");
     }
     for (size_t i = 0; i < rows; i++) {
         int y = top + (int)i * CELL;
         rc__string_addf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", left - 6, y + CELL - 7);
-        put_escaped(b, h->target[i], MOST_LABEL);
+        put_escaped(b, label(h->target[i]), MOST_LABEL);
         rc__string_add(b, "</text>\n");
         for (size_t j = 0; j < columns; j++)
             put_cell(b, left + (int)j * CELL, y, (double)h->weight[i * h->stride + j], h, i, j);
