@@ -107,7 +107,8 @@ static int run(cli_args *a) {
     rc_status s = o->threads ? rc_set_threads((int)o->threads, &e) : RC_OK;
     if (!s) s = rc_model_task_of(a->words[0], task, sizeof task, &e);
     if (!s && strcmp(task, "chat") != 0)
-        s = rc_fail(&e, RC_EMODEL, "%s: a model for %s cannot chat: recur train chat makes one that can", a->words[0], task);
+        s = rc_fail(&e, RC_EMODEL, "%s: a model for %s cannot chat: recur train chat makes one that can", a->words[0],
+                    task);
     if (!s) s = rc_model_load(&m, a->words[0], &e);
     if (!s) s = rc_chat_new(&c, m, &o->search, &e);
     if (!s) s = talk(o, c, &e);
@@ -120,9 +121,12 @@ const cli_command cmd_chat = {
     .name = "chat",
     .usage = "chat MODEL [OPTIONS]",
     .summary = "talk to a chat model",
-    .text = "Reads lines from the terminal or a pipe and answers each; it reads as many turns as in training. What it said lately "
-            "it does not say again while it has something else. /reset forgets what was said, /quit ends. The same seed and the "
-            "same lines give the same replies; --no-sample searches instead, --temperature 0 always says what is likeliest.",
+    .text = "Reads lines from the terminal or a pipe and answers each; it reads as many turns as in training. What it "
+            "said lately "
+            "it does not say again while it has something else. /reset forgets what was said, /quit ends. The same "
+            "seed and the "
+            "same lines give the same replies; --no-sample searches instead, --temperature 0 always says what is "
+            "likeliest.",
     .examples = "chat bot.safetensors\n"
                 "chat bot.safetensors --temperature 0.8 --top-p 0.9 --seed 3\n"
                 "chat bot.safetensors --no-sample --beam 5 < questions.txt",

@@ -36,15 +36,18 @@ static const rc_option own[] = {
      "translate, summarize, chat: none, additive, dot ... with commas between: each cell with each"},
     {"test", 0, RC_OPT_PATH_IN, AT(test), 0, 0, NULL, "FILE", "Compare",
      "translate, summarize, chat: scored after training, also by length of the source (default: --valid)"},
-    {"test-target", 0, RC_OPT_PATH_IN, AT(test_target), 0, 0, NULL, "FILE", "Compare", "... its references, when a second file"},
-    {"length-svg", 0, RC_OPT_PATH_OUT, AT(length_svg), 0, 0, NULL, "FILE", "Compare", "... BLEU by length of the source, drawn"},
+    {"test-target", 0, RC_OPT_PATH_IN, AT(test_target), 0, 0, NULL, "FILE", "Compare",
+     "... its references, when a second file"},
+    {"length-svg", 0, RC_OPT_PATH_OUT, AT(length_svg), 0, 0, NULL, "FILE", "Compare",
+     "... BLEU by length of the source, drawn"},
 };
 
 /* The options of train that make sense for several models at once. */
 static const rc_option *table(size_t *n) {
     static rc_option entries[256];
     static size_t count;
-    static const char *const not_here[] = {"cell", "attention", "encoder", "out", "resume", "from", "grow-vocab", "freeze"};
+    static const char *const not_here[] = {"cell",   "attention", "encoder",    "out",
+                                           "resume", "from",      "grow-vocab", "freeze"};
     size_t n_train;
     const rc_option *train = rc_train_option_table(&n_train);
     if (count == 0) {
@@ -166,7 +169,7 @@ struct job {
     const cli_args *args;
     const char *cells[MOST_CELLS];
     struct variant variant[MOST_CELLS];
-    size_t n_cells, n_data; /* n_cells: variants */
+    size_t n_cells, n_data;  /* n_cells: variants */
     struct outcome *outcome; /* data-major: outcome[d * n_cells + c] */
     struct flow flow[MOST_CELLS];
     const char *flow_source;
@@ -602,7 +605,9 @@ static rc_status check_all(const struct job *j, rc_error *e) {
         rc_error why = {RC_OK, ""};
         set_cell(&o, &j->variant[i]);
         rc_status s = rc_train_check(&o, &why);
-        if (s) return rc_fail(e, s, "--%s: %s: %s", j->variant[i].attention ? "attention" : "cells", j->cells[i], why.text);
+        if (s)
+            return rc_fail(e, s, "--%s: %s: %s", j->variant[i].attention ? "attention" : "cells", j->cells[i],
+                           why.text);
     }
     return RC_OK;
 }
@@ -656,9 +661,9 @@ static int run(cli_args *a) {
 const cli_command cmd_compare = {
     .name = "compare",
     .tasks = "lm classify regress tag forecast detect translate summarize chat",
-    .usage =
-        "compare TASK FILE... --cells LIST [OPTIONS OF train]\ncompare lm SOURCE... --cells LIST [--gradient-svg FILE]\n"
-        "compare translate SRC REF --attention none,general --test SRC --test-target REF [--length-svg FILE]",
+    .usage = "compare TASK FILE... --cells LIST [OPTIONS OF train]\ncompare lm SOURCE... --cells LIST [--gradient-svg "
+             "FILE]\n"
+             "compare translate SRC REF --attention LIST --test SRC --test-target REF",
     .summary = "the same data and budget for several cells",
     .text =
         "Trains each cell in turn on the same data, with the same seed and budget (--time, --steps or --epochs of "
@@ -668,13 +673,16 @@ const cli_command cmd_compare = {
         "--gradient adds the norm of the loss's gradient at the state against the distance in time, on the longest "
         "source, before and after training (for which each cell is trained once more): where it vanishes, a cell "
         "cannot learn.\n\n"
-        "Of a task that writes, --attention none,additive,... trains each kind (with each of --cells, or the task's own), scores "
-        "them on --test (else --valid) and prints BLEU by length of the source: what the bottleneck of one vector costs.",
+        "Of a task that writes, --attention none,additive,... trains each kind (with each of --cells, or the task's "
+        "own), scores "
+        "them on --test (else --valid) and prints BLEU by length of the source: what the bottleneck of one vector "
+        "costs.",
     .examples = "compare lm book.txt --cells rnn,lstm,gru --time 60s\n"
                 "compare classify reviews.csv --cells lstm,gru,cnn,bow\n"
                 "compare lm adding:T=50 adding:T=100 --cells rnn,lstm,gru --hidden 64 --layers 1 --time 60s\n"
                 "compare lm adding:T=200 --cells rnn,lstm,gru --steps 100 --gradient-svg gradient.svg\n"
-                "compare translate train.en train.de --attention none,general --test test.en --test-target test.de --length-svg length.svg",
+                "compare translate train.en train.de --attention none,general --test test.en --test-target test.de "
+                "--length-svg length.svg",
     .words = "file",
     .table = table,
     .options_size = sizeof(struct compare_options),

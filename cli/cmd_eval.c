@@ -124,8 +124,8 @@ static void add_change(cli_table *t, const rc_lm *m, const rc_lm_score *from, co
 }
 
 /* fp32: the score in that precision, when plain is in another, else NULL. */
-static void print_scores(const rc_lm *m, const struct eval_options *o, const rc_lm_score *fp32, const rc_lm_score *plain,
-                         const rc_lm_score *dynamic) {
+static void print_scores(const rc_lm *m, const struct eval_options *o, const rc_lm_score *fp32,
+                         const rc_lm_score *plain, const rc_lm_score *dynamic) {
     char pass[64], in[96], time[24];
     const char *unit = unit_of(m);
     snprintf(pass, sizeof pass, o->window ? "windows of %lld" : "one pass, state carried", (long long)o->window);
@@ -178,7 +178,8 @@ static int run(cli_args *a) {
     const char *const of_lm[] = {"Evaluation", "Search"}, *const of_others[] = {"Data", "Results", "Search"};
     if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, lm ? 3 : writes ? 1 : 2, false, a->words[0], task, &e);
     if (!s && a->n_words == 3 && !writes)
-        s = rc_fail(&e, RC_EINVAL, "expected one FILE, found also \"%s\": %s is a model for %s", a->words[2], a->words[0], task);
+        s = rc_fail(&e, RC_EINVAL, "expected one FILE, found also \"%s\": %s is a model for %s", a->words[2],
+                    a->words[0], task);
     if (!s && !lm) s = cli_check_tasks(a, a->words[0], task, &e);
     if (!s && !lm) {
         rc_eval_options mo = o->model;
@@ -221,20 +222,27 @@ const cli_command cmd_eval = {
     .name = "eval",
     .usage = "eval MODEL FILE [REFERENCE] [OPTIONS]",
     .summary = "score a model on data",
-    .text = "A classifier: accuracy, F1 and more, each class and the confusion matrix (--no-details: not). A regressor: RMSE, "
-            "MAE, R2. docs/evaluation.md has the definitions; data are read as in training, and options say otherwise.\n\n"
-            "Scores text with a language model. nats: mean -ln p of a unit (byte, char, word or token, as the model's "
-            "vocabulary has it); perplexity = exp(nats); bits per byte and per character compare models of different "
-            "vocabularies; perplexity per word counts words by white space. The first unit has no context and is not "
-            "scored. FILE may be gzip; - is standard input. --precision int8 (weights in 8 bits, a scale per row) or bf16 "
-            "scores twice, in fp32 and so, and prints the change.\n\n"
-            "Models of other tasks score a file of their kind. A forecaster forecasts every window of FILE that has a whole "
-            "lookback before it (--start, --stride), or what comes after its training data when FILE goes on from them, and "
-            "stands beside a linear model and the seasonal naive one.\n\n"
-            "A model that writes (translate, summarize, chat) reads pairs, of one file or of FILE and REFERENCE line by line: loss "
-            "of the references, BLEU and chrF as sacrebleu has them with their signatures, ROUGE of summaries, exact matches, how "
-            "varied the texts are, copying the source beside it, BLEU by length of the source. --strategies compares ways to "
-            "search: their scores, how much their results differ, their time.",
+    .text =
+        "A classifier: accuracy, F1 and more, each class and the confusion matrix (--no-details: not). A regressor: "
+        "RMSE, "
+        "MAE, R2. docs/evaluation.md has the definitions; data are read as in training, and options say otherwise.\n\n"
+        "Scores text with a language model. nats: mean -ln p of a unit (byte, char, word or token, as the model's "
+        "vocabulary has it); perplexity = exp(nats); bits per byte and per character compare models of different "
+        "vocabularies; perplexity per word counts words by white space. The first unit has no context and is not "
+        "scored. FILE may be gzip; - is standard input. --precision int8 (weights in 8 bits, a scale per row) or bf16 "
+        "scores twice, in fp32 and so, and prints the change.\n\n"
+        "Models of other tasks score a file of their kind. A forecaster forecasts every window of FILE that has a "
+        "whole "
+        "lookback before it (--start, --stride), or what comes after its training data when FILE goes on from them, "
+        "and "
+        "stands beside a linear model and the seasonal naive one.\n\n"
+        "A model that writes (translate, summarize, chat) reads pairs, of one file or of FILE and REFERENCE line by "
+        "line: loss "
+        "of the references, BLEU and chrF as sacrebleu has them with their signatures, ROUGE of summaries, exact "
+        "matches, how "
+        "varied the texts are, copying the source beside it, BLEU by length of the source. --strategies compares ways "
+        "to "
+        "search: their scores, how much their results differ, their time.",
     .examples = "eval reviews.safetensors test.csv\n"
                 "eval book.safetensors chapter.txt\n"
                 "eval book.safetensors chapter.txt --dynamic\n"

@@ -16,9 +16,11 @@ struct predict_options {
 
 #define AT(field) offsetof(struct predict_options, field)
 static const rc_option entries[] = {
-    {"prompt", 'p', RC_OPT_STRING, AT(prompt), 0, 0, NULL, "TEXT", "Run", "the text to continue, or to classify or tag"},
+    {"prompt", 'p', RC_OPT_STRING, AT(prompt), 0, 0, NULL, "TEXT", "Run",
+     "the text to continue, or to classify or tag"},
     {"length", 'n', RC_OPT_INT, AT(length), 0, 1e9, NULL, "N", "Text", "tokens to write at most"},
-    {"samples", 0, RC_OPT_INT, AT(samples), 1, 65536, NULL, "N", "Run", "text: continuations at once; forecast: paths drawn"},
+    {"samples", 0, RC_OPT_INT, AT(samples), 1, 65536, NULL, "N", "Run",
+     "text: continuations at once; forecast: paths drawn"},
     {"stop", 0, RC_OPT_STRING, AT(stop), 0, 0, NULL, "TEXT", "Text",
      "stop before this text; may be repeated; \\n is a newline"},
     {"echo", 0, RC_OPT_BOOL, AT(echo), 0, 0, NULL, NULL, "Text", "the prompt before the continuation"},
@@ -218,7 +220,8 @@ static rc_status note_unknown(const rc_lm *m, const char *prompt, size_t len, rc
 
 /* The options of sampling that language models have too. Who gives one wants a draw. */
 static void take_sampling(const cli_args *a, const struct predict_options *o, rc_search_options *s) {
-    static const char *const names[] = {"temperature", "top-k", "top-p", "min-p", "repetition-penalty", "repetition-window"};
+    static const char *const names[] = {"temperature",      "top-k", "top-p", "min-p", "repetition-penalty",
+                                        "repetition-window"};
     bool any = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) any |= cli_is_given(a, names[i]);
     if (any && !cli_is_given(a, "sample")) s->sample = true;
@@ -276,18 +279,22 @@ const cli_command cmd_predict = {
     .name = "predict",
     .usage = "predict MODEL [--prompt TEXT | INPUT] [OPTIONS]",
     .summary = "run a model: continue a text, give answers",
-    .text = "Of a classifier or regressor: an answer for each text or series of INPUT, in its order. Texts are lines, or the "
-            "column of the training data in a table; - is standard input, answered line by line. --top-k K gives K labels, "
-            "--json and --csv other forms, --why what each word adds.\n\n"
-            "Continues a text with a language model, as it is written. INPUT is a file with the prompt, - is standard "
-            "input. Without a prompt the text starts at the beginning of a line. The filters apply in this order: "
-            "repetition penalty, temperature, top-k, top-p, min-p. Sample i of a seed is the same text alone or among "
-            "others.\n\n"
-            "A forecaster goes on from INPUT, or without it from the end of its training data; --observe FILE has what came "
-            "since. Rows without a target tell it what is known ahead.\n\n"
-            "A translator, summarizer or chat model answers line by line, an empty line with an empty one; --nbest N gives N "
-            "results as number of the line, score, text. --alignments text, svg or html shows what it looked at; --prefix, "
-            "--no-repeat, --groups and others steer the search; any option of sampling draws instead.",
+    .text =
+        "Of a classifier or regressor: an answer for each text or series of INPUT, in its order. Texts are lines, or "
+        "the "
+        "column of the training data in a table; - is standard input, answered line by line. --top-k K gives K labels, "
+        "--json and --csv other forms, --why what each word adds.\n\n"
+        "Continues a text with a language model, as it is written. INPUT is a file with the prompt, - is standard "
+        "input. Without a prompt the text starts at the beginning of a line. The filters apply in this order: "
+        "repetition penalty, temperature, top-k, top-p, min-p. Sample i of a seed is the same text alone or among "
+        "others.\n\n"
+        "A forecaster goes on from INPUT, or without it from the end of its training data; --observe FILE has what "
+        "came "
+        "since. Rows without a target tell it what is known ahead.\n\n"
+        "A translator, summarizer or chat model answers line by line, an empty line with an empty one; --nbest N gives "
+        "N "
+        "results as number of the line, score, text. --alignments text, svg or html shows what it looked at; --prefix, "
+        "--no-repeat, --groups and others steer the search; any option of sampling draws instead.",
     .examples = "predict book.safetensors --prompt \"Once \"\n"
                 "predict book.safetensors --prompt \"Once \" --length 200 --temperature 0.7 --seed 3\n"
                 "predict book.safetensors --prompt \"Q: \" --stop \"\\n\" --samples 4 --json\n"
