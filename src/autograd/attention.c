@@ -1,12 +1,16 @@
 /* attention.c - softmax(scale q k^T + bias) v on packed rows (Vaswani et al. 2017, eq. 1).
  *
- * Plain: a row of scores at a time. Letters: H query heads, G of keys, D and E numbers of a head of k and of v. */
+ * The arithmetic is in kernels/attention.inc. Forward a task is a piece of the queries of a sequence and one head of keys;
+ * backward all queries of a sequence and one head of keys, whose gradients nobody else adds to. Letters: H heads of q, G
+ * heads of k and v, D and E numbers of a head of k and of v. */
 #include <math.h>
 #include <string.h>
 #include "autograd/bulk.h"
 #include "autograd/spans.h"
 #include "base/parallel.h"
 #include "kernels/kernels.h"
+
+#define PIECE 192 /* queries of a task: packing keys for them costs a few percent of what they then do with them */
 
 rc_attention_options rc_attention_options_default(void) { return (rc_attention_options){.heads = 1}; }
 
@@ -15,127 +19,136 @@ typedef struct attention_node {
     rc_var *q, *k, *v;
     rc__spans spans;
     size_t H, G, D, E;
-    double scale, dropout; /* dropout: 0 when the tape does not train */
-    bool alibi;
+    double scale, *slope; /* slope: (H), or NULL */
+    uint32_t least;       /* of 16-bit draws that let a weight stay; 0 when the tape does not train */
     rc_rng rng;
-    rc_real *most,
-        *part; /* (Nq, H): greatest score of a row, 1 / the sum of exp(score - most); 0 when it sees no key */
+    rc_real *most, *part; /* (Nq, H) */
 } attention_node;
 
+typedef struct piece { /* queries [from, to) of a sequence */
+    const rc__span *span;
+    size_t from, to;
+} piece;
+
 typedef struct attention_job {
-    attention_node *s;
-    rc_real *room; /* 3 longest a worker */
-    rc_real *dq, *dk, *dv;
+    const attention_node *s;
+    piece *pieces;
+    size_t count, each; /* each: elements of a worker's room */
+    rc_real *room;
+    rc_real *dq, *dk, *dv, *weights;
 } attention_job;
 
-/* Scores of query i for the keys [first, end). */
-static void scores(const attention_node *s, const rc__span *p, size_t i, size_t h, size_t first, size_t end,
-                   rc_real *to) {
-    const rc_real *q = s->q->x + (p->q + i) * s->H * s->D + h * s->D;
-    size_t g = h / (s->H / s->G);
-    double slope = s->alibi ? exp2(-8.0 * (double)(h + 1) / (double)s->H) : 0;
-    for (size_t j = first; j < end; j++) {
-        double score = rc__k->pw.dot(s->D, q, s->k->x + (p->k + j) * s->G * s->D + g * s->D) * s->scale;
-        to[j] = (rc_real)(score - slope * rc__distance(p, i, j));
-    }
-}
-
-/* exp(score - most) * part; and what dropout makes of 1 */
-static void weights(const attention_node *s, const rc__span *p, size_t i, size_t h, size_t first, size_t end,
-                    rc_real *w, rc_real *keep) {
-    size_t row = (p->q + i) * s->H + h, n = end - first;
-    scores(s, p, i, h, first, end, w);
-    rc__k->pw.scale(n, 1, -s->most[row], w + first, w + first);
-    rc__k->pw.act[RC_ACT_EXP](n, w + first, w + first);
-    rc__k->pw.scale(n, s->part[row], 0, w + first, w + first);
-    if (s->dropout > 0)
-        rc__k->pw.dropout_mask(n, s->rng, h * s->spans.pairs + p->pairs + i * p->nk + first, s->dropout, keep + first);
+static rc__attend attend(const attention_job *j, const rc__span *p, size_t g, int worker) {
+    const attention_node *s = j->s;
+    size_t group = s->H / s->G, h = g * group, D = s->D, E = s->E, q = p->q * s->H + h, k = p->k * s->G + g;
+    return (rc__attend){
+        .nq = p->nq,
+        .nk = p->nk,
+        .D = D,
+        .E = E,
+        .group = group,
+        .q = s->q->x + q * D,
+        .k = s->k->x + k * D,
+        .v = s->v->x + k * E,
+        .y = s->n.out.x + q * E,
+        .ldq = s->H * D,
+        .ldk = s->G * D,
+        .ldv = s->G * E,
+        .ldy = s->H * E,
+        .ld_stat = s->H,
+        .most = s->most + q,
+        .part = s->part + q,
+        .to = p->nq,
+        .causal = s->spans.causal,
+        .window = s->spans.window,
+        .scale = s->scale,
+        .slope = s->slope ? s->slope + h : NULL,
+        .least = s->least,
+        .rng = s->rng,
+        .first = q,
+        .stride = s->H,
+        .dy = s->n.out.dx ? s->n.out.dx + q * E : NULL,
+        .dq = j->dq ? j->dq + q * D : NULL,
+        .dk = j->dk ? j->dk + k * D : NULL,
+        .dv = j->dv ? j->dv + k * E : NULL,
+        .room = j->room + (size_t)worker * j->each,
+    };
 }
 
 static void forward_task(void *ctx, size_t task, int worker) {
     const attention_job *j = ctx;
-    attention_node *s = j->s;
-    const rc__span *p = &s->spans.at[task / s->H];
-    size_t h = task % s->H, g = h / (s->H / s->G), first, end;
-    rc_real *w = j->room + (size_t)worker * 3 * s->spans.longest, *keep = w + s->spans.longest;
-    for (size_t i = 0; i < p->nq; i++) {
-        rc_real *y = s->n.out.x + (p->q + i) * s->H * s->E + h * s->E;
-        size_t row = (p->q + i) * s->H + h;
-        memset(y, 0, s->E * sizeof *y);
-        s->most[row] = s->part[row] = 0;
-        rc__seen(&s->spans, p, i, &first, &end);
-        if (first == end) continue;
-        scores(s, p, i, h, first, end, w);
-        double lse = rc__k->row.softmax_lse(end - first, w + first, 1, NULL);
-        s->most[row] = (rc_real)lse, s->part[row] = (rc_real)exp((double)s->most[row] - lse);
-        weights(s, p, i, h, first, end, w, keep);
-        if (s->dropout > 0) rc__k->pw.mul(end - first, w + first, keep + first, w + first);
-        for (size_t c = first; c < end; c++)
-            rc__k->pw.axpy(s->E, w[c], s->v->x + (p->k + c) * s->G * s->E + g * s->E, y);
+    const piece *p = &j->pieces[task / j->s->G];
+    rc__attend a = attend(j, p->span, task % j->s->G, worker);
+    a.from = p->from, a.to = p->to;
+    rc__k->attention.forward(&a);
+}
+
+/* The mean of the weights over heads: all heads of a piece in one task, one after the other. */
+static void weights_task(void *ctx, size_t task, int worker) {
+    const attention_job *j = ctx;
+    const piece *p = &j->pieces[task];
+    rc_real *to = j->weights + p->span->pairs + p->from * p->span->nk;
+    memset(to, 0, (p->to - p->from) * p->span->nk * sizeof *to);
+    for (size_t g = 0; g < j->s->G; g++) {
+        rc__attend a = attend(j, p->span, g, worker);
+        a.from = p->from, a.to = p->to;
+        rc__k->attention.weights(&a, (rc_real)(1 / (double)j->s->H), to);
     }
 }
 
-/* The mean of the weights over heads, before dropout. */
-static void weights_task(void *ctx, size_t b, int worker) {
-    const attention_job *j = ctx;
-    attention_node *s = j->s;
-    const rc__span *p = &s->spans.at[b];
-    rc_real *w = j->room + (size_t)worker * 3 * s->spans.longest, *to = j->dq + p->pairs;
-    memset(to, 0, p->nq * p->nk * sizeof *to);
-    for (size_t i = 0; i < p->nq; i++)
-        for (size_t h = 0; h < s->H; h++) {
-            size_t first, end;
-            rc__seen(&s->spans, p, i, &first, &end);
-            if (first == end) continue;
-            weights(s, p, i, h, first, end, w, w + s->spans.longest);
-            rc__k->pw.axpy(end - first, (rc_real)(1 / (double)s->H), w + first, to + i * p->nk + first);
-        }
-}
-
-/* With P the weights, m what dropout multiplies them by, and e = dy . y:  dv += (P m)^T dy,  dS = P (m (dy v^T) - e),
- * dq += scale dS k,  dk += scale dS^T q */
 static void backward_task(void *ctx, size_t task, int worker) {
     const attention_job *j = ctx;
-    attention_node *s = j->s;
-    const rc__span *p = &s->spans.at[task / s->G];
-    size_t g = task % s->G, group = s->H / s->G, first, end;
-    rc_real *w = j->room + (size_t)worker * 3 * s->spans.longest, *keep = w + s->spans.longest;
-    for (size_t h = g * group; h < (g + 1) * group; h++)
-        for (size_t i = 0; i < p->nq; i++) {
-            size_t at = (p->q + i) * s->H + h;
-            const rc_real *dy = s->n.out.dx + at * s->E, *q = s->q->x + at * s->D;
-            rc__seen(&s->spans, p, i, &first, &end);
-            if (first == end) continue;
-            weights(s, p, i, h, first, end, w, keep);
-            double e = rc__k->pw.dot(s->E, dy, s->n.out.x + at * s->E);
-            for (size_t c = first; c < end; c++) {
-                size_t key = (p->k + c) * s->G + g;
-                double m = s->dropout > 0 ? (double)keep[c] : 1;
-                if (j->dv) rc__k->pw.axpy(s->E, (rc_real)((double)w[c] * m), dy, j->dv + key * s->E);
-                if (!j->dq && !j->dk) continue;
-                double ds = (double)w[c] * (m * rc__k->pw.dot(s->E, dy, s->v->x + key * s->E) - e) * s->scale;
-                if (j->dq) rc__k->pw.axpy(s->D, (rc_real)ds, s->k->x + key * s->D, j->dq + at * s->D);
-                if (j->dk) rc__k->pw.axpy(s->D, (rc_real)ds, q, j->dk + key * s->D);
-            }
-        }
+    const rc__span *p = &j->s->spans.at[task / j->s->G];
+    if (p->nq == 0) return;
+    rc__attend a = attend(j, p, task % j->s->G, worker);
+    rc__k->attention.backward(&a);
 }
 
-static bool run(rc_tape *t, attention_job *j, size_t tasks, double work, void (*task)(void *, size_t, int)) {
-    rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
-    j->room = rc__tape_alloc(t, (size_t)rc__workers() * 3 * j->s->spans.longest * sizeof *j->room);
-    if (j->room) rc__parallel(tasks, work, task, j);
-    rc__arena_rewind(rc__tape_arena(t), mark);
+static bool make_room(rc_tape *t, attention_job *j) {
+    j->each = (rc__k->attention.room(j->s->D, j->s->E) + 15) / 16 * 16;
+    j->room = rc__tape_alloc(t, (size_t)rc__workers() * j->each * sizeof *j->room);
     return j->room != NULL;
 }
 
+/* Queries of each sequence in pieces of about the same size; which does not depend on threads. */
+static bool make_pieces(rc_tape *t, attention_job *j) {
+    const rc__spans *s = &j->s->spans;
+    size_t count = 0;
+    for (size_t b = 0; b < s->batch; b++) count += rc__tiles(s->at[b].nq, PIECE);
+    j->pieces = rc__tape_alloc(t, count * sizeof *j->pieces);
+    if (!j->pieces) return false;
+    for (size_t b = 0; b < s->batch; b++) {
+        size_t nq = s->at[b].nq, n = rc__tiles(nq, PIECE);
+        for (size_t i = 0; i < n; i++)
+            j->pieces[j->count++] = (piece){.span = &s->at[b], .from = i * nq / n, .to = (i + 1) * nq / n};
+    }
+    return true;
+}
+
+/* Of all pairs: half of them are not seen when causal, few with a window. */
 static double work_of(const attention_node *s) {
-    return 2.0 * (double)s->spans.pairs * (double)s->H * (double)(s->D + s->E);
+    return 2.0 * (double)s->spans.pairs * (double)s->H * (double)(s->D + s->E + 16);
+}
+
+static bool forward(rc_tape *t, const attention_node *s, rc_real *weights) {
+    rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
+    attention_job j = {.s = s, .weights = weights};
+    bool ok = make_pieces(t, &j) && make_room(t, &j);
+    if (ok) {
+        rc__parallel(j.count * s->G, work_of(s), forward_task, &j);
+        if (weights) rc__parallel(j.count, work_of(s), weights_task, &j);
+    }
+    rc__arena_rewind(rc__tape_arena(t), mark);
+    return ok;
 }
 
 static void attention_backward(rc_tape *t, rc__node *self) {
     attention_node *s = (attention_node *)self;
     attention_job j = {.s = s, .dq = rc__grad(t, s->q), .dk = rc__grad(t, s->k), .dv = rc__grad(t, s->v)};
-    if (rc__alive(t, self->op, 0)) run(t, &j, s->spans.batch * s->G, 2.5 * work_of(s), backward_task);
+    rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
+    if (rc__alive(t, self->op, 0) && make_room(t, &j))
+        rc__parallel(s->spans.batch * s->G, 2.5 * work_of(s), backward_task, &j);
+    rc__arena_rewind(rc__tape_arena(t), mark);
 }
 
 /* Heads and their sizes; false (tape marked) when they do not fit. */
@@ -160,7 +173,7 @@ rc_var *rc_attention(rc_tape *t, rc_var *q, rc_var *k, rc_var *v, const rc_atten
     const char *op = "attention";
     if (!rc__alive(t, op, 3, q, k, v)) return rc__dead(t);
     if (!o) return rc__op_fail(t, RC_EINVAL, op, "the options are NULL");
-    attention_node a = {.q = q, .k = k, .v = v, .alibi = o->alibi};
+    attention_node a = {.q = q, .k = k, .v = v};
     if (!shapes(t, op, &a, o)) return rc__dead(t);
     if (!(o->dropout >= 0 && o->dropout < 1))
         return rc__op_fail(t, RC_EINVAL, op, "dropout is %g, expected 0 <= p < 1", o->dropout);
@@ -174,13 +187,15 @@ rc_var *rc_attention(rc_tape *t, rc_var *q, rc_var *k, rc_var *v, const rc_atten
     *s = a;
     s->n = node;
     s->scale = o->scale != 0 ? o->scale : 1 / sqrt((double)s->D);
+    if (o->alibi) {
+        s->slope = rc__tape_alloc(t, s->H * sizeof *s->slope);
+        if (!s->slope) return rc__dead(t);
+        for (size_t h = 0; h < s->H; h++) s->slope[h] = exp2(-8.0 * (double)(h + 1) / (double)s->H);
+    }
     s->rng = rc__tape_rng(t); /* drawn even when unused: the masks of later ops do not depend on this one's dropout */
-    s->dropout = rc_tape_get_mode(t).training ? o->dropout : 0;
+    if (rc_tape_get_mode(t).training) s->least = (uint32_t)rc__min_size((size_t)lround(o->dropout * 65536), 65535);
     s->most = rc__tape_alloc(t, 2 * q->dim[0] * s->H * sizeof *s->most);
     if (!s->most) return rc__dead(t);
     s->part = s->most + q->dim[0] * s->H;
-    attention_job j = {.s = s, .dq = o->weights};
-    if (!run(t, &j, s->spans.batch * s->H, work_of(s), forward_task)) return rc__dead(t);
-    if (o->weights && !run(t, &j, s->spans.batch, work_of(s), weights_task)) return rc__dead(t);
-    return &s->n.out;
+    return forward(t, s, o->weights) ? &s->n.out : rc__dead(t);
 }

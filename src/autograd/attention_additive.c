@@ -41,7 +41,7 @@ static void forward_task(void *ctx, size_t b, int worker) {
         rc_real *y = s->n.out.x + (p->q + i) * s->E, *weight = s->p + p->pairs + i * p->nk;
         memset(y, 0, s->E * sizeof *y);
         memset(weight, 0, p->nk * sizeof *weight);
-        rc__seen(&s->spans, p, i, &first, &end);
+        rc__span_seen(&s->spans, p, i, &first, &end);
         if (first == end) continue;
         rc__k->row.additive_scores(end - first, A, s->q->x + (p->q + i) * A, s->k->x + (p->k + first) * A, s->w->x,
                                    weight + first);
@@ -68,7 +68,7 @@ static void backward_task(void *ctx, size_t b, int worker) {
     if (dw) memset(dw, 0, A * sizeof *dw);
     for (size_t i = 0; i < p->nq; i++) {
         const rc_real *weight = s->p + p->pairs + i * p->nk, *dy = s->n.out.dx + (p->q + i) * s->E;
-        rc__seen(&s->spans, p, i, &first, &end);
+        rc__span_seen(&s->spans, p, i, &first, &end);
         if (first == end) continue;
         if (s->dropout > 0) keep_mask(s, p->pairs + i * p->nk, p->nk, keep);
         double e = rc__k->pw.dot(s->E, dy, s->n.out.x + (p->q + i) * s->E);

@@ -22,7 +22,7 @@ static bool apart(rc_tape *t, const char *op, const rc__span *at, size_t batch, 
 }
 
 static bool fill(rc__spans *s, rc_tape *t, const char *op, const rc_attention_options *o, rc__span *at, size_t Nq,
-                 size_t Nk) {
+                 size_t Nk, bool join) {
     const int32_t *k_lengths = o->k_lengths ? o->k_lengths : o->q_lengths;
     size_t q = 0, k = 0, pairs = 0;
     for (size_t b = 0; b < o->batch; b++) {
@@ -32,15 +32,20 @@ static bool fill(rc__spans *s, rc_tape *t, const char *op, const rc_attention_op
             return false;
         }
         if (o->k_start) k = o->k_start[b];
-        at[b] = (rc__span){.q = q, .nq = (size_t)o->q_lengths[b], .k = k, .nk = (size_t)k_lengths[b], .pairs = pairs};
-        if (at[b].nk > Nk || k > Nk - at[b].nk) {
-            rc__op_fail(t, RC_EINVAL, op, "sequence %zu has keys %zu to %zu, k has %zu rows", b, k, k + at[b].nk, Nk);
+        size_t nq = (size_t)o->q_lengths[b], nk = (size_t)k_lengths[b];
+        if (nk > Nk || k > Nk - nk) {
+            rc__op_fail(t, RC_EINVAL, op, "sequence %zu has keys %zu to %zu, k has %zu rows", b, k, k + nk, Nk);
             return false;
         }
-        q += at[b].nq, k += at[b].nk;
-        pairs += at[b].nq * at[b].nk; /* at most Nq * Nk once q is checked */
+        rc__span *last = s->batch ? &at[s->batch - 1] : NULL;
+        if (join && last && last->k == k && last->nk == nk)
+            last->nq += nq;
+        else
+            at[s->batch++] = (rc__span){.q = q, .nq = nq, .k = k, .nk = nk, .pairs = pairs};
+        q += nq, k += nk;
+        pairs += nq * nk; /* at most Nq * Nk once q is checked */
         if (q > Nq) break;
-        if (at[b].nk > s->longest) s->longest = at[b].nk;
+        if (nk > s->longest) s->longest = nk;
     }
     if (q != Nq || (!o->k_start && k != Nk)) {
         rc__op_fail(t, RC_EINVAL, op, "lengths add up to %zu queries and %zu keys, q has %zu rows and k %zu", q, k, Nq,
@@ -64,7 +69,8 @@ bool rc__spans_init(rc__spans *s, rc_tape *t, const char *op, const rc_attention
     }
     rc__span *at = rc__tape_alloc(t, bytes);
     if (!at) return false;
-    *s = (rc__spans){.batch = o->batch, .at = at, .causal = o->causal, .window = o->window};
-    if (!fill(s, t, op, o, at, Nq, Nk)) return false;
-    return !(o->k_start && kv_grad) || apart(t, op, at, o->batch, Nk);
+    *s = (rc__spans){.at = at, .causal = o->causal, .window = o->window};
+    bool join = o->k_start && !kv_grad && !o->causal && !o->window && !o->alibi;
+    if (!fill(s, t, op, o, at, Nq, Nk, join)) return false;
+    return !(o->k_start && kv_grad) || apart(t, op, at, s->batch, Nk);
 }

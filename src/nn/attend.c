@@ -11,7 +11,7 @@
 
 const char *const rc__attention_kinds[7] = {"none", "additive", "dot", "general", "concat", "multihead", "location"};
 
-struct rc__attend {
+struct rc__attention {
     rc__attention_kind kind;
     size_t query, memory, A, heads; /* A: width that is scored */
     bool coverage, monotonic, additive;
@@ -28,7 +28,7 @@ static rc_param *add(rc_params *ps, const char *prefix, const char *name, int nd
     return p;
 }
 
-static rc_status declare(rc__attend *a, rc_params *ps, const char *prefix, rc_error *e) {
+static rc_status declare(rc__attention *a, rc_params *ps, const char *prefix, rc_error *e) {
     rc_init xavier = {.kind = RC_INIT_XAVIER_UNIFORM}, zero = {.kind = RC_INIT_ZEROS};
     size_t q[2] = {a->A, a->query}, k[2] = {a->A, a->memory}, one = 1;
     if (a->kind == RC__ATTENTION_GENERAL) { /* h W as a query of the memory's width */
@@ -57,7 +57,7 @@ static rc_status declare(rc__attend *a, rc_params *ps, const char *prefix, rc_er
     return RC_OK;
 }
 
-static rc_status check(const rc__attend *a, rc_error *e) {
+static rc_status check(const rc__attention *a, rc_error *e) {
     const char *name = rc__attention_kinds[a->kind];
     if (a->kind == RC__ATTENTION_DOT && a->query != a->memory)
         return rc_fail(e, RC_EINVAL, "decoder: attention dot multiplies decoder states of %zu with encoder states of %zu; make "
@@ -72,10 +72,10 @@ static rc_status check(const rc__attend *a, rc_error *e) {
     return RC_OK;
 }
 
-rc_status rc__attend_new(rc__attend **out, rc_params *ps, const char *prefix, size_t query_size,
+rc_status rc__attention_new(rc__attention **out, rc_params *ps, const char *prefix, size_t query_size,
                          const rc__decoder_options *o, rc_error *e) {
     *out = NULL;
-    rc__attend *a = rc__calloc(1, sizeof *a);
+    rc__attention *a = rc__calloc(1, sizeof *a);
     if (!a) return rc_fail(e, RC_ENOMEM, "decoder: out of memory");
     a->kind = o->attention;
     a->query = query_size;
@@ -94,26 +94,26 @@ rc_status rc__attend_new(rc__attend **out, rc_params *ps, const char *prefix, si
     rc_status s = check(a, e);
     if (s == RC_OK) s = declare(a, ps, prefix, e);
     if (s != RC_OK) {
-        rc__attend_free(a);
+        rc__attention_free(a);
         return e && e->code != RC_OK ? e->code : s;
     }
     *out = a;
     return RC_OK;
 }
 
-void rc__attend_free(rc__attend *a) {
+void rc__attention_free(rc__attention *a) {
     if (a) rc__free(a, sizeof *a);
 }
 
-size_t rc__attend_width(const rc__attend *a) { return a->v_w ? a->A : a->memory; }
-size_t rc__attend_keys(const rc__attend *a) { return a->k_w ? a->A : 0; }
-bool rc__attend_remembers(const rc__attend *a) {
+size_t rc__attention_width(const rc__attention *a) { return a->v_w ? a->A : a->memory; }
+size_t rc__attention_keys(const rc__attention *a) { return a->k_w ? a->A : 0; }
+bool rc__attention_remembers(const rc__attention *a) {
     return a->coverage || a->monotonic || a->kind == RC__ATTENTION_LOCATION;
 }
 
 static rc_var *of(rc_tape *t, rc_param *p) { return p ? rc_param_var(t, p) : NULL; }
 
-bool rc__attend_project(rc_tape *t, const rc__attend *a, rc_var *steps, rc__attend_memory *m) {
+bool rc__attention_project(rc_tape *t, const rc__attention *a, rc_var *steps, rc__attention_memory *m) {
     m->keys = a->k_w ? rc_linear(t, steps, of(t, a->k_w), of(t, a->k_b)) : steps;
     m->values = a->v_w ? rc_linear(t, steps, of(t, a->v_w), NULL) : steps;
     return m->keys->len && m->values->len;
@@ -132,9 +132,22 @@ static rc_var *columns(rc_tape *t, rc_var *x, size_t part, size_t parts) {
     return parts == 1 ? x : rc_slice(t, x, -1, part * width, width);
 }
 
+rc_var *rc__attention_weights(rc_tape *t, rc_var *query, size_t heads, size_t kv_heads, const int32_t *q_lengths,
+                              const rc__attention_memory *m) {
+    if (!rc__alive(t, "attention", 2, query, m->keys)) return rc__dead(t);
+    rc__align_options o = {.batch = m->batch, .q_lengths = q_lengths, .k_lengths = m->lengths, .k_start = m->start,
+                           .longest = m->longest, .scale = 1 / sqrt((double)(query->dim[1] / heads))};
+    rc_var *sum = NULL;
+    for (size_t h = 0; h < heads; h++) {
+        rc_var *w = rc__align(t, columns(t, query, h, heads), columns(t, m->keys, h / (heads / kv_heads), kv_heads), NULL, &o);
+        sum = sum ? rc_add(t, sum, w) : w;
+    }
+    return heads > 1 ? rc_scale(t, sum, 1 / (double)heads, 0) : sum;
+}
+
 /* By rc__align: a head at a time, their mean as the weights. */
-static rc_var *look_aligned(rc_tape *t, const rc__attend *a, rc_var *q, const int32_t *q_lengths,
-                            const rc__attend_memory *m, const rc__attend_want *want) {
+static rc_var *look_aligned(rc_tape *t, const rc__attention *a, rc_var *q, const int32_t *q_lengths,
+                            const rc__attention_memory *m, const rc__attention_want *want) {
     rc_tape_mode mode = rc_tape_get_mode(t);
     rc__align_options o = {.batch = m->batch, .q_lengths = q_lengths, .k_lengths = m->lengths, .k_start = m->start,
                            .longest = m->longest, .scale = 1, .coverage = a->coverage, .filters = of(t, a->filters),
@@ -155,10 +168,10 @@ static rc_var *look_aligned(rc_tape *t, const rc__attend *a, rc_var *q, const in
     return context;
 }
 
-rc_var *rc__attend_look(rc_tape *t, const rc__attend *a, rc_var *query, const int32_t *q_lengths,
-                        const rc__attend_memory *m, const rc__attend_want *want) {
+rc_var *rc__attention_look(rc_tape *t, const rc__attention *a, rc_var *query, const int32_t *q_lengths,
+                        const rc__attention_memory *m, const rc__attention_want *want) {
     rc_var *q = a->q_w ? rc_linear(t, query, of(t, a->q_w), NULL) : query;
-    if (want->weights || rc__attend_remembers(a)) return look_aligned(t, a, q, q_lengths, m, want);
+    if (want->weights || rc__attention_remembers(a)) return look_aligned(t, a, q, q_lengths, m, want);
     rc_attention_options o = rc_attention_options_default();
     o.batch = m->batch;
     o.q_lengths = q_lengths;
@@ -172,7 +185,7 @@ rc_var *rc__attend_look(rc_tape *t, const rc__attend *a, rc_var *query, const in
     return rc_attention(t, q, m->keys, m->values, &o);
 }
 
-size_t rc__attend_explain(const rc__attend *a, char *out, size_t cap) {
+size_t rc__attention_explain(const rc__attention *a, char *out, size_t cap) {
     const char *why = a->coverage                         ? "what a step looks at depends on all that was looked at before"
                       : a->monotonic                      ? "it moves on from where it was"
                       : a->kind == RC__ATTENTION_LOCATION ? "what a step looks at depends on the step before"

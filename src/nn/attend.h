@@ -13,38 +13,42 @@
 #define RC_ATTEND_H
 #include "nn/decoder.h"
 
-typedef struct rc__attend rc__attend;
+typedef struct rc__attention rc__attention;
 
 /* Names its parameters <prefix>query.weight, key.weight, key.bias, value.weight, vector, features.weight, filters, offset.
  * Reads of o: attention, memory_size, rnn.hidden_size (the width that is scored), heads, coverage, monotonic,
  * attention_dropout. */
-rc_status rc__attend_new(rc__attend **out, rc_params *ps, const char *prefix, size_t query_size,
+rc_status rc__attention_new(rc__attention **out, rc_params *ps, const char *prefix, size_t query_size,
                          const rc__decoder_options *o, rc_error *e);
-void rc__attend_free(rc__attend *a);
-size_t rc__attend_width(const rc__attend *a); /* of what was attended to */
-size_t rc__attend_keys(const rc__attend *a);  /* width of a key; 0 = keys are the memory's steps themselves */
-bool rc__attend_remembers(const rc__attend *a); /* weights depend on those before */
-size_t rc__attend_explain(const rc__attend *a, char *out, size_t cap);
+void rc__attention_free(rc__attention *a);
+size_t rc__attention_width(const rc__attention *a); /* of what was attended to */
+size_t rc__attention_keys(const rc__attention *a);  /* width of a key; 0 = keys are the memory's steps themselves */
+bool rc__attention_remembers(const rc__attention *a); /* weights depend on those before */
+size_t rc__attention_explain(const rc__attention *a, char *out, size_t cap);
 
 /* What is looked at, as packed rows: projected once, whatever looks at it. */
-typedef struct rc__attend_memory {
+typedef struct rc__attention_memory {
     rc_var *keys, *values;
     size_t batch, longest;
     const int32_t *lengths; /* (batch) */
     const uint32_t *start;  /* NULL, or as k_start of rc_attention_options */
-} rc__attend_memory;
+} rc__attention_memory;
 /* steps (Nk, memory_size) packed. m's batch, longest and lengths are set by the caller. */
-bool rc__attend_project(rc_tape *t, const rc__attend *a, rc_var *steps, rc__attend_memory *m);
+bool rc__attention_project(rc_tape *t, const rc__attention *a, rc_var *steps, rc__attention_memory *m);
 
 /* For those that remember: (batch, longest) each, NULL at the start. */
-typedef struct rc__attend_past { rc_var *last, *sum; } rc__attend_past;
+typedef struct rc__attention_past { rc_var *last, *sum; } rc__attention_past;
 
-typedef struct rc__attend_want {
-    rc__attend_past past;     /* in */
+typedef struct rc__attention_want {
+    rc__attention_past past;     /* in */
     rc_var **weights;         /* not NULL: receives the weights (Nq, longest), differentiable */
     rc_real *plain;           /* not NULL: receives weights as those of rc_attention_options, where *weights is not made */
-} rc__attend_want;
-/* query (Nq, query_size), q_lengths (batch) -> (Nq, width). *weights is made whenever rc__attend_remembers. */
-rc_var *rc__attend_look(rc_tape *t, const rc__attend *a, rc_var *query, const int32_t *q_lengths,
-                        const rc__attend_memory *m, const rc__attend_want *want);
+} rc__attention_want;
+/* query (Nq, query_size), q_lengths (batch) -> (Nq, width). *weights is made whenever rc__attention_remembers. */
+rc_var *rc__attention_look(rc_tape *t, const rc__attention *a, rc_var *query, const int32_t *q_lengths,
+                        const rc__attention_memory *m, const rc__attention_want *want);
+/* The mean over heads of softmax(q k / sqrt(D)), with a gradient: (Nq, longest). keys: m's, kv_heads of them (as of
+ * rc_attention_options). What a Transformer's last block looked at. */
+rc_var *rc__attention_weights(rc_tape *t, rc_var *query, size_t heads, size_t kv_heads, const int32_t *q_lengths,
+                              const rc__attention_memory *m);
 #endif

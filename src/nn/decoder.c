@@ -6,11 +6,13 @@
 #include "autograd/align.h"
 #include "autograd/tape_internal.h"
 #include "nn/attend.h"
+#include "nn/kv_tree.h"
 
 struct rc__decoder {
     rc__decoder_options o;
     rc_rnn *lower, *upper; /* layers below the attention, and the one above; NULL with one layer, or without attention */
-    rc__attend *attend;    /* NULL: none */
+    rc__attention *attend; /* NULL: none */
+    rc__transformer *blocks; /* a Transformer: what all is; then L, width and o alone are set */
     rc_param *bridge_w, *bridge_b, *output_w, *gate_w, *gate_b;
     size_t L, P, H, width, context; /* layers; width of h and of c (0: none) */
 };
@@ -33,6 +35,12 @@ static rc_status check(const rc__decoder_options *o, rc_error *e) {
                        o->rnn.bidirectional ? "bidirectional" : "reversed");
     if (o->attention < RC__ATTENTION_NONE || o->attention > RC__ATTENTION_LOCATION)
         return rc_fail(e, RC_EINVAL, "decoder: unknown attention %d", (int)o->attention);
+    const rc_cell_info *kind = rc_cell_find(o->rnn.cell);
+    bool blocks = kind && !kind->recurrent;
+    if (blocks && (o->input_feeding || o->coverage || o->monotonic || o->attention == RC__ATTENTION_NONE))
+        return rc_fail(e, RC_EINVAL, "decoder: %s is of recurrent decoders; a Transformer attends with its own heads in each block",
+                       o->input_feeding ? "input feeding" : o->coverage ? "coverage" : o->monotonic ? "monotonic attention"
+                                                                                                   : "attention none");
     if (o->attention == RC__ATTENTION_NONE && (o->input_feeding || o->coverage || o->monotonic))
         return rc_fail(e, RC_EINVAL, "decoder: %s is of attention, but attention is none",
                        o->input_feeding ? "input feeding" : o->coverage ? "coverage" : "monotonic");
@@ -60,7 +68,24 @@ static rc_status declare_upper(rc__decoder *d, rc_params *ps, const char *prefix
     return d->gate_b ? RC_OK : RC_ENOMEM;
 }
 
+static rc_status declare_blocks(rc__decoder *d, rc_params *ps, const char *prefix, rc_error *e) {
+    rc__decoder_options *o = &d->o;
+    o->rnn.input_size = o->input_size;
+    if (o->rnn.attention_dropout == 0) o->rnn.attention_dropout = o->attention_dropout;
+    rc_status s = rc__transformer_new(&d->blocks, ps, prefix, &o->rnn, o->memory_size, e);
+    if (s != RC_OK) return s;
+    o->rnn = *rc__transformer_get_options(d->blocks);
+    o->rnn.cell = rc_cell_find("transformer")->name;
+    o->attention = RC__ATTENTION_MULTIHEAD;
+    o->bridge_size = 0;
+    d->L = (size_t)o->rnn.num_layers;
+    d->width = o->rnn.hidden_size;
+    return RC_OK;
+}
+
 static rc_status declare(rc__decoder *d, rc_params *ps, const char *prefix, rc_error *e) {
+    const rc_cell_info *kind = rc_cell_find(d->o.rnn.cell);
+    if (kind && !kind->recurrent) return declare_blocks(d, ps, prefix, e);
     char name[256];
     rc__decoder_options *o = &d->o;
     bool attends = o->attention != RC__ATTENTION_NONE;
@@ -81,8 +106,8 @@ static rc_status declare(rc__decoder *d, rc_params *ps, const char *prefix, rc_e
     d->width = d->P;
     if (attends) {
         snprintf(name, sizeof name, "%sattention.", prefix);
-        if ((s = rc__attend_new(&d->attend, ps, name, d->P, o, e)) != RC_OK) return s;
-        d->context = rc__attend_width(d->attend);
+        if ((s = rc__attention_new(&d->attend, ps, name, d->P, o, e)) != RC_OK) return s;
+        d->context = rc__attention_width(d->attend);
         d->width = o->rnn.hidden_size;
         if (d->L > 1 && (s = declare_upper(d, ps, prefix, e)) != RC_OK) return s;
         d->output_w = add(ps, prefix, "output.weight", d->width, d->P + d->context, xavier, e);
@@ -119,7 +144,8 @@ void rc__decoder_free(rc__decoder *d) {
     if (!d) return;
     rc_rnn_free(d->lower);
     rc_rnn_free(d->upper);
-    rc__attend_free(d->attend);
+    rc__attention_free(d->attend);
+    rc__transformer_free(d->blocks);
     rc__free(d, sizeof *d);
 }
 
@@ -133,13 +159,13 @@ size_t rc__decoder_context(const rc__decoder *d) { return d->context; }
 typedef struct progress {
     rc_var *h[2], *c[2];   /* of lower and upper: (layers, B, width) */
     rc_var *fed;           /* (1, B, width): what came out of the step before, with input feeding */
-    rc__attend_past past;  /* (B, longest) */
+    rc__attention_past past;  /* (B, longest) */
 } progress;
 
 typedef struct looked {
     rc_var *context, *weights; /* NULL where there is none */
     bool want_weights;
-    rc_real *plain;            /* in: see rc__attend_want */
+    rc_real *plain;            /* in: see rc__attention_want */
 } looked;
 
 static rc_var *layers_of(rc_tape *t, rc_var *x, size_t at, size_t layers, size_t width) {
@@ -183,7 +209,7 @@ static rc_var *above(rc_tape *t, const rc__decoder *d, rc_var *rows, rc_var *con
 }
 
 /* y (S, B, I), lengths (B) -> packed rows (N, width); p goes on, of what is attended to when S is 1 alone. */
-static rc_var *body(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths, const rc__attend_memory *m, progress *p,
+static rc_var *body(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths, const rc__attention_memory *m, progress *p,
                     looked *l) {
     if (!rc__alive(t, "decoder", 1, y)) return rc__dead(t);
     size_t S = y->dim[0], B = y->dim[1];
@@ -191,10 +217,10 @@ static rc_var *body(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *
     rc_var *h = rc_rnn_forward_vars(t, d->lower, y, lengths, p->h[0], p->c[0], &p->h[0], d->H ? &p->c[0] : NULL);
     rc_var *rows = rc_pack_rows(t, h, lengths);
     if (!d->attend) return rows;
-    bool remembers = rc__attend_remembers(d->attend);
+    bool remembers = rc__attention_remembers(d->attend);
     rc_var *weights = NULL;
-    rc__attend_want want = {.past = p->past, .weights = l->want_weights || remembers ? &weights : NULL, .plain = l->plain};
-    rc_var *context = rc__attend_look(t, d->attend, rows, lengths, m, &want);
+    rc__attention_want want = {.past = p->past, .weights = l->want_weights || remembers ? &weights : NULL, .plain = l->plain};
+    rc_var *context = rc__attention_look(t, d->attend, rows, lengths, m, &want);
     if (d->upper) rows = above(t, d, rows, context, lengths, S, B, p);
     rc_var *out = rc_concat(t, 2, (rc_var *[2]){rows, context}, -1);
     out = rc_tanh(t, rc_linear(t, out, rc_param_var(t, d->output_w), NULL));
@@ -210,7 +236,7 @@ static rc_var *body(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *
 }
 
 /* Input feeding: each step is its own. Rows that have ended stay as they are and are left out when all are packed. */
-static rc_var *one_by_one(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths, const rc__attend_memory *m,
+static rc_var *one_by_one(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths, const rc__attention_memory *m,
                           progress *p, looked *l) {
     size_t S = 0, B = y->dim[1];
     for (size_t b = 0; b < B; b++)
@@ -242,20 +268,46 @@ static const int32_t *all_lengths(rc_tape *t, const int32_t *lengths, size_t T, 
     return n;
 }
 
-static bool look_at(rc_tape *t, const rc__decoder *d, const rc__memory *memory, rc__attend_memory *m) {
-    if (!d->attend) return true;
-    if (!rc__alive(t, "decoder memory", 1, memory->steps)) return false;
+/* What a memory is to whoever looks at it; its steps packed, NULL (tape marked) when they are wrong. */
+static rc_var *pack_memory(rc_tape *t, const rc__decoder *d, const rc__memory *memory, rc__attention_memory *m) {
+    if (!rc__alive(t, "decoder memory", 1, memory->steps)) return NULL;
     if (memory->steps->ndim != 3 || memory->steps->dim[2] != d->o.memory_size) {
         rc__op_fail(t, RC_EINVAL, "decoder", "the memory is %s, expected (T, B, %zu)",
                     rc__shape_text(memory->steps->ndim, memory->steps->dim), d->o.memory_size);
-        return false;
+        return NULL;
     }
     m->batch = memory->steps->dim[1];
     m->lengths = all_lengths(t, memory->lengths, memory->steps->dim[0], m->batch);
-    if (!m->lengths) return false;
+    if (!m->lengths) return NULL;
     for (size_t b = 0; b < m->batch; b++)
         if (m->lengths[b] > 0 && (size_t)m->lengths[b] > m->longest) m->longest = (size_t)m->lengths[b];
-    return rc__attend_project(t, d->attend, rc_pack_rows(t, memory->steps, m->lengths), m);
+    rc_var *rows = rc_pack_rows(t, memory->steps, m->lengths);
+    return rows->len ? rows : NULL;
+}
+
+static bool look_at(rc_tape *t, const rc__decoder *d, const rc__memory *memory, rc__attention_memory *m) {
+    if (!d->attend) return true;
+    rc_var *rows = pack_memory(t, d, memory, m);
+    return rows && rc__attention_project(t, d->attend, rows, m);
+}
+
+/* A Transformer. The weights, when they are wanted, are made again: those of its last block, the mean of its heads. */
+static rc_var *blocks_forward(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths, const rc__memory *memory,
+                              rc__decoder_more *more) {
+    size_t B = y->dim[1];
+    if (!rc__alive(t, "decoder memory", 1, memory->steps)) return rc__dead(t);
+    if (!(lengths = all_lengths(t, lengths, y->dim[0], B))) return rc__dead(t);
+    rc__transformer_memory tm = {.steps = memory->steps, .lengths = memory->lengths};
+    rc_var *out = rc_pack_rows(t, rc__transformer_forward(t, d->blocks, y, lengths, &tm, NULL), lengths);
+    if (!more) return out;
+    more->context = more->coverage_loss = more->weights = NULL;
+    rc__attention_memory m = {.batch = B, .lengths = all_lengths(t, memory->lengths, memory->steps->dim[0], B)};
+    if (!more->want_weights || !m.lengths || !out->len) return out;
+    for (size_t b = 0; b < B; b++)
+        if ((size_t)m.lengths[b] > m.longest) m.longest = (size_t)m.lengths[b];
+    m.keys = tm.keys;
+    more->weights = rc__attention_weights(t, tm.query, d->o.rnn.heads, d->o.rnn.kv_heads, lengths, &m);
+    return out;
 }
 
 static bool check_bridge(rc_tape *t, const rc__decoder *d, const rc__memory *memory, size_t B) {
@@ -273,7 +325,8 @@ rc_var *rc__decoder_forward(rc_tape *t, const rc__decoder *d, rc_var *y, const i
     if (y->ndim != 3 || y->dim[2] != d->o.input_size)
         return rc__op_fail(t, RC_EINVAL, "decoder", "y is %s, expected (S, B, %zu)", rc__shape_text(y->ndim, y->dim),
                            d->o.input_size);
-    rc__attend_memory m = {0};
+    if (d->blocks) return blocks_forward(t, d, y, lengths, memory, more);
+    rc__attention_memory m = {0};
     size_t B = y->dim[1];
     if (!check_bridge(t, d, memory, B) || !look_at(t, d, memory, &m)) return rc__dead(t);
     if (d->attend && m.batch != B)
@@ -299,6 +352,7 @@ typedef struct carried { rc_var **var; size_t layers, width; int ndim; } carried
 
 struct rc__decoding {
     const rc__decoder *d;
+    rc__kv_tree *tree;         /* a Transformer; then of what follows sentences, rows, longest and begun alone are in use */
     rc_tape *tape;
     size_t sentences, rows, longest, before; /* before: rows of the call before */
     bool begun;
@@ -318,7 +372,7 @@ static size_t list_carried(const rc__decoder *d, size_t longest, progress *p, ca
     if (d->upper) out[n++] = (carried){&p->h[1], 1, d->P, 3};
     if (d->upper && d->H) out[n++] = (carried){&p->c[1], 1, d->H, 3};
     if (d->o.input_feeding) out[n++] = (carried){&p->fed, 1, d->width, 3};
-    if (!d->attend || !rc__attend_remembers(d->attend)) return n;
+    if (!d->attend || !rc__attention_remembers(d->attend)) return n;
     out[n++] = (carried){&p->past.last, 1, longest, 2};
     if (d->o.coverage) out[n++] = (carried){&p->past.sum, 1, longest, 2};
     return n;
@@ -365,13 +419,13 @@ static rc_status own_start(rc_tape *t, const rc_rnn *rnn, size_t n, rc_var **h, 
 }
 
 /* The progress of the start, with everything that is carried as a variable. */
-static rc_status explicit_start(rc_tape *t, const rc__decoder *d, const rc__memory *memory, const rc__attend_memory *m, size_t n,
+static rc_status explicit_start(rc_tape *t, const rc__decoder *d, const rc__memory *memory, const rc__attention_memory *m, size_t n,
                                 progress *p, rc_error *e) {
     *p = start(t, d, memory->bridge, n);
     rc_status s = RC_OK;
     if (!p->h[0]) s = own_start(t, d->lower, n, &p->h[0], &p->c[0], e);
     if (s == RC_OK && d->upper && !p->h[1]) s = own_start(t, d->upper, n, &p->h[1], &p->c[1], e);
-    if (s == RC_OK && d->attend && rc__attend_remembers(d->attend)) {
+    if (s == RC_OK && d->attend && rc__attention_remembers(d->attend)) {
         p->past.last = rc_zeros(t, 2, (size_t[2]){n, m->longest});
         p->past.sum = rc_zeros(t, 2, (size_t[2]){n, m->longest});
         for (size_t b = 0; d->o.monotonic && p->past.last->len && b < n; b++) p->past.last->x[b * m->longest] = 1;
@@ -387,7 +441,7 @@ static void *room(size_t count, size_t size, bool *ok) {
     return p;
 }
 
-static rc_status take_memory(rc__decoding *s, const rc__attend_memory *m, rc_error *e) {
+static rc_status take_memory(rc__decoding *s, const rc__attention_memory *m, rc_error *e) {
     s->longest = m->longest;
     s->key_rows = m->keys->dim[0];
     s->key_width = m->keys->dim[1];
@@ -414,7 +468,13 @@ static rc_status take_memory(rc__decoding *s, const rc__attend_memory *m, rc_err
 
 static rc_status begin_decoding(rc__decoding *s, rc_tape *t, const rc__memory *memory, rc_error *e) {
     const rc__decoder *d = s->d;
-    rc__attend_memory m = {0};
+    rc__attention_memory m = {0};
+    if (d->blocks) {
+        rc_var *steps = pack_memory(t, d, memory, &m);
+        if (!steps) return rc_tape_status(t, e);
+        s->longest = m.longest;
+        return rc__kv_tree_new(&s->tree, d->blocks, s->rows, s->sentences, steps->x, m.lengths, e);
+    }
     progress p;
     if (!check_bridge(t, d, memory, s->sentences) || !look_at(t, d, memory, &m)) return rc_tape_status(t, e);
     rc_status status = d->attend ? take_memory(s, &m, e) : RC_OK;
@@ -458,6 +518,7 @@ rc_status rc__decoding_new(rc__decoding **out, const rc__decoder *d, rc_tape *t,
 void rc__decoding_free(rc__decoding *s) {
     if (!s) return;
     size_t most = s->rows > s->sentences ? s->rows : s->sentences;
+    rc__kv_tree_free(s->tree);
     rc_tape_free(s->tape);
     rc__free(s->keys, s->key_rows * s->key_width * sizeof *s->keys);
     rc__free(s->values, s->key_rows * s->value_width * sizeof *s->values);
@@ -487,8 +548,8 @@ static rc_status check_step(const rc__decoding *s, size_t n, const uint32_t *sen
 }
 
 /* The memory as each of n rows sees it. */
-static rc__attend_memory seen_by_rows(rc__decoding *s, size_t n, const uint32_t *sentence) {
-    rc__attend_memory m = {.batch = n, .longest = s->longest, .lengths = s->row_length, .start = s->row_start};
+static rc__attention_memory seen_by_rows(rc__decoding *s, size_t n, const uint32_t *sentence) {
+    rc__attention_memory m = {.batch = n, .longest = s->longest, .lengths = s->row_length, .start = s->row_start};
     if (!s->d->attend) return m;
     for (size_t i = 0; i < n; i++) {
         s->row_length[i] = s->length[sentence[i]];
@@ -509,19 +570,17 @@ static void give_weights(const rc__decoding *s, size_t n, const rc_var *made, rc
     }
 }
 
-rc_status rc__decoding_step(rc__decoding *s, size_t n, const uint32_t *sentence, const uint32_t *parent, const rc_real *y,
-                            rc_real *out, rc_real *context, rc_real *weights, size_t stride, rc_error *e) {
-    rc_status status = check_step(s, n, sentence, parent, stride, weights != NULL, e);
-    if (status != RC_OK) return status;
+static rc_status layers_step(rc__decoding *s, size_t n, const uint32_t *sentence, const uint32_t *parent, const rc_real *y,
+                             rc_real *out, rc_real *context, rc_real *weights, size_t stride, rc_error *e) {
     const rc__decoder *d = s->d;
     rc_tape_begin(s->tape, (rc_tape_mode){0});
     progress p = {0};
     if (!load_records(s, &p, n, s->begun ? parent : sentence)) return rc_tape_status(s->tape, e);
-    rc__attend_memory m = seen_by_rows(s, n, sentence);
+    rc__attention_memory m = seen_by_rows(s, n, sentence);
     looked l = {.plain = weights && d->attend ? s->plain : NULL};
     rc_var *in = rc_input(s->tape, 3, (size_t[3]){1, n, d->o.input_size}, y);
     rc_var *v = body(s->tape, d, in, s->ones, &m, &p, &l);
-    status = rc_tape_status(s->tape, e);
+    rc_status status = rc_tape_status(s->tape, e);
     if (status != RC_OK) return status;
     memcpy(out, v->x, n * d->width * sizeof *out);
     if (context && l.context) memcpy(context, l.context->x, n * d->context * sizeof *out);
@@ -530,16 +589,30 @@ rc_status rc__decoding_step(rc__decoding *s, size_t n, const uint32_t *sentence,
     rc_real *swap = s->records[0];
     s->records[0] = s->records[1];
     s->records[1] = swap;
+    return RC_OK;
+}
+
+rc_status rc__decoding_step(rc__decoding *s, size_t n, const uint32_t *sentence, const uint32_t *parent, const rc_real *y,
+                            rc_real *out, rc_real *context, rc_real *weights, size_t stride, rc_error *e) {
+    rc_status status = check_step(s, n, sentence, parent, stride, weights != NULL, e);
+    if (status != RC_OK) return status;
+    status = s->tree ? rc__kv_tree_step(s->tree, n, sentence, parent, y, out, weights, stride, e)
+                     : layers_step(s, n, sentence, parent, y, out, context, weights, stride, e);
+    if (status != RC_OK) return status;
     s->begun = true;
     s->before = n;
     return RC_OK;
 }
 
 size_t rc__decoder_explain(const rc__decoder *d, size_t batch, size_t seq_len, char *out, size_t cap) {
+    if (d->blocks) return rc__transformer_explain(d->blocks, batch, seq_len, out, cap);
     size_t at = rc_rnn_explain(d->lower, batch, d->o.input_feeding ? 1 : seq_len, out, cap);
-    if (d->attend) at += rc__attend_explain(d->attend, at < cap ? out + at : NULL, at < cap ? cap - at : 0);
-    if (d->upper) at += rc_rnn_explain(d->upper, batch, d->o.input_feeding ? 1 : seq_len, at < cap ? out + at : NULL,
-                                       at < cap ? cap - at : 0);
+    if (d->attend) at += rc__attention_explain(d->attend, at < cap ? out + at : NULL, at < cap ? cap - at : 0);
+    if (d->upper) {
+        int n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0, "above the attention: ");
+        at += n < 0 ? 0 : (size_t)n;
+        at += rc_rnn_explain(d->upper, batch, d->o.input_feeding ? 1 : seq_len, at < cap ? out + at : NULL, at < cap ? cap - at : 0);
+    }
     int n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0, "target: %s\n",
                      d->o.input_feeding ? "step by step on the tape: input feeding, each step reads what the one before wrote"
                      : d->attend        ? "all steps of a layer in one call: no layer below the attention reads what it saw"

@@ -116,12 +116,12 @@ static void attend_task(void *ctx, size_t i, int worker) {
     }
     rc_real *weights = w->memory && w->s->weights && w->layer + 1 == m->L ? w->s->weights + i * w->s->stride : NULL;
     if (weights) memset(weights, 0, w->s->stride * sizeof *weights);
-    rc__attend a = {.n = rows.n, .heads = o->heads, .kv_heads = o->kv_heads, .D = m->D, .ld = rows.ld, .q = p,
+    rc__attend_step a = {.n = rows.n, .heads = o->heads, .kv_heads = o->kv_heads, .D = m->D, .ld = rows.ld, .q = p,
                     .k = rows.k, .v = rows.v, .index = rows.index, .scale = (rc_real)(1 / sqrt((double)m->D)),
                     .slope = w->memory ? NULL : w->slope, .newest = rows.newest,
                     .score = w->score + i * o->heads * w->most, .weights = weights, .out = w->a + i * H};
     RC_ASSERT(rows.n <= w->most);
-    rc__k->attend(&a);
+    rc__k->attend_step(&a);
 }
 
 /* y = attention of in, times out_proj. */

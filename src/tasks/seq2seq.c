@@ -43,7 +43,10 @@ static rc_status check_options(const rc__seq2seq_options *o, rc_error *e) {
     return s == RC_OK ? check_probability(o->dropout_output, "dropout_output", e) : s;
 }
 
-static bool is_transformer(const rc_rnn_options *o) { return o->cell && !strcmp(o->cell, "transformer"); }
+static bool is_transformer(const rc_rnn_options *o) {
+    const rc_cell_info *cell = rc_cell_find(o->cell);
+    return cell && !cell->recurrent;
+}
 
 /* What an embedded token is multiplied by. */
 static double table_scale(const rc__seq2seq_options *o, bool target) {

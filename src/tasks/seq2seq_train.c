@@ -212,11 +212,18 @@ static rc_status learn_vocabs(rc__seq2seq *m, const rc_train_options *o, const c
 
 static bool blocks(const char *cell) { return strcmp(cell, "transformer") == 0; }
 
+static bool given(const rc_train_options *o, const char *name) {
+    for (size_t i = 0; i < o->n_given; i++)
+        if (strcmp(o->given[i], name) == 0) return true;
+    return false;
+}
+
 static rc_status network_options(const rc_train_options *o, rc__seq2seq_options *n, rc_error *e) {
     rc_train_options own = *o;
     int k = 0;
     while (k < 7 && strcmp(rc__attention_kinds[k], o->attention) != 0) k++;
     if (k == 7) return rc_fail(e, RC_EINVAL, "attention: \"%s\" is unknown", o->attention);
+    if ((o->coverage || o->monotonic) && k == RC__ATTENTION_GENERAL && !given(o, "attention")) k = RC__ATTENTION_ADDITIVE;
     if (!*o->encoder) own.encoder = o->cell;
     own.pool = ""; /* the decoder says how it begins */
     rc_status s = rc__train_encoder_options(&own, "last", &n->encoder, e);

@@ -14,6 +14,8 @@ typedef struct kind {
     int layers;
     bool feeding, coverage, monotonic, no_bridge;
     rc_skip skip;
+    rc_positions positions; /* a Transformer's */
+    size_t kv_heads, window;
 } kind;
 
 static const kind kinds[] = {
@@ -33,6 +35,10 @@ static const kind kinds[] = {
     {"location, coverage, input feeding", "lstm", RC__ATTENTION_LOCATION, 2, .coverage = true, .feeding = true},
     {"monotonic", "lstm", RC__ATTENTION_ADDITIVE, 2, .monotonic = true, .skip = RC_SKIP_NONE},
     {"monotonic, input feeding", "gru", RC__ATTENTION_ADDITIVE, 1, .monotonic = true, .feeding = true},
+    {"transformer, rotary", "transformer", RC__ATTENTION_MULTIHEAD, 2, .no_bridge = true},
+    {"transformer, alibi, short window", "transformer", RC__ATTENTION_MULTIHEAD, 1, .no_bridge = true, .positions = RC_POSITIONS_ALIBI,
+     .kv_heads = 1, .window = 2},
+    {"transformer, sinusoidal", "transformer", RC__ATTENTION_GENERAL, 2, .no_bridge = true, .positions = RC_POSITIONS_SINUSOIDAL, .kv_heads = 1},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -54,7 +60,12 @@ static subject make(const kind *k) {
     o.rnn.hidden_size = H;
     o.rnn.num_layers = k->layers;
     o.rnn.skip = k->skip;
-    o.rnn.learn_initial_state = k->no_bridge;
+    bool blocks = !strcmp(k->cell, "transformer");
+    o.rnn.learn_initial_state = k->no_bridge && !blocks;
+    o.rnn.heads = blocks ? 3 : 0;
+    o.rnn.positions = k->positions;
+    o.rnn.kv_heads = k->kv_heads;
+    o.rnn.context = k->window;
     assert_int_equal(rc_params_new(&s.ps, NULL), RC_OK);
     if (rc__decoder_new(&s.d, s.ps, "decoder.", &o, &e) != RC_OK) fail_msg("%s: %s", k->name, e.text);
     assert_int_equal(rc_params_build(s.ps, 5, NULL), RC_OK);
@@ -283,7 +294,7 @@ static void test_step_by_step(void **state) {
                     for (int h = 0; h < (step ? 2 : 1) && step < (size_t)target_lengths[b]; h++) {
                         near(kinds[k].name, "out", out + where[b][h] * W, all.out + (row + step) * W, W);
                         near(kinds[k].name, "context", context + where[b][h] * C, all.context + (row + step) * C, C);
-                        if (!want || !C) continue;
+                        if (!want || kinds[k].attention == RC__ATTENTION_NONE) continue;
                         near(kinds[k].name, "weights", weights + where[b][h] * ld, all.weights + (row + step) * T, T);
                         assert_true(weights[where[b][h] * ld + T] == 0 && weights[where[b][h] * ld + T + 1] == 0);
                     }
@@ -318,6 +329,59 @@ static void test_parents(void **state) {
         size_t W = rc__decoder_width(s.d);
         for (size_t i = 0; i < 3; i++) same(kinds[k].name, "out", swapped + i * W, out + turned[i] * W, W);
         assert_true(memcmp(out, out + W, W * sizeof *out) != 0);
+        drop(&s);
+    }
+}
+
+/* Hypotheses that die and branch at random, over more steps than any room begins with: each is what it is alone, whole. */
+static void test_long_search(void **state) {
+    (void)state;
+    enum { STEPS = 75, ROWS = 5, N = 2 };
+    static double past[2][ROWS][STEPS * E], y[ROWS * E], out[ROWS * H], weights[ROWS * T];
+    make_data();
+    for (size_t k = 0; k < KINDS; k++) {
+        subject s = make(&kinds[k]);
+        rc_rng r = rc_rng_make(6, k);
+        size_t W = rc__decoder_width(s.d), n = N;
+        uint32_t of[2][ROWS] = {{0, 1}};
+        rc_tape *t = training_tape(1);
+        rc_tape_begin(t, (rc_tape_mode){0});
+        rc__memory m = {.steps = rc_input(t, 3, (size_t[]){T, N, M}, memory_data), .lengths = source_lengths,
+                        .bridge = kinds[k].no_bridge ? NULL : rc_input(t, 2, (size_t[]){N, G}, bridge_data)};
+        rc__decoding *g = NULL;
+        assert_int_equal(rc__decoding_new(&g, s.d, t, &m, ROWS, NULL), RC_OK);
+        for (size_t step = 0; step < STEPS; step++) {
+            uint32_t parent[ROWS], sentence[ROWS];
+            size_t now = step ? 1 + rc_rng_below(&r, ROWS) : N;
+            for (size_t i = 0; i < now; i++) {
+                parent[i] = step ? (uint32_t)rc_rng_below(&r, n) : (uint32_t)i;
+                sentence[i] = of[step % 2][parent[i]];
+                of[1 - step % 2][i] = sentence[i];
+                memcpy(past[1 - step % 2][i], past[step % 2][parent[i]], step * E * sizeof *y);
+                for (size_t x = 0; x < E; x++) past[1 - step % 2][i][step * E + x] = y[i * E + x] = rc_rng_normal(&r);
+            }
+            n = now;
+            assert_int_equal(rc__decoding_step(g, n, sentence, parent, y, out, NULL, weights, T, NULL), RC_OK);
+            if (step % 37 != 36) continue;
+            for (size_t i = 0; i < n; i++) {
+                uint32_t b = sentence[i];
+                rc_tape_begin(t, (rc_tape_mode){0});
+                static double alone[T * M];
+                for (size_t x = 0; x < T * M; x++) alone[x] = memory_data[(x / M * N + b) * M + x % M];
+                rc__memory one = {.steps = rc_input(t, 3, (size_t[]){T, 1, M}, alone), .lengths = source_lengths + b,
+                                  .bridge = kinds[k].no_bridge ? NULL : rc_input(t, 2, (size_t[]){1, G}, bridge_data + b * G)};
+                rc__decoder_more more = {.want_weights = true};
+                rc_var *v = rc__decoder_forward(t, s.d, rc_input(t, 3, (size_t[]){step + 1, 1, E}, past[1 - step % 2][i]), NULL, &one, &more);
+                assert_int_equal(rc_tape_status(t, NULL), RC_OK);
+                for (size_t x = 0; x < W; x++)
+                    if (!(fabs(v->x[step * W + x] - out[i * W + x]) < 1e-10)) fail_msg("%s, step %zu: out differs", kinds[k].name, step);
+                size_t cols = more.weights ? more.weights->dim[1] : 0;
+                for (size_t x = 0; x < cols; x++)
+                    if (!(fabs(more.weights->x[step * cols + x] - weights[i * T + x]) < 1e-10)) fail_msg("%s: weights differ", kinds[k].name);
+            }
+        }
+        rc__decoding_free(g);
+        rc_tape_free(t);
         drop(&s);
     }
 }
@@ -384,6 +448,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients), cmocka_unit_test(test_padding),
                                        cmocka_unit_test(test_rows_alone), cmocka_unit_test(test_weights),
                                        cmocka_unit_test(test_step_by_step), cmocka_unit_test(test_parents),
+                                       cmocka_unit_test(test_long_search),
                                        cmocka_unit_test(test_refusals), cmocka_unit_test(test_step_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,6 +162,37 @@ static void reverses(void **unused) {
     }
 }
 
+static rc__seq2seq_options transformer_options(bool encoder, bool decoder) {
+    rc__seq2seq_options o = options("lstm", RC__ATTENTION_GENERAL, V);
+    rc_rnn_options *side[2] = {encoder ? &o.encoder.rnn : NULL, decoder ? &o.decoder.rnn : NULL};
+    for (int i = 0; i < 2; i++) {
+        if (!side[i]) continue;
+        side[i]->cell = "transformer";
+        side[i]->hidden_size = 32;
+        side[i]->num_layers = 2;
+        side[i]->heads = 4;
+    }
+    o.embedding = 32;
+    return o;
+}
+
+static void transformers(void **unused) {
+    (void)unused;
+    for (int way = 1; way < 4; way++) {
+        rc__seq2seq_options o = transformer_options(way & 1, way & 2);
+        o.shared = o.tied = way == 3;
+        o.decoder.rnn.positions = way == 3 ? RC_POSITIONS_SINUSOIDAL : RC_POSITIONS_ROTARY;
+        learns(&o, way == 1 ? "transformer encoder" : way == 2 ? "transformer decoder" : "transformer", true, 500);
+    }
+}
+
+static void convolutions(void **unused) {
+    (void)unused;
+    rc__seq2seq_options o = options("gru", RC__ATTENTION_LOCATION, V);
+    o.encoder = (rc__encoder_options){.kind = RC__ENCODER_CNN, .rnn = rc_rnn_options_default(), .n_kernels = 2, .kernels = {1, 3}, .filters = 16};
+    learns(&o, "cnn encoder", false, 400);
+}
+
 static void copies(void **unused) {
     (void)unused;
     rc__seq2seq_options o = options("lstm", RC__ATTENTION_GENERAL, V);
@@ -171,21 +202,23 @@ static void copies(void **unused) {
 
 /* ---- what it must not depend on ------------------------------------------------------------------------------------ */
 
-typedef struct variant { const char *name; rc__attention_kind attention; bool shared, tied, copy, coverage, feeding; } variant;
+typedef struct variant { const char *name; rc__attention_kind attention; bool shared, tied, copy, coverage, feeding, blocks; } variant;
 static const variant variants[] = {{"none", RC__ATTENTION_NONE, .tied = true},
                                    {"additive", RC__ATTENTION_ADDITIVE, .shared = true},
                                    {"general", RC__ATTENTION_GENERAL, .shared = true, .tied = true},
                                    {"multihead", RC__ATTENTION_MULTIHEAD, .tied = false},
                                    {"feeding", RC__ATTENTION_GENERAL, .feeding = true},
                                    {"copy", RC__ATTENTION_ADDITIVE, .shared = true, .copy = true, .coverage = true},
-                                   {"copy by heads", RC__ATTENTION_MULTIHEAD, .shared = true, .copy = true}};
+                                   {"copy by heads", RC__ATTENTION_MULTIHEAD, .shared = true, .copy = true},
+                                   {"transformer", RC__ATTENTION_MULTIHEAD, .tied = true, .blocks = true},
+                                   {"transformer, copy", RC__ATTENTION_MULTIHEAD, .shared = true, .copy = true, .blocks = true}};
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
 static rc__seq2seq_options variant_options(const variant *v) {
-    rc__seq2seq_options o = options("lstm", v->attention, V);
+    rc__seq2seq_options o = v->blocks ? transformer_options(true, true) : options("lstm", v->attention, V);
     o.shared = v->shared, o.tied = v->tied, o.copy = v->copy;
     o.decoder.coverage = v->coverage, o.decoder.input_feeding = v->feeding;
-    o.decoder.heads = v->attention == RC__ATTENTION_MULTIHEAD ? 4 : 0;
+    if (!v->blocks) o.decoder.heads = v->attention == RC__ATTENTION_MULTIHEAD ? 4 : 0;
     return o;
 }
 
@@ -404,6 +437,7 @@ static void explains(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(reverses),           cmocka_unit_test(copies),
+                                       cmocka_unit_test(transformers),       cmocka_unit_test(convolutions),
                                        cmocka_unit_test(padding_and_threads), cmocka_unit_test(steps_are_the_loss),
                                        cmocka_unit_test(ensembles),          cmocka_unit_test(scheduled_sampling),
                                        cmocka_unit_test(copying),            cmocka_unit_test(refusals),

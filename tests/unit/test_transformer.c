@@ -507,6 +507,18 @@ static void messages(void **state) {
     o = plain, o.ffn_kind = (rc_ffn_kind)-1, refuse(o, "rnn: unknown ffn_kind -1");
     o = plain, o.ffn = (size_t)1 << 26, refuse(o, "rnn: ffn is 67108864, expected 1 to 33554432");
 
+#define NATIVE(field, value)                                                                                         \
+    o = layers_of("gru", 1, I, H), o.field = value, refuse(o, "rnn: " #field " is for cell transformer, the cell is gru")
+    NATIVE(heads, 2);
+    NATIVE(kv_heads, 2);
+    NATIVE(ffn, 8);
+    NATIVE(context, 8);
+    NATIVE(positions, RC_POSITIONS_NONE);
+    NATIVE(post_norm, true);
+    NATIVE(rms_norm, true);
+    NATIVE(ffn_kind, RC_FFN_RELU);
+    NATIVE(attention_dropout, 0.1);
+
     net n = made(plain, RC_FP32), other = made(options(1), RC_FP32);
     float x[2 * 2 * I] = {0}, y[2 * H];
     rc_error e = {0};
