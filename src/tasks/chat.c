@@ -31,7 +31,8 @@ rc_status rc_chat_new(rc_chat **out, rc_model *m, const rc_search_options *o, rc
     rc_status s = rc__seq2seq_search_begin(&c->x, c->m, &so, e);
     c->x.o.nbest = c->x.o.beam; /* to have something else to say */
     c->history = c->m->history ? c->m->history : 1;
-    if (s == RC_OK && !(c->turn = rc__calloc(c->history, sizeof *c->turn))) s = rc_fail(e, RC_ENOMEM, "chat: out of memory");
+    if (s == RC_OK && !(c->turn = rc__calloc(c->history, sizeof *c->turn)))
+        s = rc_fail(e, RC_ENOMEM, "chat: out of memory");
     if (s != RC_OK) {
         rc_chat_free(c);
         return s;

@@ -315,9 +315,9 @@ static rc_status answer(answering *a, const rc__id_pairs *p, size_t n, rc_error 
     if (s != RC_OK) return s;
     for (size_t k = 0; k < n; k++) {
         a->length[k] = (size_t)a->batch.source_lengths[k];
-        a->stream[k] = a->index[k];
+        a->stream[k] = o->stream ? o->stream[a->index[k]] : a->index[k];
     }
-    if (!o->stream) bo.stream = a->stream;
+    bo.stream = a->stream;
     s = rc__seq2seq_run_new(&run, a->nets, a->n_nets, n, a->batch.b.source_len, a->batch.source, a->batch.source_lengths,
                             n * o->beam, e);
     if (s == RC_OK) {

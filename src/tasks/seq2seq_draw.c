@@ -5,23 +5,38 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CELL = 22, LABEL = 7, MOST_LABEL = 20, GAP = 10, TITLE = 44 }; /* pixels; characters of a label; its width each */
+enum {
+    CELL = 22,
+    LABEL = 7,
+    MOST_LABEL = 20,
+    GAP = 10,
+    TITLE = 44
+}; /* pixels; characters of a label; its width each */
 
 static void put_escaped(rc__string *b, rc__cell text, size_t most) {
     size_t shown = 0;
     for (size_t i = 0; i < text.len && shown < most; shown++) {
         uint32_t c;
         size_t n = rc__utf8_decode(text.text + i, text.len - i, &c);
-        if (n == 0 || c < 32 || c == 127) {
-            rc__string_add(b, n == 0 ? "\xEF\xBF\xBD" : " ");
-            i += n ? n : 1;
+        if (n == 0) { /* a piece of a character, as byte-level BPE has them */
+            rc__string_addf(b, "\\x%02x", (unsigned)(unsigned char)text.text[i++]);
             continue;
         }
-        if (c == '<') rc__string_add(b, "&lt;");
-        else if (c == '>') rc__string_add(b, "&gt;");
-        else if (c == '&') rc__string_add(b, "&amp;");
-        else if (c == '"') rc__string_add(b, "&quot;");
-        else rc__string_add_bytes(b, text.text + i, n);
+        if (c < 32 || c == 127) {
+            rc__string_add(b, " ");
+            i += n;
+            continue;
+        }
+        if (c == '<')
+            rc__string_add(b, "&lt;");
+        else if (c == '>')
+            rc__string_add(b, "&gt;");
+        else if (c == '&')
+            rc__string_add(b, "&amp;");
+        else if (c == '"')
+            rc__string_add(b, "&quot;");
+        else
+            rc__string_add_bytes(b, text.text + i, n);
         i += n;
         if (shown + 2 == most && i < text.len && rc__utf8_count(text.text + i, text.len - i) > 1) {
             rc__string_add(b, "\xE2\x80\xA6");
@@ -30,10 +45,16 @@ static void put_escaped(rc__string *b, rc__cell text, size_t most) {
     }
 }
 
-static size_t widest(const rc__cell *label, size_t n) {
+/* Without the blank that a piece of BPE begins with. */
+static rc__cell label(rc__cell token) {
+    if (token.len > 1 && token.text[0] == ' ') token.text++, token.len--;
+    return token;
+}
+
+static size_t widest(const rc__cell *token, size_t n) {
     size_t most = 1;
     for (size_t i = 0; i < n; i++) {
-        size_t len = rc__utf8_count(label[i].text, label[i].len);
+        size_t len = rc__utf8_count(token[i].text, token[i].len);
         most = len > most ? len : most;
     }
     return most < MOST_LABEL ? most : MOST_LABEL;
@@ -43,11 +64,11 @@ static size_t widest(const rc__cell *label, size_t n) {
 static void put_cell(rc__string *b, int x, int y, double w, const rc__heatmap *h, size_t row, size_t column) {
     double t = w < 0 ? 0 : w > 1 ? 1 : w;
     if (t < 0.005) return;
-    rc__string_addf(b, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#%02x%02x%02x\"><title>", x, y, CELL - 1,
-                    CELL - 1, (int)(255 - 247 * t), (int)(255 - 207 * t), (int)(255 - 148 * t));
-    put_escaped(b, h->target[row], MOST_LABEL);
+    rc__string_addf(b, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#%02x%02x%02x\"><title>", x, y,
+                    CELL - 1, CELL - 1, (int)(255 - 247 * t), (int)(255 - 207 * t), (int)(255 - 148 * t));
+    put_escaped(b, label(h->target[row]), MOST_LABEL);
     rc__string_add(b, " - ");
-    put_escaped(b, h->source[column], MOST_LABEL);
+    put_escaped(b, label(h->source[column]), MOST_LABEL);
     rc__string_addf(b, ": %.2f</title></rect>\n", t);
 }
 
@@ -59,25 +80,26 @@ void rc__heatmap_draw(rc__heatmap_svg *out, const rc__heatmap *h) {
     int top = (int)widest(h->source, columns) * LABEL + GAP;
     out->width = left + (int)columns * CELL + GAP + top / 2; /* slanted labels reach beyond the last column */
     out->height = top + (int)rows * CELL + GAP;
-    rc__string_addf(b, "<rect x=\"%d\" y=\"%d\" width=\"%zu\" height=\"%zu\" fill=\"#f4f4f4\"/>\n", left, top, columns * CELL,
-                    rows * CELL);
+    rc__string_addf(b, "<rect x=\"%d\" y=\"%d\" width=\"%zu\" height=\"%zu\" fill=\"#fff\" stroke=\"#ccc\"/>\n", left,
+                    top, columns * CELL, rows * CELL);
     for (size_t j = 0; j < columns; j++) {
         int x = left + (int)j * CELL + CELL / 2 + 4, y = top - 5;
         rc__string_addf(b, "<text x=\"%d\" y=\"%d\" transform=\"rotate(-60 %d %d)\">", x, y, x, y);
-        put_escaped(b, h->source[j], MOST_LABEL);
+        put_escaped(b, label(h->source[j]), MOST_LABEL);
         rc__string_add(b, "</text>\n");
     }
     for (size_t i = 0; i < rows; i++) {
         int y = top + (int)i * CELL;
         rc__string_addf(b, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">", left - 6, y + CELL - 7);
-        put_escaped(b, h->target[i], MOST_LABEL);
+        put_escaped(b, label(h->target[i]), MOST_LABEL);
         rc__string_add(b, "</text>\n");
         for (size_t j = 0; j < columns; j++)
             put_cell(b, left + (int)j * CELL, y, (double)h->weight[i * h->stride + j], h, i, j);
     }
     if (rows < h->n_target || columns < h->n_source) {
-        rc__string_addf(b, "<text x=\"%d\" y=\"%d\" fill=\"#888\">%zu x %zu tokens; the first %d of a side are shown</text>\n",
-                        left, out->height + 8, h->n_target, h->n_source, RC__HEATMAP_TOKENS);
+        rc__string_addf(
+            b, "<text x=\"%d\" y=\"%d\" fill=\"#888\">%zu x %zu tokens; the first %d of a side are shown</text>\n",
+            left, out->height + 8, h->n_target, h->n_source, RC__HEATMAP_TOKENS);
         out->height += 20;
     }
 }
@@ -94,8 +116,8 @@ void rc__page_add(rc__page *p, rc__cell title, rc__cell text, const rc__heatmap_
         put_escaped(b, title, 2000);
         rc__string_add(b, "</p><p class=\"target\">");
         put_escaped(b, text, 2000);
-        rc__string_addf(b, "</p>\n<svg width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n", svg->width, svg->height, svg->width,
-                        svg->height);
+        rc__string_addf(b, "</p>\n<svg width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n", svg->width, svg->height,
+                        svg->width, svg->height);
         rc__string_add_bytes(b, svg->body.s, svg->body.len);
         rc__string_add(b, "</svg></section>\n");
     } else {
@@ -123,11 +145,12 @@ static void put_head(rc__string *b, const rc__page *p) {
                           "svg { font: 12px sans-serif; fill: #222; }\nsvg rect:hover { stroke: #d55e00; }\n"
                           "</style></head><body>\n");
     else
-        rc__string_addf(b,
-                        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
-                        "font-family=\"sans-serif\" font-size=\"12\" fill=\"#222\">\n<rect width=\"100%%\" height=\"100%%\" "
-                        "fill=\"#fff\"/>\n",
-                        p->width ? p->width : 100, p->height + 10, p->width ? p->width : 100, p->height + 10);
+        rc__string_addf(
+            b,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
+            "font-family=\"sans-serif\" font-size=\"12\" fill=\"#222\">\n<rect width=\"100%%\" height=\"100%%\" "
+            "fill=\"#fff\"/>\n",
+            p->width ? p->width : 100, p->height + 10, p->width ? p->width : 100, p->height + 10);
 }
 
 rc_status rc__page_write(rc__page *p, const char *path, rc_error *e) {

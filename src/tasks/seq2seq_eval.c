@@ -68,8 +68,10 @@ static rc_status read_pairs(evaluation *v, const char *path, rc_error *e) {
     bool asked = v->o->data.format && *v->o->data.format, two = v->o->reference && *v->o->reference;
     rc__pairs_options po;
     if (!asked && two) d.format = "lines";
-    if (!asked && !two && d.format && strcmp(d.format, "lines") == 0) d.format = ""; /* trained on two files, asked about one */
-    rc_status s = rc__seq2seq_pairs_options(&d, v->m->base.kind == &rc__task_chat, v->m->history, v->m->separator, false, &po, e);
+    if (!asked && !two && d.format && strcmp(d.format, "lines") == 0)
+        d.format = ""; /* trained on two files, asked about one */
+    rc_status s =
+        rc__seq2seq_pairs_options(&d, v->m->base.kind == &rc__task_chat, v->m->history, v->m->separator, false, &po, e);
     if (s == RC_OK) s = rc__pairs_read(&v->pairs, path, two ? v->o->reference : NULL, &po, e);
     if (s != RC_OK) return s;
     v->n = v->pairs->n;
@@ -160,8 +162,7 @@ static rc_status answer(const evaluation *v, const rc_search_options *o, found *
     if (s == RC_OK && f->want_cut) s = new_texts(&f->cut, v->n, e);
     if (s == RC_OK && f->nbest > 1) s = new_texts(&f->all, v->n * f->nbest, e);
     double begin = rc__now();
-    if (s == RC_OK)
-        s = rc__seq2seq_answers(v->m, x.nets, x.n_nets, &v->ids, &x.o, (size_t)v->o->batch, take, f, e);
+    if (s == RC_OK) s = rc__seq2seq_answers(v->m, x.nets, x.n_nets, &v->ids, &x.o, (size_t)v->o->batch, take, f, e);
     f->seconds = rc__now() - begin;
     rc__seq2seq_search_end(&x);
     if (s != RC_OK) return s;
@@ -252,8 +253,10 @@ static rc_status put_scores(const evaluation *v, const found *f, json_t *out, rc
     char signature[128], words_signature[128], precisions[96];
     rc_status s = put_rouge(v, f->best.cell, out, e);
     if (s == RC_OK) s = bleu_of(v, f->best.cell, f->cut.cell, &b, e);
-    if (s == RC_OK && wants_cut(v)) s = rc__bleu_corpus(f->cut.cell, v->cut_reference.cell, v->n, RC__BLEU_NONE, true, &cut, e);
-    if (s == RC_OK) s = rc__chrf_corpus(f->best.cell, v->reference, v->n, 2, v->lowercase, &chrf_words, words_signature, e);
+    if (s == RC_OK && wants_cut(v))
+        s = rc__bleu_corpus(f->cut.cell, v->cut_reference.cell, v->n, RC__BLEU_NONE, true, &cut, e);
+    if (s == RC_OK)
+        s = rc__chrf_corpus(f->best.cell, v->reference, v->n, 2, v->lowercase, &chrf_words, words_signature, e);
     if (s == RC_OK) s = rc__chrf_corpus(f->best.cell, v->reference, v->n, 0, v->lowercase, &chrf, signature, e);
     if (s == RC_OK) s = exact(v, f->best.cell, &same, e);
     if (s == RC_OK) s = rc__variety_of(f->best.cell, v->n, &variety, e);
@@ -279,7 +282,8 @@ static rc__cell next_sentence(rc__cell *rest) {
     rc__cell c = {rest->text, rest->len};
     for (size_t i = 0; i + 2 < rest->len; i++) {
         char mark = rest->text[i], after = rest->text[i + 2];
-        bool begins = (after >= 'A' && after <= 'Z') || (after >= '0' && after <= '9') || after == '"' || (after & 0x80);
+        bool begins =
+            (after >= 'A' && after <= 'Z') || (after >= '0' && after <= '9') || after == '"' || (after & 0x80);
         if (!strchr(".!?", mark) || !mark || rest->text[i + 1] != ' ' || !begins) continue;
         c.len = i + 1;
         break;
@@ -346,8 +350,8 @@ static size_t count_words(rc__cell text) {
 }
 
 /* Pairs whose source has from..to words. */
-static rc_status add_bucket(const evaluation *v, const found *f, const size_t *words, size_t from, size_t to, json_t *list,
-                            rc_error *e) {
+static rc_status add_bucket(const evaluation *v, const found *f, const size_t *words, size_t from, size_t to,
+                            json_t *list, rc_error *e) {
     rc__cell *part = rc__calloc(2 * v->n, sizeof *part);
     char name[48];
     double mean = 0;
@@ -368,10 +372,10 @@ static rc_status add_bucket(const evaluation *v, const found *f, const size_t *w
             snprintf(name, sizeof name, "%zu-", from);
         else
             snprintf(name, sizeof name, "%zu-%zu", from, to);
-        if (s == RC_OK && json_array_append_new(list, json_pack("{ss sI sf sf sf sI}", "source_words", name, "pairs",
-                                                                (json_int_t)n, "mean_words", mean / (double)n, "bleu",
-                                                                b.score, "brevity", b.brevity, "reference_len",
-                                                                (json_int_t)b.reference_len)) != 0)
+        if (s == RC_OK &&
+            json_array_append_new(list, json_pack("{ss sI sf sf sf sI}", "source_words", name, "pairs", (json_int_t)n,
+                                                  "mean_words", mean / (double)n, "bleu", b.score, "brevity", b.brevity,
+                                                  "reference_len", (json_int_t)b.reference_len)) != 0)
             s = no_memory(e);
     }
     rc__free(part, 2 * v->n * sizeof *part);
@@ -541,9 +545,8 @@ static rc_status report(evaluation *v, json_t *out, rc_error *e) {
     if (s == RC_OK) s = put_counts(v, out, nll, tokens, e);
     if (s == RC_OK) s = answer(v, &search, &f, e);
     if (s == RC_OK) s = put_scores(v, &f, out, e);
-    bool ok = s != RC_OK ||
-              (put_size(out, "not_finished", v->n - f.finished) && put_real(out, "seconds", f.seconds) &&
-               put_real(out, "sentences_per_second", f.seconds > 0 ? (double)v->n / f.seconds : NAN));
+    bool ok = s != RC_OK || (put_size(out, "not_finished", v->n - f.finished) && put_real(out, "seconds", f.seconds) &&
+                             put_real(out, "sentences_per_second", f.seconds > 0 ? (double)v->n / f.seconds : NAN));
     if (!ok) s = no_memory(e);
     if (s == RC_OK) s = put_strategies(v, out, e);
     if (s == RC_OK && v->o->details) s = put_baselines(v, out, e);

@@ -56,7 +56,8 @@ static rc_status add_models(rc__seq2seq_search *x, const rc__seq2seq *m, const c
     for (size_t i = 0; i < n && s == RC_OK; i++) {
         char path[4096];
         size_t len = strcspn(list, ",");
-        if (len == 0 || len >= sizeof path) return rc_fail(e, RC_EINVAL, "with: expected file names with commas between");
+        if (len == 0 || len >= sizeof path)
+            return rc_fail(e, RC_EINVAL, "with: expected file names with commas between");
         memcpy(path, list, len);
         path[len] = 0;
         list += len + (list[len] == ',');
@@ -97,7 +98,8 @@ static rc_status take_numbers(rc__seq2seq_search *x, const rc_search_options *o,
     if (o->groups > 1) b->groups = (size_t)o->groups;
     b->nbest = at_least(o->nbest, 1);
     if (b->nbest > b->beam) {
-        if (o->beam > 0) return rc_fail(e, RC_EINVAL, "nbest is %zu, the beam %zu: at most the beam", b->nbest, b->beam);
+        if (o->beam > 0)
+            return rc_fail(e, RC_EINVAL, "nbest is %zu, the beam %zu: at most the beam", b->nbest, b->beam);
         b->beam = b->nbest;
     }
     if (o->beam <= 0 && b->groups > 1) b->beam = (b->beam + b->groups - 1) / b->groups * b->groups;
@@ -128,7 +130,8 @@ static void take_sampler(rc__seq2seq_search *x, const rc_search_options *o) {
     if (o->beam <= 0) x->o.beam = x->o.nbest; /* as many draws as are wanted, not the model's beam */
 }
 
-rc_status rc__seq2seq_search_begin(rc__seq2seq_search *x, const rc__seq2seq *m, const rc_search_options *o, rc_error *e) {
+rc_status rc__seq2seq_search_begin(rc__seq2seq_search *x, const rc__seq2seq *m, const rc_search_options *o,
+                                   rc_error *e) {
     *x = (rc__seq2seq_search){.o = m->beam};
     x->o.groups = x->o.groups ? x->o.groups : 1;
     rc_status s = take_numbers(x, o, e);

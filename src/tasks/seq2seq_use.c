@@ -16,9 +16,9 @@ typedef enum show { SHOW_NONE, SHOW_TEXT, SHOW_SVG, SHOW_HTML } show;
 
 /* One input that waits for its answer, and then the answer until those before it are out. */
 typedef struct waiting {
-    rc__string text;    /* as it came */
-    rc__string out;     /* the answer's lines, each with a newline */
-    rc__string title;   /* of its picture: the best result */
+    rc__string text;  /* as it came */
+    rc__string out;   /* the answer's lines, each with a newline */
+    rc__string title; /* of its picture: the best result */
     rc__heatmap_svg map;
     size_t line;
 } waiting;
@@ -138,7 +138,8 @@ static json_t *result_json(const predicting *p, const rc__hypothesis *h) {
 }
 
 /* {"source": ..., "text": ..., "score": ..., "nbest": [...]} */
-static rc_status add_json(predicting *p, waiting *w, const rc__hypothesis *h, size_t n_pieces, json_t **all, rc_error *e) {
+static rc_status add_json(predicting *p, waiting *w, const rc__hypothesis *h, size_t n_pieces, json_t **all,
+                          rc_error *e) {
     json_t *one = result_json(p, h);
     if (one && p->show != SHOW_NONE && h->attention) {
         json_object_set_new(one, "tokens", cells_json(p->written, h->n + 1));
@@ -317,10 +318,13 @@ static rc_status predict_path(predicting *p, const char *path, rc_error *e) {
     rc__pairs_options po;
     rc__source *src = NULL;
     rc__pairs_reader *r = NULL;
-    if (!asked && (standard || !rc__pairs_named(path))) d.format = "lines";
-    else if (!asked && d.format && strcmp(d.format, "lines") == 0) d.format = "";
+    if (!asked && (standard || !rc__pairs_named(path)))
+        d.format = "lines";
+    else if (!asked && d.format && strcmp(d.format, "lines") == 0)
+        d.format = "";
     rc_status s = rc__seq2seq_pairs_options(&d, false, p->m->history, p->m->separator, true, &po, e);
-    if (s == RC_OK) s = standard ? rc__source_stream(&src, stdin, "standard input", 0, e) : rc__source_open(&src, path, e);
+    if (s == RC_OK)
+        s = standard ? rc__source_stream(&src, stdin, "standard input", 0, e) : rc__source_open(&src, path, e);
     if (s == RC_OK) s = rc__pairs_open(&r, src, NULL, &po, e);
     if (s == RC_OK && p->o->csv) s = p->sink->line(p->sink->ctx, "line,rank,score,text", 20);
     if (s == RC_OK) s = predict_all(p, r, standard, e);
@@ -343,7 +347,8 @@ static rc_status choose_show(predicting *p, rc_error *e) {
     while (k < 4 && strcmp(names[k], want) != 0) k++;
     if (k == 4) return rc_fail(e, RC_EINVAL, "alignments: expected none, text, svg or html, found \"%s\"", want);
     p->show = (show)k;
-    if (p->show == SHOW_NONE && file && *file) p->show = ends_with(file, ".html") || ends_with(file, ".htm") ? SHOW_HTML : SHOW_SVG;
+    if (p->show == SHOW_NONE && file && *file)
+        p->show = ends_with(file, ".html") || ends_with(file, ".htm") ? SHOW_HTML : SHOW_SVG;
     bool drawn = p->show == SHOW_SVG || p->show == SHOW_HTML;
     if (drawn && !(file && *file)) return rc_fail(e, RC_EINVAL, "alignments: %s goes to a file: --svg FILE", want);
     if (p->show == SHOW_TEXT && p->o->csv) return rc_fail(e, RC_EINVAL, "alignments: text does not fit into csv");
@@ -388,7 +393,8 @@ static void end(predicting *p) {
     rc__seq2seq_search_end(&p->x);
 }
 
-rc_status rc__seq2seq_predict(rc_model *base, const char *path, const rc_predict_options *o, const rc_sink *sink, rc_error *e) {
+rc_status rc__seq2seq_predict(rc_model *base, const char *path, const rc_predict_options *o, const rc_sink *sink,
+                              rc_error *e) {
     predicting p = {.m = (const rc__seq2seq *)base, .o = o, .sink = sink};
     rc_status s = begin(&p, e);
     if (s == RC_OK) s = predict_path(&p, path, e);
@@ -396,7 +402,8 @@ rc_status rc__seq2seq_predict(rc_model *base, const char *path, const rc_predict
     if ((s == RC_OK || s == RC_ESTOP) && (p.show == SHOW_SVG || p.show == SHOW_HTML)) {
         rc_status drawn = rc__page_write(&p.page, o->svg, e); /* whatever became of the reader of the lines */
         if (drawn != RC_OK) s = drawn;
-        if (p.page.left_out) say(&p, "%zu inputs are not drawn: a picture has at most %zu", p.page.left_out, RC__PAGE_MOST, 0);
+        if (p.page.left_out)
+            say(&p, "%zu inputs are not drawn: a picture has at most %zu", p.page.left_out, RC__PAGE_MOST, 0);
     }
     end(&p);
     return s;
