@@ -5,7 +5,8 @@
  *
  * Operations are counted as 2 * tokens * (elements of the weight matrices): for a cell with G gates that is
  * 2*B*T*G*H*(I+H) a layer; training counts three times that, one forward and two products backward. Pointwise work is
- * not counted.
+ * not counted. The attention of a Transformer's blocks (rnn) counts with 4 H operations for each step and step that it sees,
+ * in training three times that too, though the weights are made again.
  *
  * The peak is measured in the same run (recur/bench.h): before, a few times between the passes, and after. Like the times it
  * is a median: the clock moves by 10 %, and the best reading of a millisecond would be a clock that no longer run gets. The
@@ -29,7 +30,7 @@
 
 struct bench_options {
     const char *cell, *lengths, *skip, *precision;
-    int64_t batch, seq_len, hidden, input, layers, proj, depth, threads, seed;
+    int64_t batch, seq_len, hidden, input, layers, proj, depth, heads, context, threads, seed;
     double time, dropout, recurrent_dropout, zoneout, zoneout_c, weight_drop;
     bool train, bidirectional, dropout_sequence, learn_initial_state, json;
 };
@@ -42,6 +43,9 @@ static const rc_option entries[] = {
     {"layers", 0, RC_OPT_INT, AT(layers), 1, 1000, NULL, "N", "Layers", "layers"},
     {"proj", 0, RC_OPT_INT, AT(proj), 0, 1e6, NULL, "N", "Layers", "lstm-projection: width of h; 0: half of hidden"},
     {"depth", 0, RC_OPT_INT, AT(depth), 0, 100, NULL, "N", "Layers", "rhn: micro-steps; 0: the default"},
+    {"heads", 0, RC_OPT_INT, AT(heads), 0, 65536, NULL, "N", "Layers", "transformer: heads of attention; 0: the default"},
+    {"context", 0, RC_OPT_INT, AT(context), 0, 65536, NULL, "N", "Layers",
+     "transformer: steps that a step sees; 0: the default"},
     {"bidirectional", 0, RC_OPT_BOOL, AT(bidirectional), 0, 0, NULL, NULL, "Layers", "both directions (rnn)"},
     {"skip", 0, RC_OPT_CHOICE, AT(skip), 0, 0, "none residual highway", "KIND", "Layers", "connections around layers"},
     {"learn-initial-state", 0, RC_OPT_BOOL, AT(learn_initial_state), 0, 0, NULL, NULL, "Layers",
@@ -157,6 +161,8 @@ static rc_status net_new(struct net *net, const struct bench_options *o, rc_erro
     ro.bidirectional = o->bidirectional;
     ro.proj_size = (size_t)o->proj;
     if (o->depth) ro.depth = (int)o->depth;
+    ro.heads = (size_t)o->heads;
+    ro.context = (size_t)o->context;
     ro.skip = strcmp(o->skip, "residual") == 0  ? RC_SKIP_RESIDUAL
               : strcmp(o->skip, "highway") == 0 ? RC_SKIP_HIGHWAY
                                                 : RC_SKIP_NONE;
@@ -302,6 +308,15 @@ static int32_t draw_lengths(struct measured *m, const struct bench_options *o) {
     return longest;
 }
 
+/* Of a sequence of so many steps, in a block of attention; 0 in recurrent layers. */
+static double pairs_seen(const struct net *net, double steps) {
+    const rc_rnn_options *o = rc_rnn_get_options(net->rnn);
+    if (rc_cell_find(o->cell)->recurrent) return 0;
+    double sees = o->context && (double)o->context < steps ? (double)o->context : steps;
+    double causal = sees * (sees + 1) / 2 + sees * (steps - sees);
+    return o->bidirectional ? 2 * causal - steps : causal;
+}
+
 static rc_status timed_pass(const struct net *net, rc_tape *t, const struct bench_options *o, const rc_real *x,
                             const int32_t *lengths, double *ms, rc_error *e) {
     double before = cli_now();
@@ -319,6 +334,7 @@ static rc_status measure_rnn(const struct bench_options *o, struct measured *m, 
     rc_real *x = NULL;
     double *ms = NULL, warm, spent = 0, next = o->time / PEAK_READINGS;
     int32_t steps = (int32_t)o->seq_len;
+    double seen = 0; /* pairs of steps of which one sees the other */
     size_t resident = process_bytes("VmRSS");
     *m = (struct measured){.tokens = (double)o->batch * (double)o->seq_len};
     rc_status s = net_new(&net, o, e);
@@ -343,9 +359,12 @@ static rc_status measure_rnn(const struct bench_options *o, struct measured *m, 
     }
     note_memory(m, resident);
     double all = (double)net.matrix_elements, recurrent = (double)net.recurrent_elements, passes = o->train ? 2 : 1;
+    for (size_t b = 0; !s && b < (size_t)o->batch; b++)
+        seen += pairs_seen(&net, m->lengths ? (double)m->lengths[b] : (double)o->seq_len);
     m->working_set = set_bytes((recurrent > 0 ? recurrent : all) / (double)o->layers, o);
     if (!s)
-        s = summarize(m, ms, m->n, 1e3, 2 * m->tokens * all * (o->train ? 3 : 1),
+        s = summarize(m, ms, m->n, 1e3,
+                      (2 * m->tokens * all + 4 * (double)(o->hidden * o->layers) * seen) * (o->train ? 3 : 1),
                       passes * element_bytes(o) * (all + recurrent * (steps - 1)), e);
     free(x);
     free(ms);

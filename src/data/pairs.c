@@ -139,7 +139,9 @@ static rc_status guess_form(rc__pairs_reader *r, const rc__pairs_options *o, rc_
     rc_status s = rc__source_peek(r->src, &text, &len, e);
     if (s != RC_OK) return s;
     look_at_lines((rc__cell){text, len}, &h);
-    bool wanted = o->source || o->target || o->table.delimiter || o->table.format || o->table.header == RC_YES;
+    /* columns alone say nothing of plain lines: a model names those of its training file whatever it is asked */
+    bool columns = (o->source || o->target) && (!o->unlabelled || (h.lines && h.tabs == h.lines));
+    bool wanted = columns || o->table.delimiter || o->table.format || o->table.header == RC_YES;
     bool talk = o->conversations, named_tabs = name_ends(name, ".tsv") || name_ends(name, ".tab");
     r->form = talk && !o->unlabelled ? DIALOGUES : LINES;
     if (named_yaml(name))

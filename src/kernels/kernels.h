@@ -67,7 +67,7 @@ typedef struct rc__row_kernels { /* rows of a matrix, contiguous, `cols` wide; o
 
 /* One query of all heads over n keys: out = softmax(scale q k^T - slope age) v, a head at a time. Key j is row index[j] of k
  * (j where index is NULL), `ld` elements apart, and (newest - j) mod n steps old. No key: out = 0. */
-typedef struct rc__attend {
+typedef struct rc__attend_step {
     size_t n, heads, kv_heads, D, ld;
     const rc_real *q;     /* (heads * D) */
     const rc_real *k, *v; /* rows of kv_heads * D */
@@ -78,7 +78,7 @@ typedef struct rc__attend {
     rc_real *score;       /* room: heads * n */
     rc_real *weights;     /* (n) += the mean over heads, or NULL */
     rc_real *out;         /* (heads * D) */
-} rc__attend;
+} rc__attend_step;
 
 /* In double: 1 - beta2 in float would be off by 1e-5; kernels round the coefficients they form once. */
 typedef struct rc__optim_args {
@@ -164,7 +164,7 @@ typedef struct rc__kernels {
     rc__optim_kernels opt;
     rc__cell_kernels cell[RC_CELL_COUNT];
     rc__zoneout_kernels zone;
-    void (*attend)(const rc__attend *a);
+    void (*attend_step)(const rc__attend_step *a);
     rc__panel_kernels panel;
     rc__attention_kernels attention;
     rc__peak_kernels peak;

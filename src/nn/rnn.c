@@ -28,6 +28,21 @@ static rc_status check_probability(const char *what, double p, rc_error *e) {
     return rc_fail(e, RC_EINVAL, "rnn: %s is %g, expected a probability in [0, 1)", what, p);
 }
 
+/* What only blocks of attention have. */
+static const char *of_blocks(const rc_rnn_options *o) {
+    rc_rnn_options d = rc_rnn_options_default();
+    return o->heads                     ? "heads"
+           : o->kv_heads                ? "kv_heads"
+           : o->ffn                     ? "ffn"
+           : o->context                 ? "context"
+           : o->positions != d.positions ? "positions"
+           : o->post_norm               ? "post_norm"
+           : o->rms_norm                ? "rms_norm"
+           : o->ffn_kind != d.ffn_kind  ? "ffn_kind"
+           : o->attention_dropout != 0  ? "attention_dropout"
+                                        : NULL;
+}
+
 static rc_status check_options(const rc_rnn_options *o, const rc__cell_entry **cell, rc_error *e) {
     *cell = cell_by_name(o->cell);
     if (!*cell) return rc_fail(e, RC_EINVAL, "rnn: unknown cell \"%s\"", o->cell ? o->cell : "(null)");
@@ -55,6 +70,8 @@ static rc_status check_options(const rc_rnn_options *o, const rc__cell_entry **c
         return rc_fail(e, RC_EINVAL, "rnn: bidirectional and reverse exclude each other");
     if (o->skip < RC_SKIP_NONE || o->skip > RC_SKIP_HIGHWAY)
         return rc_fail(e, RC_EINVAL, "rnn: unknown skip %d", (int)o->skip);
+    if (of_blocks(o))
+        return rc_fail(e, RC_EINVAL, "rnn: %s is for cell transformer, the cell is %s", of_blocks(o), o->cell);
     if (!isfinite(o->forget_bias)) return rc_fail(e, RC_EINVAL, "rnn: forget_bias is %g", o->forget_bias);
     rc_status s = check_probability("dropout", o->dropout, e);
     if (!s) s = check_probability("recurrent_dropout", o->recurrent_dropout, e);

@@ -303,9 +303,11 @@ typedef struct answering {
     size_t *length;
     rc__hypothesis *found;
     rc__pair_batch batch;
+    rc__seq2seq_take take;
+    void *ctx;
 } answering;
 
-static rc_status answer(answering *a, const rc__id_pairs *p, size_t n, rc__string *text, rc_error *e) {
+static rc_status answer(answering *a, const rc__id_pairs *p, size_t n, rc_error *e) {
     const rc__beam_options *o = a->o;
     rc__seq2seq_run *run = NULL;
     rc__beam_options bo = *o;
@@ -313,18 +315,15 @@ static rc_status answer(answering *a, const rc__id_pairs *p, size_t n, rc__strin
     if (s != RC_OK) return s;
     for (size_t k = 0; k < n; k++) {
         a->length[k] = (size_t)a->batch.source_lengths[k];
-        a->stream[k] = a->index[k];
+        a->stream[k] = o->stream ? o->stream[a->index[k]] : a->index[k];
     }
-    if (!o->stream) bo.stream = a->stream;
+    bo.stream = a->stream;
     s = rc__seq2seq_run_new(&run, a->nets, a->n_nets, n, a->batch.b.source_len, a->batch.source, a->batch.source_lengths,
                             n * o->beam, e);
     if (s == RC_OK) {
         rc__beam_model model = rc__seq2seq_beam_model(run);
         s = rc__beam_search(&model, n, a->length, &bo, a->found, e);
-        for (size_t k = 0; s == RC_OK && k < n; k++) {
-            const rc__hypothesis *h = &a->found[k * o->nbest];
-            s = rc__seq2seq_decode(a->m, h->token, h->n, NULL, true, &text[a->index[k]], e);
-        }
+        for (size_t k = 0; s == RC_OK && k < n; k++) s = a->take(a->ctx, a->index[k], &a->found[k * o->nbest], e);
         rc__hypotheses_free(a->found, n * o->nbest);
         memset(a->found, 0, n * o->nbest * sizeof *a->found);
     }
@@ -332,10 +331,11 @@ static rc_status answer(answering *a, const rc__id_pairs *p, size_t n, rc__strin
     return s;
 }
 
-rc_status rc__seq2seq_translate(const rc__seq2seq *m, const rc__seq2seq_net *const *nets, size_t n_nets, const rc__id_pairs *p,
-                                const rc__beam_options *o, size_t batch, rc__string *text, rc_error *e) {
+rc_status rc__seq2seq_answers(const rc__seq2seq *m, const rc__seq2seq_net *const *nets, size_t n_nets, const rc__id_pairs *p,
+                              const rc__beam_options *o, size_t batch, rc__seq2seq_take take, void *ctx, rc_error *e) {
     const rc__seq2seq_net *own = &m->net;
-    answering a = {.m = m, .nets = nets ? nets : &own, .n_nets = nets ? n_nets : 1, .o = o};
+    answering a = {
+        .m = m, .nets = nets ? nets : &own, .n_nets = nets ? n_nets : 1, .o = o, .take = take, .ctx = ctx};
     size_t n = 0;
     if (batch < 1 || o->beam < 1 || o->nbest < 1) return rc_fail(e, RC_EINVAL, "decoding: batch, beam and nbest: expected 1 or more");
     by_length *order = rc__alloc((p->n + 1) * sizeof *order);
@@ -348,14 +348,13 @@ rc_status rc__seq2seq_translate(const rc__seq2seq *m, const rc__seq2seq_net *con
         s = rc_fail(e, RC_ENOMEM, "out of memory for %zu sources", p->n);
     for (size_t i = 0; s == RC_OK && i < p->n; i++) {
         size_t length = p->source_start[i + 1] - p->source_start[i];
-        text[i].len = 0;
         if (length > 1) order[n++] = (by_length){length, (uint32_t)i}; /* an empty text has an empty answer */
     }
     if (s == RC_OK) qsort(order, n, sizeof *order, shortest_first);
     for (size_t from = 0; s == RC_OK && from < n; from += batch) {
         size_t rows = n - from < batch ? n - from : batch;
         for (size_t k = 0; k < rows; k++) a.index[k] = order[from + k].i;
-        s = answer(&a, p, rows, text, e);
+        s = answer(&a, p, rows, e);
     }
     rc__free(order, (p->n + 1) * sizeof *order);
     rc__free(a.index, batch * sizeof *a.index);
@@ -364,4 +363,21 @@ rc_status rc__seq2seq_translate(const rc__seq2seq *m, const rc__seq2seq_net *con
     rc__free(a.found, batch * o->nbest * sizeof *a.found);
     rc__pair_batch_free(&a.batch);
     return s;
+}
+
+typedef struct texts {
+    const rc__seq2seq *m;
+    rc__string *text;
+} texts;
+
+static rc_status take_text(void *ctx, size_t i, const rc__hypothesis *h, rc_error *e) {
+    const texts *t = ctx;
+    return rc__seq2seq_decode(t->m, h->token, h->n, NULL, true, &t->text[i], e);
+}
+
+rc_status rc__seq2seq_translate(const rc__seq2seq *m, const rc__seq2seq_net *const *nets, size_t n_nets, const rc__id_pairs *p,
+                                const rc__beam_options *o, size_t batch, rc__string *text, rc_error *e) {
+    texts t = {m, text};
+    for (size_t i = 0; i < p->n; i++) text[i].len = 0;
+    return rc__seq2seq_answers(m, nets, n_nets, p, o, batch, take_text, &t, e);
 }

@@ -36,6 +36,15 @@ static void assert_same_options(const rc_lm_options *a, const rc_lm_options *b) 
     assert_int_equal(a->rnn.init_hh, b->rnn.init_hh);
     assert_int_equal(a->rnn.init_torch, b->rnn.init_torch);
     assert_true(a->rnn.forget_bias == b->rnn.forget_bias);
+    assert_int_equal(a->rnn.heads, b->rnn.heads);
+    assert_int_equal(a->rnn.kv_heads, b->rnn.kv_heads);
+    assert_int_equal(a->rnn.ffn, b->rnn.ffn);
+    assert_int_equal(a->rnn.context, b->rnn.context);
+    assert_int_equal(a->rnn.positions, b->rnn.positions);
+    assert_int_equal(a->rnn.post_norm, b->rnn.post_norm);
+    assert_int_equal(a->rnn.rms_norm, b->rnn.rms_norm);
+    assert_int_equal(a->rnn.ffn_kind, b->rnn.ffn_kind);
+    assert_true(a->rnn.attention_dropout == b->rnn.attention_dropout);
     assert_int_equal(a->embedding_size, b->embedding_size);
     assert_int_equal(a->tied, b->tied);
     assert_true(a->dropout_input == b->dropout_input && a->dropout_output == b->dropout_output);
@@ -98,6 +107,20 @@ static void every_option(void **unused) {
     o.dropout_sequence = true;
     o.tied = true;
     check_round_trip("char", &o);
+    for (int kind = 0; kind < 2; kind++) {
+        o = small_options("transformer");
+        o.rnn.heads = 4;
+        o.rnn.kv_heads = 2;
+        o.rnn.ffn = 10;
+        o.rnn.context = 5;
+        o.rnn.positions = kind ? RC_POSITIONS_LEARNED : RC_POSITIONS_ALIBI;
+        o.rnn.post_norm = !kind;
+        o.rnn.rms_norm = kind;
+        o.rnn.ffn_kind = kind ? RC_FFN_SWIGLU : RC_FFN_RELU;
+        o.rnn.attention_dropout = 0.2;
+        o.rnn.no_bias = kind;
+        check_round_trip("char", &o);
+    }
     o = small_options("rhn");
     o.rnn.depth = 4;
     o.rnn.no_bias = rc_lm_options_default().rnn.no_bias;

@@ -95,12 +95,18 @@ typedef struct layers {
 static void *make_layers(int variant) {
     layers *on = calloc(1, sizeof *on);
     rc_rnn_options o = layers_of(rc_cell_at((size_t)variant)->name, 2, I, H);
-    o.skip = variant % 2 ? RC_SKIP_HIGHWAY : RC_SKIP_RESIDUAL;
-    o.bidirectional = variant % 3 == 0;
-    o.dropout = o.recurrent_dropout = o.zoneout_h = 0.2;
-    o.zoneout_c = rc_cell_at((size_t)variant)->has_c ? 0.2 : 0;
-    o.weight_drop = strncmp(o.cell, "min", 3) ? 0.2 : 0;
-    o.learn_initial_state = true;
+    o.dropout = 0.2;
+    if (rc_cell_at((size_t)variant)->recurrent) {
+        o.skip = variant % 2 ? RC_SKIP_HIGHWAY : RC_SKIP_RESIDUAL;
+        o.bidirectional = variant % 3 == 0;
+        o.recurrent_dropout = o.zoneout_h = 0.2;
+        o.zoneout_c = rc_cell_at((size_t)variant)->has_c ? 0.2 : 0;
+        o.weight_drop = strncmp(o.cell, "min", 3) ? 0.2 : 0;
+        o.learn_initial_state = true;
+    } else {
+        o.positions = RC_POSITIONS_SINUSOIDAL;
+        o.attention_dropout = 0.2;
+    }
     on->n = make(o, variant % 2 ? RC_BF16 : RC_FP32);
     on->x = numbers(T * B * I, 3);
     on->mode = (rc_tape_mode){.grad = true, .training = true, .seed = 4, .step = 1};
@@ -120,9 +126,11 @@ static rc_status train_layers(void *ctx, rc_error *e) {
     rc_tape *t = on->n.tape;
     rc_params_zero_grad(on->n.ps);
     rc_tape_begin(t, on->mode);
-    rc_var *x = rc_leaf(t, 3, dims, on->x), *hn, *cn;
-    rc_var *y = rc_rnn_forward_vars(t, on->n.rnn, x, lengths, NULL, NULL, &hn, &cn);
-    rc_var *loss = rc_add(t, rc_sum_all(t, rc_mul(t, y, y)), rc_sum_all(t, hn));
+    rc_var *x = rc_leaf(t, 3, dims, on->x), *hn = NULL, *cn;
+    bool recurrent = rc_cell_find(rc_rnn_get_options(on->n.rnn)->cell)->recurrent;
+    rc_var *y = recurrent ? rc_rnn_forward_vars(t, on->n.rnn, x, lengths, NULL, NULL, &hn, &cn)
+                          : rc_rnn_forward(t, on->n.rnn, x, lengths, NULL);
+    rc_var *loss = rc_add(t, rc_sum_all(t, rc_mul(t, y, y)), rc_sum_all(t, hn ? hn : y));
     rc_status s = rc_backward(t, loss, 1, e);
     if (s) return s;
     add_reals(y->x, y->len), add_reals(x->dx, x->len);
@@ -158,7 +166,8 @@ static void layers_train(void **unused) {
 static void *make_steps(int variant) {
     layers *on = calloc(1, sizeof *on);
     rc_rnn_options o = layers_of(rc_cell_at((size_t)variant)->name, 2, I, H);
-    o.skip = RC_SKIP_HIGHWAY;
+    if (rc_cell_at((size_t)variant)->recurrent) o.skip = RC_SKIP_HIGHWAY;
+    else o.positions = RC_POSITIONS_ALIBI;
     on->n = make(o, (rc_precision)(variant % 3));
     on->x = numbers(T * B * I, 3);
     return on;
