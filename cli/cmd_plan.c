@@ -120,7 +120,7 @@ static int run(cli_args *a) {
 
 const cli_command cmd_plan = {
     .name = "plan",
-    .tasks = "lm classify regress tag forecast detect",
+    .tasks = "lm classify regress tag forecast detect translate summarize chat",
     .usage = "plan TASK FILE... [OPTIONS OF train]",
     .summary = "parameters, memory and time of a training run, before it",
     .text =
