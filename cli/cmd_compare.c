@@ -135,11 +135,13 @@ static rc_status find_cell(const char *name, bool encoders, const char **out, rc
     return s;
 }
 
-/* "rnn,lstm" to names of known cells; "all" to all. */
-static rc_status split_cells(const char *list, bool encoders, const char **cells, size_t *n, rc_error *e) {
+/* "rnn,lstm" to names of known cells; "all" to all, with a gradient those that carry one. */
+static rc_status split_cells(const char *list, bool encoders, bool gradient, const char **cells, size_t *n,
+                             rc_error *e) {
     *n = 0;
     if (strcmp(list, "all") == 0) {
-        for (size_t i = 0; i < rc_cell_count() && i < MOST_CELLS - NO_CELLS; i++) cells[(*n)++] = rc_cell_at(i)->name;
+        for (size_t i = 0; i < rc_cell_count() && *n < MOST_CELLS - NO_CELLS; i++)
+            if (!gradient || rc_cell_at(i)->recurrent) cells[(*n)++] = rc_cell_at(i)->name;
         for (size_t i = 0; encoders && i < NO_CELLS; i++) cells[(*n)++] = no_cells[i];
         return RC_OK;
     }
@@ -151,6 +153,9 @@ static rc_status split_cells(const char *list, bool encoders, const char **cells
         rc_status s = find_cell(name, encoders, &found, e);
         if (s) return s;
         if (*n == MOST_CELLS) return rc_fail(e, RC_EINVAL, "--cells: expected at most %d cells", MOST_CELLS);
+        if (gradient && !rc_cell_find(found)->recurrent)
+            return rc_fail(e, RC_EINVAL, "--cells: --gradient is about the state of recurrent cells, which %s has not",
+                           found);
         for (size_t i = 0; i < *n; i++)
             if (strcmp(cells[i], name) == 0) return rc_fail(e, RC_EINVAL, "--cells: %s is named twice", name);
         cells[(*n)++] = found;
@@ -635,7 +640,8 @@ static int run(cli_args *a) {
     rc_error e = {RC_OK, ""};
     const rc_train_options *t = &j.o->train;
     bool sources = is_lm(t) && cli_is_source(t->files[0]);
-    if (split_cells(j.o->cells, cli_has_encoder(t), j.cells, &j.n_cells, &e)) return cli_fail(a->command, &e);
+    bool gradient = strcmp(j.o->gradient, "none") != 0;
+    if (split_cells(j.o->cells, cli_has_encoder(t), gradient, j.cells, &j.n_cells, &e)) return cli_fail(a->command, &e);
     if (cli_check_effect(a, t, j.cells, j.n_cells, &e)) return cli_fail(a->command, &e);
     if (make_variants(&j, &e)) return cli_fail(a->command, &e);
     if (check_all(&j, &e)) return cli_fail(a->command, &e);

@@ -29,6 +29,7 @@
 #include "tasks/tag.h"
 #include "tasks/detect_score.h"
 #include "tasks/classify.h"
+#include "tasks/seq2seq.h"
 #include "train/loop.h"
 
 #define TRY(call)                   \
@@ -388,6 +389,83 @@ static rc_status read_series(const char *path, rc_error *e) {
     }
     rc__series_free(a);
     return RC_OK;
+}
+
+/* ---- sequence to sequence ---------------------------------------------------------------------------------------- */
+
+static const char seed_talk[] = "{\"source\": \"a b \\u00e9\", \"target\": \"B A\"}\n{\"source\": \"b a\", \"target\": \"A b\"}\n";
+
+static rc_status write_writer(const char *path, const char *task, const char *vocab, const char *cell, bool shared, rc_error *e) {
+    char data[300];
+    const char *files[1] = {data};
+    rc_train_options o;
+    rc__task *t = NULL;
+    snprintf(data, sizeof data, "%.280s.jsonl", path);
+    rc_status s = rc__file_write(data, seed_talk, sizeof seed_talk - 1, e);
+    TRY(rc_train_options_for(task, &o, e));
+    if (s != RC_OK) return s;
+    o.files = files;
+    o.n_files = 1;
+    o.valid_fraction = 0;
+    o.vocab = vocab;
+    o.cell = cell;
+    if (!shared) o.encoder = "cnn";
+    o.kernels = "2";
+    o.filters = 2;
+    o.layers = 1;
+    o.hidden = o.embedding = o.ffn = 2;
+    o.heads = 1;
+    o.shared = o.tied = shared;
+    o.attention = shared ? "general" : "additive";
+    o.coverage = !shared;
+    o.copy = false;
+    o.max_source = o.max_target = 9;
+    s = rc__task_find(task)->make(&t, &o, NULL, NULL, e);
+    TRY(t->ops->save(t, path, "{}", e));
+    if (t) t->ops->free(t);
+    unlink(data);
+    return s;
+}
+static rc_status write_translator(const char *path, rc_error *e) {
+    return write_writer(path, "translate", "word", "lstm", true, e);
+}
+static rc_status write_apart(const char *path, rc_error *e) {
+    return write_writer(path, "summarize", "char", "gru", false, e);
+}
+static rc_status write_chat(const char *path, rc_error *e) {
+    return write_writer(path, "chat", "word", "transformer", true, e);
+}
+
+/* A model that loads must write, and no more than it may. */
+static rc_status read_writer(const char *path, rc_error *e) {
+    rc_model *base = NULL;
+    rc_status s = rc_model_load(&base, path, e);
+    if (s != RC_OK) return base ? rc_fail(e, RC_ENO, "%s: failed, and left a model", path) : s;
+    rc__seq2seq *m = (rc__seq2seq *)base;
+    rc__id_pairs p = {0};
+    rc__string text[2] = {{0}};
+    const char *task = rc_model_task(base);
+    if (strcmp(task, "translate") != 0 && strcmp(task, "summarize") != 0 && strcmp(task, "chat") != 0) {
+        rc_model_free(base); /* its document was changed into another's that is whole, too */
+        return RC_OK;
+    }
+    rc__beam_options bo = m->beam;
+    rc_error why;
+    bo.beam = bo.beam < 3 ? bo.beam : 3;
+    if (bo.max_len > 20) bo.max_len = 20;
+    if (bo.min_len > bo.max_len) bo.min_len = 0;
+    TRY(rc__id_pairs_add(&p, m, (rc__cell){"a b \xC3\xA9 zz", 9}, (rc__cell){"", 0}, 1, e));
+    TRY(rc__id_pairs_add(&p, m, (rc__cell){" ", 1}, (rc__cell){"", 0}, 2, e));
+    if (s == RC_OK) {
+        rc_status used = rc__seq2seq_translate(m, NULL, 0, &p, &bo, 2, text, &why);
+        if (used == RC_OK && text[1].len) s = rc_fail(e, RC_ENO, "%s: an answer to nothing", path);
+        if (used != RC_OK && used != RC_EDIVERGED && used != RC_EINVAL) s = rc_fail(e, RC_ENO, "%s: loaded, then %s", path, why.text);
+    }
+    rc__string_free(&text[0]);
+    rc__string_free(&text[1]);
+    rc__id_pairs_free(&p);
+    rc_model_free(base);
+    return s;
 }
 
 static rc_status drop_line(void *ctx, const char *text, size_t len) {
@@ -1103,6 +1181,9 @@ const reader readers[] = {
     {"forecaster", "direct", "forecaster.safetensors", write_forecaster_direct, read_forecaster, 0, 0, 1},
     {"forecaster", "es-rnn", "forecaster.safetensors", write_forecaster_esrnn, read_forecaster, 0, 0, 1},
     {"forecaster", "deepar", "forecaster.safetensors", write_forecaster_deepar, read_forecaster, 0, 0, 1},
+    {"writer", "translate", "model.safetensors", write_translator, read_writer, 0, 0, 1},
+    {"writer", "summarize", "model.safetensors", write_apart, read_writer, 0, 0, 1},
+    {"writer", "chat", "model.safetensors", write_chat, read_writer, 0, 0, 1},
     {"series", "long", "series.csv", write_series, read_series, SIZE_MAX, 0, 1},
     {"state", "lstm", "state.safetensors", write_state, read_state, 0, 0, 1},
     {"detector", "forecast", "model.safetensors", write_detector, read_detector, 0, 0, 1},

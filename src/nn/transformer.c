@@ -66,8 +66,10 @@ static rc_status complete(rc_rnn_options *o, rc_error *e) {
     if (o->heads > H || H % o->heads)
         return rc_fail(e, RC_EINVAL, "rnn: heads is %zu, which does not divide hidden_size %zu", o->heads, H);
     if (o->positions == RC_POSITIONS_ROTARY && H / o->heads % 2)
-        return rc_fail(e, RC_EINVAL, "rnn: %zu heads of %zu columns each: rotary positions turn pairs of columns; take an "
-                                     "even width, or other positions", o->heads, H / o->heads);
+        return rc_fail(e, RC_EINVAL,
+                       "rnn: %zu heads of %zu columns each: rotary positions turn pairs of columns; take an "
+                       "even width, or other positions",
+                       o->heads, H / o->heads);
     if (!o->kv_heads) o->kv_heads = o->heads;
     if (o->kv_heads > o->heads || o->heads % o->kv_heads)
         return rc_fail(e, RC_EINVAL, "rnn: kv_heads is %zu, which does not divide heads %zu", o->kv_heads, o->heads);
@@ -96,14 +98,16 @@ static rc_param *add(namer *n, const char *part, const char *what, size_t rows, 
     size_t dims[2] = {rows, cols};
     snprintf(name, sizeof name, "%s%s%s%s", n->prefix, n->block, part, what);
     rc_param *p = rc_params_add(n->ps, name, cols ? 2 : 1, dims, init, n->e);
-    if (!p) n->failed = true;
-    else p->no_decay = !cols;
+    if (!p)
+        n->failed = true;
+    else
+        p->no_decay = !cols;
     return p;
 }
 
-/* As GPT-2 (Radford et al. 2019, section 2.3): matrices that add to the stream are smaller by the root of how many there
- * are. Its N(0, 0.02^2) is, at its width of 768, the deviation that torch.nn.Linear begins with, 1 / sqrt(3 fan_in): that
- * holds for other widths too. */
+/* As GPT-2 (Radford et al. 2019, section 2.3): matrices that add to the stream are smaller by the root of how many
+ * there are. Its N(0, 0.02^2) is, at its width of 768, the deviation that torch.nn.Linear begins with, 1 / sqrt(3
+ * fan_in): that holds for other widths too. */
 static rc_init matrix_init(const rc__transformer *m, size_t fan_in, bool adds) {
     double bound = 1.0 / sqrt((double)fan_in);
     if (m->opt.init_torch) return (rc_init){.kind = RC_INIT_UNIFORM, .value = bound};
@@ -254,28 +258,29 @@ void rc__tf_rebase(const rc__transformer *m, rc_real *row, uint64_t from, uint64
     rc__tf_turn(m, m->opt.context, row + RC__TF_HEAD, -(int64_t)(eras * RC__TF_ERA));
 }
 
-/* ---- what one forward knows of its rows ---------------------------------------------------------------------------- */
+/* ---- what one forward knows of its rows -------------------------------------------------------------------------- */
 
 typedef struct batch_rows {
     size_t T, B, N;
-    const int32_t *lengths;      /* (B) */
-    const uint64_t *seen;        /* (B): steps before these */
-    const int32_t *turn;         /* (N): rotary positions, NULL without */
+    const int32_t *lengths; /* (B) */
+    const uint64_t *seen;   /* (B): steps before these */
+    const int32_t *turn;    /* (N): rotary positions, NULL without */
     /* the self-attention of a state: */
-    rc_state *state;             /* NULL: from the start */
-    const int32_t *past;         /* (B): steps of the state that are seen; NULL = none of any row */
-    const int32_t *key_lengths;  /* (B): past + lengths */
-    size_t keys, longest;        /* of all rows; of one */
-    rc_var **k, **v;             /* (L): the new ones, for the state */
+    rc_state *state;            /* NULL: from the start */
+    const int32_t *past;        /* (B): steps of the state that are seen; NULL = none of any row */
+    const int32_t *key_lengths; /* (B): past + lengths */
+    size_t keys, longest;       /* of all rows; of one */
+    rc_var **k, **v;            /* (L): the new ones, for the state */
 } batch_rows;
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 static bool count_rows(rc_tape *t, const rc__transformer *m, const int32_t *lengths, rc_state *state, batch_rows *r) {
     size_t B = r->B;
-    int32_t *own = rc__tape_alloc(t, 3 * B * sizeof *own), *past = own + B, *keys = past + B;
+    int32_t *own = rc__tape_alloc(t, B * sizeof *own), *past = rc__tape_alloc(t, B * sizeof *past);
+    int32_t *keys = rc__tape_alloc(t, B * sizeof *keys);
     uint64_t *seen = rc__tape_alloc(t, B * sizeof *seen);
-    if (!own || !seen) return false;
+    if (!own || !past || !keys || !seen) return false;
     bool any = false;
     for (size_t b = 0; b < B; b++) {
         own[b] = lengths ? lengths[b] : (int32_t)r->T;
@@ -309,10 +314,10 @@ static bool count_rows(rc_tape *t, const rc__transformer *m, const int32_t *leng
     return true;
 }
 
-/* ---- pieces of a block --------------------------------------------------------------------------------------------- */
+/* ---- pieces of a block ------------------------------------------------------------------------------------------- */
 
-/* Rows [first, first + n) of a parameter, as a parameter: packed copies are kept for it, and its gradient is added where
- * it belongs. */
+/* Rows [first, first + n) of a parameter, as a parameter: packed copies are kept for it, and its gradient is added
+ * where it belongs. */
 static rc_var *rows_of(rc_tape *t, rc_param *p, size_t first, size_t n) {
     rc_var *whole = rc_param_var(t, p);
     if (!whole->len || n == p->dim[0]) return whole;
@@ -360,7 +365,8 @@ static void past_backward(rc_tape *t, rc__node *self) {
     }
 }
 
-static rc_var *with_past(rc_tape *t, const rc__transformer *m, const batch_rows *r, size_t layer, rc_var *x, bool values) {
+static rc_var *with_past(rc_tape *t, const rc__transformer *m, const batch_rows *r, size_t layer, rc_var *x,
+                         bool values) {
     if (!r->past || !x->len) return x;
     size_t W = m->KV, C = m->opt.context, dim[2] = {r->keys, W};
     past_node *p = rc__node_new(t, sizeof *p, "keys", 2, dim, x->needs_grad, past_backward);
@@ -412,7 +418,7 @@ static rc_var *self_attention(rc_tape *t, const rc__transformer *m, batch_rows *
 }
 
 typedef struct memory_rows {
-    rc_var *x;              /* packed, NULL: not a single step */
+    rc_var *x; /* packed, NULL: not a single step */
     const int32_t *lengths;
     rc__transformer_memory *more;
 } memory_rows;
@@ -449,12 +455,14 @@ static rc_var *cross_attention(rc_tape *t, const rc__transformer *m, const batch
 
 static rc_var *feed_forward(rc_tape *t, const rc__transformer *m, const rc__tf_block *b, rc_var *x) {
     rc_var *f = whole_linear(t, x, b->w1, b->b1);
-    f = m->opt.ffn_kind == RC_FFN_SWIGLU ? rc_swiglu(t, f)
-                                         : rc_activate(t, f, m->opt.ffn_kind == RC_FFN_RELU ? RC_ACT_RELU : RC_ACT_GELU);
+    f = m->opt.ffn_kind == RC_FFN_SWIGLU
+            ? rc_swiglu(t, f)
+            : rc_activate(t, f, m->opt.ffn_kind == RC_FFN_RELU ? RC_ACT_RELU : RC_ACT_GELU);
     return whole_linear(t, f, b->w2, b->b2);
 }
 
-static rc_var *block(rc_tape *t, const rc__transformer *m, batch_rows *r, size_t layer, rc_var *x, const memory_rows *memory) {
+static rc_var *block(rc_tape *t, const rc__transformer *m, batch_rows *r, size_t layer, rc_var *x,
+                     const memory_rows *memory) {
     const rc__tf_block *b = &m->blocks[layer];
     bool post = m->opt.post_norm;
     for (size_t part = 0, norm = 0; part < 3; part++) {
@@ -491,14 +499,13 @@ static rc_var *add_positions(rc_tape *t, const rc__transformer *m, const batch_r
         at = 0;
         for (size_t i = 0; same && i < n; i++) rc__tf_sinusoid(m, r->seen[0] + i, sines + i * H);
         for (size_t b = 0; !same && b < r->B; b++)
-            for (size_t i = 0; i < (size_t)r->lengths[b]; i++, at++)
-                rc__tf_sinusoid(m, r->seen[b] + i, sines + at * H);
+            for (size_t i = 0; i < (size_t)r->lengths[b]; i++, at++) rc__tf_sinusoid(m, r->seen[b] + i, sines + at * H);
         table = rc_input(t, 2, (size_t[2]){n, H}, sines);
     }
     return rc_add(t, x, rc_embedding(t, id, 1, &dim, table));
 }
 
-/* ---- whole sequences ----------------------------------------------------------------------------------------------- */
+/* ---- whole sequences --------------------------------------------------------------------------------------------- */
 
 /* Steps of no row at all: zeros, and gradients that are 0. */
 typedef struct nothing_node {
@@ -517,11 +524,12 @@ static rc_var *nothing(rc_tape *t, const rc__transformer *m, const batch_rows *r
     return &n->n.out;
 }
 
-static rc_var *check(rc_tape *t, const char *what, const rc_var *x, const int32_t *lengths, size_t width, size_t batch) {
+static rc_var *check(rc_tape *t, const char *what, const rc_var *x, const int32_t *lengths, size_t width,
+                     size_t batch) {
     if (x->ndim != 3 || x->dim[2] != width || (batch && x->dim[1] != batch))
         return rc__op_fail(t, RC_EINVAL, "rnn", "%s is %s, expected (T, B, %zu)", what, rc__shape_text(x->ndim, x->dim),
                            width);
-    if (x->dim[0] * x->dim[1] > INT32_MAX)
+    if (x->dim[0] * x->dim[1] > INT32_MAX - 2 * RC__TF_ERA) /* with those of a state they are still numbers of steps */
         return rc__op_fail(t, RC_EINVAL, "rnn", "%s is %s: too many steps", what, rc__shape_text(3, x->dim));
     for (size_t b = 0; lengths && b < x->dim[1]; b++)
         if (lengths[b] < 0 || (size_t)lengths[b] > x->dim[0])
@@ -530,7 +538,8 @@ static rc_var *check(rc_tape *t, const char *what, const rc_var *x, const int32_
     return (rc_var *)(uintptr_t)x;
 }
 
-static bool pack_memory(rc_tape *t, const rc__transformer *m, rc__transformer_memory *memory, size_t B, memory_rows *to) {
+static bool pack_memory(rc_tape *t, const rc__transformer *m, rc__transformer_memory *memory, size_t B,
+                        memory_rows *to) {
     if (!rc__alive(t, "transformer memory", 1, memory->steps)) return false;
     if (!check(t, "memory", memory->steps, memory->lengths, m->memory_size, B)->len) return false;
     int32_t *n = rc__tape_alloc(t, B * sizeof *n);
@@ -571,10 +580,12 @@ rc_var *rc__transformer_forward(rc_tape *t, const rc__transformer *m, rc_var *x,
     if (!check(t, "x", x, lengths, m->I, 0)->len) return rc__dead(t);
     size_t B = x->dim[1];
     if (!memory != !m->memory_size)
-        return rc__op_fail(t, RC_EINVAL, "transformer", "a memory is %s", memory ? "given to blocks without" : "missing");
+        return rc__op_fail(t, RC_EINVAL, "transformer", "a memory is %s",
+                           memory ? "given to blocks without" : "missing");
     if (state && (state->batch != B || state->rows != m->L || state->P != rc__transformer_state_width(m)))
-        return rc__op_fail(t, RC_EINVAL, "rnn", "the state is for %zu rows of %zu x %zu, expected %zu rows of %zu x %zu",
-                           state->batch, state->rows, state->P, B, m->L, rc__transformer_state_width(m));
+        return rc__op_fail(t, RC_EINVAL, "rnn",
+                           "the state is for %zu rows of %zu x %zu, expected %zu rows of %zu x %zu", state->batch,
+                           state->rows, state->P, B, m->L, rc__transformer_state_width(m));
     batch_rows *r = rc__tape_alloc(t, sizeof *r);
     if (!r) return rc__dead(t);
     *r = (batch_rows){.T = x->dim[0], .B = B};
@@ -592,7 +603,7 @@ rc_var *rc__transformer_forward(rc_tape *t, const rc__transformer *m, rc_var *x,
     return y;
 }
 
-/* ---- explain ------------------------------------------------------------------------------------------------------- */
+/* ---- explain ----------------------------------------------------------------------------------------------------- */
 
 size_t rc__transformer_explain(const rc__transformer *m, size_t batch, size_t seq_len, char *out, size_t cap) {
     static const char *const positions[] = {"rotary", "alibi", "sinusoidal", "learned", "no"};
@@ -608,14 +619,14 @@ size_t rc__transformer_explain(const rc__transformer *m, size_t batch, size_t se
         snprintf(sees, sizeof sees, o->context ? "%zu steps%s" : "all steps", o->context,
                  o->bidirectional ? " on either side" : "");
         if (o->kv_heads != o->heads) snprintf(keys, sizeof keys, " (%zu of keys)", o->kv_heads);
-        int n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0,
-                         "block %zu: %zu heads%s of %zu over %s, %s positions, %s %zu, %s %s, %s, products by recur, "
-                         "attention by blocks of keys, kernels %s, %zu thread%s%s\n",
-                         l, o->heads, keys, m->D, sees, positions[o->positions], ffn[o->ffn_kind], m->F,
-                         o->rms_norm ? "RMSNorm" : "LayerNorm", o->post_norm ? "after" : "before",
-                         rc__precision_text(rc_params_get_precision(m->ps)), rc__k->isa, alone ? 1 : most,
-                         alone || most == 1 ? "" : "s",
-                         alone && most > 1 ? ": too little work for a second thread" : "");
+        int n =
+            snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0,
+                     "block %zu: %zu heads%s of %zu over %s, %s positions, %s %zu, %s %s, %s, products by recur, "
+                     "attention by blocks of keys, kernels %s, %zu thread%s%s\n",
+                     l, o->heads, keys, m->D, sees, positions[o->positions], ffn[o->ffn_kind], m->F,
+                     o->rms_norm ? "RMSNorm" : "LayerNorm", o->post_norm ? "after" : "before",
+                     rc__precision_text(rc_params_get_precision(m->ps)), rc__k->isa, alone ? 1 : most,
+                     alone || most == 1 ? "" : "s", alone && most > 1 ? ": too little work for a second thread" : "");
         if (n > 0) at += (size_t)n;
     }
     return at;

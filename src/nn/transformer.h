@@ -1,17 +1,18 @@
 /* transformer.h - blocks of attention and feed-forward networks: what cell "transformer" of rc_rnn is made of, and the
  * Transformer decoder (decoder.h), which looks at a memory besides.
  *
- * A block, with N the norm (LayerNorm or RMSNorm) and D dropout (Vaswani et al. 2017, arXiv 1706.03762, section 3.1; norms
- * before the sub-layers: Xiong et al. 2020, arXiv 2002.04745, figure 1b):
- *     pre-norm     x += D(self(N1 x));   [x += D(cross(N2 x, memory));]   x += D(ffn(Nlast x));  after the last block y = N x
- *     post-norm    x = N1(x + D(self x)); [x = N2(x + D(cross(x, memory)));]  x = Nlast(x + D(ffn x));               y = x
+ * A block, with N the norm (LayerNorm or RMSNorm) and D dropout (Vaswani et al. 2017, arXiv 1706.03762, section 3.1;
+ * norms before the sub-layers: Xiong et al. 2020, arXiv 2002.04745, figure 1b):
+ *     pre-norm     x += D(self(N1 x));  [x += D(cross(N2 x, memory));]  x += D(ffn(Nlast x));  after all blocks y = N x
+ *     post-norm    x = N1(x + D(self x));  [x = N2(x + D(cross(x, memory)));]  x = Nlast(x + D(ffn x))          y = x
  *     self         heads of softmax(q k^T / sqrt(width of a head)) v, with q, k, v = x in_proj^T, times out_proj^T
  *     ffn          linear2(act(linear1 x)); swiglu: linear1 has both halves, silu(first) * second
  * Parameters are named and shaped as those of torch.nn.TransformerEncoderLayer and TransformerDecoderLayer, under
  * <prefix>layers.N.: self_attn.in_proj_weight (H + 2 KV, H), in_proj_bias, out_proj.weight (H, H), out_proj.bias,
  * multihead_attn. likewise, with a memory (of another width than H: q_proj_weight (H, H), k_proj_weight, v_proj_weight
  * (KV, memory_size)), linear1.weight (F, H), linear2.weight (H, F), norm1.weight, norm1.bias, norm2, norm3; beside the
- * blocks <prefix>norm.weight (pre-norm), <prefix>input_proj.weight (H, I) where I != H, <prefix>positions.weight (learned).
+ * blocks <prefix>norm.weight (pre-norm), <prefix>input_proj.weight (H, I) where I != H, <prefix>positions.weight
+ * (learned).
  *
  * Letters: H hidden_size, KV kv_heads * width of a head, N packed rows, L blocks.
  */
@@ -37,20 +38,20 @@ typedef struct rc__transformer_memory {
     rc_var *steps;          /* (T, B, memory_size) */
     const int32_t *lengths; /* (B), NULL = all T */
     rc_real *weights;       /* not NULL: as of rc_attention_options, of the last block's attention to the memory */
-    rc_var *query, *keys;   /* out: of that attention, packed rows (N, H) and (N of the memory, KV), for whoever makes its
+    rc_var *query, *keys; /* out: of that attention, packed rows (N, H) and (N of the memory, KV), for whoever makes its
                                weights again, with a gradient */
 } rc__transformer_memory;
 
 /* x (T, B, I), lengths (B) or NULL -> (T, B, H), zero beyond each row's length. memory: NULL without one. state (causal
- * blocks alone, NULL = from the start): the keys and values before, which take no gradient; receives those of these steps
- * when all went well. */
+ * blocks alone, NULL = from the start): the keys and values before, which take no gradient; receives those of these
+ * steps when all went well. */
 rc_var *rc__transformer_forward(rc_tape *t, const rc__transformer *m, rc_var *x, const int32_t *lengths,
                                 rc__transformer_memory *memory, rc_state *state);
 
-/* ---- step by step, without a tape ---------------------------------------------------------------------------------- */
+/* ---- step by step, without a tape -------------------------------------------------------------------------------- */
 
-/* Keys and values that a row attends to: n rows of KV elements, `ld` elements apart; the j-th lies at row index[j], or j
- * where index is NULL. Alibi alone looks at their order: the j-th is (newest - j) mod n steps old. */
+/* Keys and values that a row attends to: n rows of KV elements, `ld` elements apart; the j-th lies at row index[j],
+ * or j where index is NULL. Alibi alone looks at their order: the j-th is (newest - j) mod n steps old. */
 typedef struct rc__kv_rows {
     const rc_real *k, *v;
     size_t ld;
@@ -74,22 +75,23 @@ typedef struct rc__transformer_step {
     const rc_real *x;         /* (rows, I) */
     rc_real *y;               /* (rows, H) */
     const uint64_t *position; /* (rows): steps of each before this one */
-    const int32_t *turn;      /* (rows): rotary positions, which mean something relative to those of the keys kept alone;
+    const int32_t *turn; /* (rows): rotary positions, which mean something relative to those of the keys kept alone;
                                  NULL = position */
     rc__kv_store store;
-    rc_real *weights;         /* not NULL: (rows, stride), the last block's weights on the memory, mean over heads */
+    rc_real *weights; /* not NULL: (rows, stride), the last block's weights on the memory, mean over heads */
     size_t stride;
-    rc_real *room;            /* rc__transformer_step_room(m, rows, most) elements */
+    rc_real *room; /* rc__transformer_step_room(m, rows, most) elements */
 } rc__transformer_step;
 /* most: keys that a row attends to at most, memory included. */
 size_t rc__transformer_step_room(const rc__transformer *m, size_t rows, size_t most);
-/* One step of all rows. The same numbers as rc__transformer_forward, to rounding. RC_ENOMEM: packed copies of weights. */
+/* One step of all rows. The same numbers as rc__transformer_forward, to rounding. RC_ENOMEM: packed copies of
+ * weights. */
 rc_status rc__transformer_step_run(const rc__transformer *m, const rc__transformer_step *s, size_t most, rc_error *e);
 /* Keys and values of block `layer` of a memory: (n, memory_size) -> k, v (n, KV) each. Once per sentence. */
 rc_status rc__transformer_memory_kv(const rc__transformer *m, size_t layer, size_t n, const rc_real *memory, rc_real *k,
                                     rc_real *v, rc_error *e);
 
-/* ---- the state of rc_rnn ------------------------------------------------------------------------------------------- */
+/* ---- the state of rc_rnn ----------------------------------------------------------------------------------------- */
 
 /* Of one row and block: RC__TF_HEAD numbers of which the first two count the steps seen (n mod 2^20 and n / 2^20: exact
  * in float to 2^44), then a ring of `context` keys, then one of as many values; step n is in slot n mod context. */

@@ -1,12 +1,12 @@
-/* transformer_step.c - blocks of attention one step at a time, without a tape: keys and values lie where their owner keeps
- * them, and none of them is moved. */
+/* transformer_step.c - blocks of attention one step at a time, without a tape: keys and values lie where their owner
+ * keeps them, and none of them is moved. */
 #include <math.h>
 #include <string.h>
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 #include "nn/transformer_internal.h"
 
-/* ---- packed copies of the weights ---------------------------------------------------------------------------------- */
+/* ---- packed copies of the weights -------------------------------------------------------------------------------- */
 
 void rc__tf_packed_free(rc__transformer *m) {
     rc__packed_free(&m->in);
@@ -19,7 +19,8 @@ void rc__tf_packed_free(rc__transformer *m) {
 }
 
 /* Rows [first, first + n) of w, as rc_linear reads them. */
-static rc_status pack(const rc__transformer *m, rc__packed *to, const rc_param *w, size_t first, size_t n, rc_error *e) {
+static rc_status pack(const rc__transformer *m, rc__packed *to, const rc_param *w, size_t first, size_t n,
+                      rc_error *e) {
     size_t K = w->dim[1];
     rc_status s = rc__packed_ready(to, rc__format_of(rc_params_get_precision(m->ps)), K, n, e);
     if (s == RC_OK) rc__packed_set(to, w->w + first * K, K, true);
@@ -42,7 +43,8 @@ static rc_status pack_block(const rc__transformer *m, rc__tf_block *b, rc_error 
 }
 
 static rc_status prepare(const rc__transformer *model, rc_error *e) {
-    rc__transformer *m = (rc__transformer *)(uintptr_t)model; /* the copies are a cache: what it means does not change */
+    rc__transformer *m =
+        (rc__transformer *)(uintptr_t)model; /* the copies are a cache: what it means does not change */
     uint64_t version = rc_params_version(m->ps);
     if (__atomic_load_n(&m->version, __ATOMIC_ACQUIRE) == version) return RC_OK;
     pthread_mutex_lock(&m->lock);
@@ -56,10 +58,10 @@ static rc_status prepare(const rc__transformer *model, rc_error *e) {
     return s;
 }
 
-/* ---- a step -------------------------------------------------------------------------------------------------------- */
+/* ---- a step ------------------------------------------------------------------------------------------------------ */
 
-/* The room of a step: x, n (rows, H); p (rows, H + 2 KV or H): projections; a (rows, H); f (rows, F1); g (rows, F), swiglu
- * alone; and scores (rows, heads, most), mean and deviation of norms (rows, 2), cosines (D). */
+/* The room of a step: x, n (rows, H); p (rows, H + 2 KV or H): projections; a (rows, H); f (rows, F1); g (rows, F),
+ * swiglu alone; and scores (rows, heads, most), mean and deviation of norms (rows, 2), cosines (D). */
 typedef struct step {
     const rc__transformer *m;
     const rc__transformer_step *s;
@@ -82,8 +84,10 @@ static const rc_real *bias(const rc_param *p, size_t first) { return p ? p->w + 
 static void normed(const step *w, const rc__tf_norm *n, const rc_real *x, rc_real *y) {
     const rc__transformer *m = w->m;
     size_t rows = w->s->rows;
-    if (m->opt.rms_norm) rc__k->row.rms_norm(rows, m->H, x, n->w->w, RC__TF_EPS, y, w->norm);
-    else rc__k->row.layer_norm(rows, m->H, x, n->w->w, bias(n->b, 0), RC__TF_EPS, y, w->norm, w->norm + rows);
+    if (m->opt.rms_norm)
+        rc__k->row.rms_norm(rows, m->H, x, n->w->w, RC__TF_EPS, y, w->norm);
+    else
+        rc__k->row.layer_norm(rows, m->H, x, n->w->w, bias(n->b, 0), RC__TF_EPS, y, w->norm, w->norm + rows);
 }
 
 /* The pairs (j, j + D/2) of each head, as rc_rotary. */
@@ -116,10 +120,21 @@ static void attend_task(void *ctx, size_t i, int worker) {
     }
     rc_real *weights = w->memory && w->s->weights && w->layer + 1 == m->L ? w->s->weights + i * w->s->stride : NULL;
     if (weights) memset(weights, 0, w->s->stride * sizeof *weights);
-    rc__attend_step a = {.n = rows.n, .heads = o->heads, .kv_heads = o->kv_heads, .D = m->D, .ld = rows.ld, .q = p,
-                    .k = rows.k, .v = rows.v, .index = rows.index, .scale = (rc_real)(1 / sqrt((double)m->D)),
-                    .slope = w->memory ? NULL : w->slope, .newest = rows.newest,
-                    .score = w->score + i * o->heads * w->most, .weights = weights, .out = w->a + i * H};
+    rc__attend_step a = {.n = rows.n,
+                         .heads = o->heads,
+                         .kv_heads = o->kv_heads,
+                         .D = m->D,
+                         .ld = rows.ld,
+                         .q = p,
+                         .k = rows.k,
+                         .v = rows.v,
+                         .index = rows.index,
+                         .scale = (rc_real)(1 / sqrt((double)m->D)),
+                         .slope = w->memory ? NULL : w->slope,
+                         .newest = rows.newest,
+                         .score = w->score + i * o->heads * w->most,
+                         .weights = weights,
+                         .out = w->a + i * H};
     RC_ASSERT(rows.n <= w->most);
     rc__k->attend_step(&a);
 }
@@ -161,8 +176,10 @@ static void block(step *w) {
         const rc_real *in = w->x;
         if (!m->opt.post_norm) normed(w, &b->norm[norm], w->x, w->n), in = w->n;
         rc_real *y = part == 2 ? w->a : w->n;
-        if (part == 2) feed_forward(w, b, in, y);
-        else attention(w, part ? &b->cross : &b->self, part == 1, in, y);
+        if (part == 2)
+            feed_forward(w, b, in, y);
+        else
+            attention(w, part ? &b->cross : &b->self, part == 1, in, y);
         rc__k->pw.add(len, w->x, y, w->x);
         if (m->opt.post_norm) {
             normed(w, &b->norm[norm], w->x, w->n);
@@ -215,12 +232,16 @@ rc_status rc__transformer_step_run(const rc__transformer *m, const rc__transform
     w.norm = w.score + n * m->opt.heads * most;
     w.turn = w.norm + 2 * n;
     if (m->opt.positions == RC_POSITIONS_ALIBI) w.slope = slopes(m, w.turn + n * m->D);
-    if (m->in_w) rc__gemm_packed_mt(n, s->x, m->I, &m->in, bias(m->in_b, 0), false, w.x, H);
-    else memcpy(w.x, s->x, n * H * sizeof *w.x);
+    if (m->in_w)
+        rc__gemm_packed_mt(n, s->x, m->I, &m->in, bias(m->in_b, 0), false, w.x, H);
+    else
+        memcpy(w.x, s->x, n * H * sizeof *w.x);
     add_positions(&w);
     for (w.layer = 0; w.layer < m->L; w.layer++) block(&w);
-    if (m->opt.post_norm) memcpy(s->y, w.x, n * H * sizeof *s->y);
-    else normed(&w, &m->norm, w.x, s->y);
+    if (m->opt.post_norm)
+        memcpy(s->y, w.x, n * H * sizeof *s->y);
+    else
+        normed(&w, &m->norm, w.x, s->y);
     return RC_OK;
 }
 
@@ -234,7 +255,7 @@ rc_status rc__transformer_memory_kv(const rc__transformer *m, size_t layer, size
     return RC_OK;
 }
 
-/* ---- the state of rc_rnn ------------------------------------------------------------------------------------------- */
+/* ---- the state of rc_rnn ----------------------------------------------------------------------------------------- */
 
 typedef struct ring {
     const rc__transformer *m;
@@ -248,8 +269,8 @@ static void ring_rows(void *ctx, size_t layer, size_t row, rc_real **k, rc_real 
     rc_real *keys = rc__tf_row(r->m, r->s, layer, row) + RC__TF_HEAD, *values = keys + C * KV;
     *k = keys + slot * KV;
     *v = values + slot * KV;
-    *past = (rc__kv_rows){.k = keys, .v = values, .ld = KV, .newest = slot,
-                          .n = r->seen[row] < C ? (size_t)r->seen[row] + 1 : C};
+    *past = (rc__kv_rows){
+        .k = keys, .v = values, .ld = KV, .newest = slot, .n = r->seen[row] < C ? (size_t)r->seen[row] + 1 : C};
 }
 
 rc_status rc__transformer_state_step(const rc__transformer *m, rc_state *s, const rc_real *x, rc_real *y, rc_error *e) {
@@ -269,7 +290,12 @@ rc_status rc__transformer_state_step(const rc__transformer *m, rc_state *s, cons
         turns[b] = (int32_t)(seen[b] % RC__TF_ERA);
     }
     ring r = {m, s, seen};
-    rc__transformer_step st = {.rows = B, .x = x, .y = y, .position = seen, .turn = turns, .room = s->step,
+    rc__transformer_step st = {.rows = B,
+                               .x = x,
+                               .y = y,
+                               .position = seen,
+                               .turn = turns,
+                               .room = s->step,
                                .store = {.ctx = &r, .self = ring_rows}};
     rc_status status = rc__transformer_step_run(m, &st, C, e);
     if (status != RC_OK) return status;

@@ -16,8 +16,6 @@ void rc__seq2seq_defaults(rc_train_options *o) {
     o->dropout_input = 0.2;
     o->word_dropout = 0.1;
     o->label_smoothing = 0.1;
-    o->max_source = 256;
-    o->max_target = 256;
     o->history = 1;
     o->optimizer = "adamw";
     o->lr = 0.002;

@@ -42,6 +42,8 @@ rc_train_options rc_train_options_default(void) {
         .linear = true,
         .source_lang = "",
         .target_lang = "",
+        .max_source = 256,
+        .max_target = 256,
         .separator = " | ",
         .attention = "general",
         .shared = true,

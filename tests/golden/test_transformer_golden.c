@@ -78,7 +78,8 @@ static net build(json_t *c) {
     size_t theirs = 0;
     char prefix[200];
     snprintf(prefix, sizeof prefix, "%s/w/", n.name);
-    for (size_t i = 0; i < rc__st_count(file); i++) theirs += !strncmp(rc__st_at(file, i)->name, prefix, strlen(prefix));
+    for (size_t i = 0; i < rc__st_count(file); i++)
+        theirs += !strncmp(rc__st_at(file, i)->name, prefix, strlen(prefix));
     assert_int_equal(theirs, rc_params_count(n.ps));
     rc_params_changed(n.ps);
     for (size_t b = 0; b < MAX_B; b++) {
@@ -101,7 +102,8 @@ static void whole(const net *n) {
     rc__transformer_memory mem = {.lengths = n->memory_lengths};
     if (n->decoder) mem.steps = rc_leaf(t, 3, mdim, memory);
     rc_var *vy = rc__transformer_forward(t, n->m, vx, n->lengths, n->decoder ? &mem : NULL, NULL);
-    if (rc_backward(t, rc_sum_all(t, rc_mul(t, vy, rc_input(t, 3, dim, wy))), 1, &e)) fail_msg("%s: %s", n->name, e.text);
+    if (rc_backward(t, rc_sum_all(t, rc_mul(t, vy, rc_input(t, 3, dim, wy))), 1, &e))
+        fail_msg("%s: %s", n->name, e.text);
     close_to(n->name, "y", vy->x, y, vy->len);
     close_to(n->name, "dx", vx->dx, dx, vx->len);
     if (n->decoder) close_to(n->name, "dmemory", mem.steps->dx, dm, mem.steps->len);
@@ -132,14 +134,20 @@ static void self_rows(void *ctx, size_t layer, size_t row, rc_real **k, rc_real 
     s->index[row][s->t] = (uint32_t)slot;
     *k = s->k[layer] + slot * s->KV;
     *v = s->v[layer] + slot * s->KV;
-    *past = (rc__kv_rows){.k = s->k[layer], .v = s->v[layer], .ld = s->KV, .index = s->index[row] + first,
-                          .n = s->t + 1 - first, .newest = s->t - first};
+    *past = (rc__kv_rows){.k = s->k[layer],
+                          .v = s->v[layer],
+                          .ld = s->KV,
+                          .index = s->index[row] + first,
+                          .n = s->t + 1 - first,
+                          .newest = s->t - first};
 }
 
 static void memory_rows(void *ctx, size_t layer, size_t row, rc__kv_rows *memory) {
     const lists *s = ctx;
     size_t b = s->sentence[row];
-    *memory = (rc__kv_rows){.k = s->mk[layer] + b * s->S * s->KV, .v = s->mv[layer] + b * s->S * s->KV, .ld = s->KV,
+    *memory = (rc__kv_rows){.k = s->mk[layer] + b * s->S * s->KV,
+                            .v = s->mv[layer] + b * s->S * s->KV,
+                            .ld = s->KV,
                             .n = (size_t)s->n->memory_lengths[b]};
 }
 
@@ -160,8 +168,8 @@ static void step_by_step(const net *n) {
         for (size_t b = 0; n->decoder && b < B; b++) { /* (S, B, H) to each sentence's own rows */
             float *rows = malloc(S * H * sizeof *rows);
             for (size_t i = 0; i < S; i++) memcpy(rows + i * H, memory + (i * B + b) * H, H * sizeof *rows);
-            assert_int_equal(rc__transformer_memory_kv(n->m, l, S, rows, s.mk[l] + b * S * s.KV, s.mv[l] + b * S * s.KV, &e),
-                             RC_OK);
+            assert_int_equal(
+                rc__transformer_memory_kv(n->m, l, S, rows, s.mk[l] + b * S * s.KV, s.mv[l] + b * S * s.KV, &e), RC_OK);
             free(rows);
         }
     }
@@ -180,7 +188,12 @@ static void step_by_step(const net *n) {
         }
         s.t = t;
         s.sentence = now;
-        rc__transformer_step st = {.rows = B, .x = in, .y = out, .position = position, .room = room, .stride = MAX_T,
+        rc__transformer_step st = {.rows = B,
+                                   .x = in,
+                                   .y = out,
+                                   .position = position,
+                                   .room = room,
+                                   .stride = MAX_T,
                                    .weights = n->decoder ? weights : NULL,
                                    .store = {.ctx = &s, .self = self_rows, .memory = n->decoder ? memory_rows : NULL}};
         assert_int_equal(rc__transformer_step_run(n->m, &st, T + S, &e), RC_OK);

@@ -1,5 +1,5 @@
-/* Gradients of blocks of attention under every option, in double: x, the memory and all parameters. T = 5, odd sizes, lengths
- * with a 0 and a memory of none. */
+/* Gradients of blocks of attention under every option, in double: x, the memory and all parameters. T = 5, odd sizes,
+ * lengths with a 0 and a memory of none. */
 #include <math.h>
 #include <stdio.h>
 #include "grad.h"
@@ -132,6 +132,7 @@ int main(void) {
     enum { N = sizeof variants / sizeof *variants };
     struct CMUnitTest tests[N];
     for (size_t i = 0; i < N; i++)
-        tests[i] = (struct CMUnitTest){.name = variants[i].name, .test_func = one, .initial_state = (void *)(uintptr_t)&variants[i]};
+        tests[i] = (struct CMUnitTest){
+            .name = variants[i].name, .test_func = one, .initial_state = (void *)(uintptr_t)&variants[i]};
     return _cmocka_run_group_tests("transformer gradients", tests, N, NULL, NULL);
 }

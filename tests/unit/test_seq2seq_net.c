@@ -352,7 +352,35 @@ static void scheduled_sampling(void **unused) {
     train(&m, 400, 0.01, true, 0.5);
     const rc__seq2seq_net *net = &m.net;
     assert_true(right(&m, &net, 1, ROWS, true) > ROWS * 8 / 10);
+    make_data(&d, ROWS, 2000000, V, true, 0, 1); /* what a good network says is what it was given */
+    before = d;
+    rc_rng rng = rc_rng_make(1, 1);
+    OK(rc__seq2seq_sample_inputs(m.tape, &m.net, &d.b, d.in, 1, &rng, &E));
+    size_t other = 0;
+    for (size_t i = 0; i < (LONG + 1) * ROWS; i++) other += d.in[i] != before.in[i];
+    assert_true(other < ROWS / 2);
     drop(&m);
+}
+
+static void smoothing(void **unused) {
+    (void)unused;
+    static data d;
+    make_data(&d, 5, 0, V, true, 0, 1);
+    for (int copy = 0; copy < 2; copy++) {
+        rc__seq2seq_options o = options("gru", RC__ATTENTION_GENERAL, V);
+        o.shared = o.copy = copy;
+        model m = make(&o, 1);
+        for (int training = 0; training < 2; training++) {
+            double nll;
+            size_t count;
+            rc_tape_begin(m.tape, (rc_tape_mode){.training = training});
+            rc_var *loss = rc__seq2seq_loss(m.tape, &m.net, &d.b, 0.3, &nll, &count);
+            OK(rc_tape_status(m.tape, &E));
+            bool plain = fabs((double)loss->x[0] - nll / (double)count) < 1e-5;
+            assert_true(plain == !training);
+        }
+        drop(&m);
+    }
 }
 
 /* Tokens that were not in training: attention alone cannot write them, copying can. */
@@ -440,7 +468,7 @@ int main(void) {
                                        cmocka_unit_test(transformers),       cmocka_unit_test(convolutions),
                                        cmocka_unit_test(padding_and_threads), cmocka_unit_test(steps_are_the_loss),
                                        cmocka_unit_test(ensembles),          cmocka_unit_test(scheduled_sampling),
-                                       cmocka_unit_test(copying),            cmocka_unit_test(refusals),
+                                       cmocka_unit_test(copying),            cmocka_unit_test(smoothing),            cmocka_unit_test(refusals),
                                        cmocka_unit_test(explains)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -169,7 +169,8 @@ static void padding_and_rows(void **state) {
             for (size_t b = 0; b < B; b++) assert_true(rc_state_h(s)[b * width] == (float)lengths[b]);
             for (size_t k = 0; k < width; k++) assert_true(rc_state_h(s)[width + k] == 0);
             /* rows of different ages go on as if alone */
-            float *on = numbers(2 * B * I, 9), *all = forward(&n, on, 2, B, NULL, s), *row = malloc((T + 2) * I * sizeof *row);
+            float *on = numbers(2 * B * I, 9), *all = forward(&n, on, 2, B, NULL, s),
+                  *row = malloc((T + 2) * I * sizeof *row);
             for (size_t b = 0; b < B; b++) {
                 size_t len = (size_t)lengths[b];
                 for (size_t t = 0; t < len; t++) memcpy(row + t * I, x + (t * B + b) * I, I * sizeof *row);
@@ -197,7 +198,7 @@ static void both_sides(void **state) {
     assert_int_equal(rc_params_len(one.ps), rc_params_len(both.ps));
     assert_int_equal(rc_rnn_output_size(both.rnn), H);
     float *x = numbers(T * B * I, 7), *a = forward(&one, x, T, B, NULL, NULL), *b = forward(&both, x, T, B, NULL, NULL);
-    assert_memory_not_equal(a, b, B * H * sizeof *a);                                               /* the first sees more */
+    assert_memory_not_equal(a, b, B * H * sizeof *a); /* the first sees more */
     float y[B * H];
     rc_state *s;
     rc_error e = {0};
@@ -294,16 +295,16 @@ static void states(void **state) {
     assert_int_equal(rc_state_reset_row(a, n.rnn, 1, &e), RC_OK);
     assert_int_equal(rc_rnn_step(n.rnn, c, x + 18 * I, z, &e), RC_OK);
     assert_int_equal(rc_rnn_step(n.rnn, a, x + 18 * I, y, &e), RC_OK);
-    assert_memory_equal(y, z, H * sizeof *y);                           /* rows 0 and 2 go on alike */
+    assert_memory_equal(y, z, H * sizeof *y); /* rows 0 and 2 go on alike */
     assert_memory_equal(y + 2 * H, z + 2 * H, H * sizeof *y);
     assert_memory_not_equal(y + H, z + H, H * sizeof *y);
     rc_state_reset(c, n.rnn);
     float first[3 * H], two[2 * I];
     assert_int_equal(rc_rnn_step(n.rnn, c, x + 18 * I, first, &e), RC_OK);
-    assert_memory_equal(y + H, first + H, H * sizeof *y);               /* row 1 has begun anew */
+    assert_memory_equal(y + H, first + H, H * sizeof *y); /* row 1 has begun anew */
     memcpy(two, x + 18 * I, I * sizeof *two), memcpy(two + I, x + 20 * I, I * sizeof *two);
     assert_int_equal(rc_rnn_step(n.rnn, b, two, first, &e), RC_OK);
-    assert_memory_equal(first + H, y + 2 * H, H * sizeof *y);           /* and row 2 goes on in another batch */
+    assert_memory_equal(first + H, y + 2 * H, H * sizeof *y); /* and row 2 goes on in another batch */
     /* what a file may say: no number of steps is a crash */
     static const float counts[] = {NAN, -1, INFINITY, 1e30f, 0.5f, 3e9f};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
@@ -322,8 +323,9 @@ static void states(void **state) {
     drop(&n);
 }
 
-/* A stream may go on for ever: a net that has seen 2^24 (or 2^40) steps says of the last `context` ones what it says of a
- * new stream, where positions are relative, and counts on. So it does across the borders where keys are turned back. */
+/* A stream may go on for ever: a net that has seen 2^24 (or 2^40) steps says of the last `context` ones what it says
+ * of a new stream, where positions are relative, and counts on. So it does across the borders where keys are turned
+ * back. */
 static void long_streams(void **state) {
     (void)state;
     static const uint64_t starts[] = {65536 - 20, (UINT64_C(1) << 24) - 20, (UINT64_C(1) << 40) - 20, 3 * 65536 + 7};
@@ -450,7 +452,8 @@ static void completed(void **state) {
     char text[512], part[16];
     size_t len = rc_rnn_explain(n.rnn, 2, 10, text, sizeof text);
     assert_int_equal(len, strlen(text));
-    assert_non_null(strstr(text, "block 0: 3 heads of 64 over 256 steps, rotary positions, gelu 768, LayerNorm before"));
+    assert_non_null(
+        strstr(text, "block 0: 3 heads of 64 over 256 steps, rotary positions, gelu 768, LayerNorm before"));
     assert_int_equal(rc_rnn_explain(n.rnn, 2, 10, part, sizeof part), len);
     drop(&n);
     o.hidden_size = 200; /* 3 does not divide it */
@@ -477,7 +480,7 @@ static void messages(void **state) {
     (void)state;
     const rc_rnn_options plain = options(0);
     rc_rnn_options o;
-#define FOREIGN(field, value)                                                                                        \
+#define FOREIGN(field, value) \
     o = plain, o.field = value, refuse(o, "rnn: " #field " is for recurrent layers, cell transformer has none")
     FOREIGN(proj_size, 4);
     FOREIGN(reverse, true);
@@ -497,8 +500,9 @@ static void messages(void **state) {
     o = plain, o.hidden_size = 0, refuse(o, "rnn: hidden_size is 0, expected 1 to 16777216");
     o = plain, o.num_layers = 0, refuse(o, "rnn: num_layers is 0, expected 1 to 1000");
     o = plain, o.heads = 3, refuse(o, "rnn: heads is 3, which does not divide hidden_size 8");
-    o = plain, o.heads = 8, refuse(o, "rnn: 8 heads of 1 columns each: rotary positions turn pairs of columns; take an even "
-                                      "width, or other positions");
+    o = plain, o.heads = 8,
+    refuse(o, "rnn: 8 heads of 1 columns each: rotary positions turn pairs of columns; take an even "
+              "width, or other positions");
     o = plain, o.heads = 4, o.kv_heads = 3, refuse(o, "rnn: kv_heads is 3, which does not divide heads 4");
     o = plain, o.context = 65537, refuse(o, "rnn: context is 65537, expected 1 to 65536");
     o = plain, o.dropout = 1, refuse(o, "rnn: dropout is 1, expected a probability in [0, 1)");
@@ -507,8 +511,9 @@ static void messages(void **state) {
     o = plain, o.ffn_kind = (rc_ffn_kind)-1, refuse(o, "rnn: unknown ffn_kind -1");
     o = plain, o.ffn = (size_t)1 << 26, refuse(o, "rnn: ffn is 67108864, expected 1 to 33554432");
 
-#define NATIVE(field, value)                                                                                         \
-    o = layers_of("gru", 1, I, H), o.field = value, refuse(o, "rnn: " #field " is for cell transformer, the cell is gru")
+#define NATIVE(field, value)                        \
+    o = layers_of("gru", 1, I, H), o.field = value, \
+    refuse(o, "rnn: " #field " is for cell transformer, the cell is gru")
     NATIVE(heads, 2);
     NATIVE(kv_heads, 2);
     NATIVE(ffn, 8);
@@ -551,10 +556,18 @@ static void messages(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chunks_and_steps), cmocka_unit_test(window),          cmocka_unit_test(padding_and_rows),
-        cmocka_unit_test(both_sides),       cmocka_unit_test(threads),         cmocka_unit_test(dropout),
-        cmocka_unit_test(states),           cmocka_unit_test(long_streams),    cmocka_unit_test(precision),
-        cmocka_unit_test(no_steps_at_all),  cmocka_unit_test(one_frozen_parameter), cmocka_unit_test(completed),
+        cmocka_unit_test(chunks_and_steps),
+        cmocka_unit_test(window),
+        cmocka_unit_test(padding_and_rows),
+        cmocka_unit_test(both_sides),
+        cmocka_unit_test(threads),
+        cmocka_unit_test(dropout),
+        cmocka_unit_test(states),
+        cmocka_unit_test(long_streams),
+        cmocka_unit_test(precision),
+        cmocka_unit_test(no_steps_at_all),
+        cmocka_unit_test(one_frozen_parameter),
+        cmocka_unit_test(completed),
         cmocka_unit_test(messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
