@@ -83,8 +83,8 @@ static rc_status check_attention(const char *list, rc_error *e) {
         for (const char *c = o->choices; *c; c += strcspn(c, " "), c += *c == ' ')
             known |= strcspn(c, " ") == len && strncmp(c, at, len) == 0;
         if (!known)
-            return rc_fail(e, RC_EINVAL, "--attention: expected some of %s with commas between, found \"%.*s\"", o->choices,
-                           (int)(len < 40 ? len : 40), at);
+            return rc_fail(e, RC_EINVAL, "--attention: expected some of %s with commas between, found \"%.*s\"",
+                           o->choices, (int)(len < 40 ? len : 40), at);
         at += len + (at[len] == ',');
     }
     return RC_OK;

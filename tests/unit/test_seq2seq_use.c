@@ -60,6 +60,7 @@ static void train(const char *task, const char *out, const char *vocab, const ch
     o.vocab = vocab;
     o.attention = attention;
     o.shared = false;
+    o.copy = false;
     o.tied = false;
     o.hidden = 32;
     o.embedding = 16;
@@ -85,11 +86,13 @@ static int enter(void **state) {
     write_pairs("train.src", "train.tgt", 500, 1);
     write_pairs("test.src", "test.tgt", 50, 2);
     FILE *f = fopen("talk.txt", "w");
-    for (int i = 0; i < 80; i++) fprintf(f, "%s\n%s\n\n", i % 2 ? "hello there" : "who are you", i % 4 < 2 ? "good day" : "a friend");
+    for (int i = 0; i < 80; i++)
+        fprintf(f, "%s\n%s\n\n", i % 2 ? "hello there" : "who are you", i % 4 < 2 ? "good day" : "a friend");
     fclose(f);
     train("translate", "m-main.safetensors", "word", "general", 220);
     train("translate", "m-few.safetensors", "word:6", "general", 60);
     train("translate", "m-none.safetensors", "word", "none", 4);
+    train("summarize", "m-sum.safetensors", "word", "general", 3);
     train("chat", "m-chat.safetensors", "word", "general", 60);
     return 0;
 }
@@ -459,8 +462,9 @@ static void scores_are_those_of_the_predictions(void **state) {
     json_t *row;
     json_array_foreach(json_object_get(j, "by_length"), i, row) pairs += number(row, "pairs");
     assert_true(pairs == 50);
-    assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(j, "baselines"), 0), "method")),
-                        "copy the source");
+    assert_string_equal(
+        json_string_value(json_object_get(json_array_get(json_object_get(j, "baselines"), 0), "method")),
+        "copy the source");
     json_decref(j);
     free(hypotheses);
     rc_text_free(references, reference_bytes);
@@ -544,6 +548,23 @@ static void odd_pairs(void **state) {
     rc_model_free(m);
 }
 
+static void a_summary_may_be_like_any_of_its_references(void **state) {
+    (void)state;
+    rc_model *m = load("m-sum.safetensors");
+    rc_eval_options o = rc_eval_options_default();
+    put("one.jsonl",
+        "{\"source\": [\"red cat runs.\", \"Big dog eats.\"], \"target\": [\"none of it\", \"big dog eats\"]}\n");
+    json_t *j = eval(m, "one.jsonl", &o), *rows = json_object_get(j, "baselines");
+    assert_true(number(j, "further_references") == 1);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 1), "method")), "first sentence");
+    assert_true(number(json_array_get(rows, 1), "rouge1") == 0);
+    assert_true(number(json_array_get(rows, 2), "rouge1") == 1); /* the second sentence, the second reference */
+    assert_true(fabs(number(json_array_get(rows, 0), "rouge2") - 2 * 2. / 5 * 1 / (2. / 5 + 1)) < 1e-12);
+    assert_true(number(j, "rougeLsum") >= 0);
+    json_decref(j);
+    rc_model_free(m);
+}
+
 /* ---- chat -------------------------------------------------------------------------------------------------------- */
 
 static const char *reply(rc_chat *c, const char *text) {
@@ -601,6 +622,7 @@ int main(void) {
         cmocka_unit_test(the_loss_is_that_of_the_steps),
         cmocka_unit_test(strategies),
         cmocka_unit_test(odd_pairs),
+        cmocka_unit_test(a_summary_may_be_like_any_of_its_references),
         cmocka_unit_test(a_conversation),
     };
     return cmocka_run_group_tests(tests, enter, leave_work);
