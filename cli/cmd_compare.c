@@ -687,7 +687,7 @@ const cli_command cmd_compare = {
     .tasks = "lm classify regress tag forecast detect translate summarize chat",
     .usage = "compare TASK FILE... --cells LIST [OPTIONS OF train]\ncompare lm SOURCE... --cells LIST [--gradient-svg "
              "FILE]\n"
-             "compare translate SRC REF --attention LIST --test SRC --test-target REF",
+             "compare translate SRC REF --attention LIST [--test FILE] [OPTIONS]",
     .summary = "the same data and budget for several cells",
     .text =
         "Trains each cell in turn on the same data, with the same seed and budget (--time, --steps or --epochs of "
