@@ -18,7 +18,6 @@ void rc__seq2seq_defaults(rc_train_options *o) {
     o->label_smoothing = 0.1;
     o->history = 1;
     o->optimizer = "adamw";
-    o->lr = 0.002;
     o->weight_decay = 0.01;
     o->clip = 1;
     o->schedule = "cosine";
