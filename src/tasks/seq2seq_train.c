@@ -242,7 +242,8 @@ static rc_status network_options(const rc_train_options *o, rc__seq2seq_options 
     n->decoder.coverage = o->coverage;
     n->decoder.monotonic = o->monotonic;
     n->tied = o->tied;
-    n->copy = o->copy;
+    bool can_copy = o->shared && (blocks(o->cell) || k != RC__ATTENTION_NONE);
+    n->copy = o->copy && (can_copy || given(o, "copy")); /* a default gives way to what was asked for */
     n->coverage_weight = o->coverage_weight;
     n->dropout_input = o->dropout_input;
     n->dropout_output = o->dropout_output < 0 ? o->dropout : o->dropout_output;
