@@ -62,10 +62,11 @@ static rc_status settle(cli_args *a, rc_error *e) {
         return rc_fail(e, RC_EINVAL,
                        a->n_words ? "expected FILE: the text to score (- is standard input)"
                                   : "expected MODEL and FILE: a trained model and the text to score");
-    if (a->n_words > 2) return rc_fail(e, RC_EINVAL, "expected one FILE, found also \"%s\"", a->words[2]);
     if (o->dynamic && strcmp(o->precision, "int8") == 0)
         return rc_fail(e, RC_EINVAL, "--dynamic goes on learning, and int8 weights are for inference");
-    if ((s = cli_check_input("model", a->words[0], e)) || (s = cli_check_input("data", a->words[1], e))) return s;
+    if ((s = cli_check_input("model", a->words[0], e))) return s;
+    for (size_t i = 1; i < a->n_words; i++)
+        if ((s = cli_check_input("data", a->words[i], e))) return s;
     return RC_OK;
 }
 
@@ -170,9 +171,13 @@ static int run(cli_args *a) {
     const char *const of_lm[] = {"Evaluation"}, *const of_others[] = {"Data", "Results"};
     if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, lm ? 2 : 1, false, a->words[0], task, &e);
     if (!s && !lm) s = cli_check_tasks(a, a->words[0], task, &e);
+    if (!s && a->n_words > 2 && strcmp(task, "answer") != 0)
+        s = rc_fail(&e, RC_EINVAL, "expected one FILE, found also \"%s\"", a->words[2]);
     if (!s && !lm) {
         rc_eval_options mo = o->model;
         mo.batch = o->batch;
+        mo.more = (const char *const *)a->words + 2;
+        mo.n_more = a->n_words - 2;
         return cli_eval_model(a, a->words[0], a->words[1], &mo, o->json, o->precision);
     }
     if (!s) s = rc_lm_load(&m, a->words[0], &e);
@@ -209,7 +214,7 @@ static int run(cli_args *a) {
 
 const cli_command cmd_eval = {
     .name = "eval",
-    .usage = "eval MODEL FILE [OPTIONS]",
+    .usage = "eval MODEL FILE... [OPTIONS]",
     .summary = "score a model on data",
     .text = "A classifier: accuracy, F1 and more, each class and the confusion matrix (--no-details: not). A regressor: RMSE, "
             "MAE, R2. docs/evaluation.md has the definitions; data are read as in training, and options say otherwise.\n\n"

@@ -288,6 +288,14 @@ rc_var *rc_memory_read(rc_tape *t, rc_var *u, rc_var *k, rc_var *v, const int32_
 /* h(t) = z(t) c(t) + (1 - z(t)) h(t-1) over each sequence, h before it 0; from its end when reverse (Seo et al. 2017, arXiv
  * 1606.04582, eq. 3): c (N, H D), z (N, H) -> (N, H D). lengths (batch) as above. */
 rc_var *rc_gated_scan(rc_tape *t, rc_var *c, rc_var *z, const int32_t *lengths, size_t batch, size_t heads, bool reverse);
+/* The dynamic memory of a recurrent entity network (Henaff et al. 2017, arXiv 1612.03969, eq. 2-5): J blocks that each begin as
+ * its key and that every sentence s of its sequence may write to,
+ *   g = sigmoid(s h + sk)   c = prelu(U h + kv + sw)   h <- (h + g c) / |h + g c|
+ * s (N, D); sw (N, D) = W s and sk (N, J) = s times keys, kv (J, D) = V keys, which are products of the caller's; keys (J, D); U
+ * (D, D); slope (D), of the PReLU -> (B J, D), the blocks after the last sentence. lengths (batch) as above. *gates (may be NULL)
+ * becomes g (N, J). fp32. */
+rc_var *rc_entity_memory(rc_tape *t, rc_var *s, rc_var *sw, rc_var *sk, rc_var *kv, rc_var *keys, rc_var *u, rc_var *slope,
+                         const int32_t *lengths, size_t batch, const rc_real **gates);
 
 /* ---- losses ------------------------------------------------------------------------------------------------------
  * Scalars. A position counts when t < lengths[b] (lengths NULL = all) and, for classes, target != ignore_index. The

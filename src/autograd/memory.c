@@ -291,3 +291,168 @@ rc_var *rc_gated_scan(rc_tape *t, rc_var *c, rc_var *z, const int32_t *lengths, 
     rc__parallel(batch, RC__WORK(c->len), scan_task, s);
     return &s->n.out;
 }
+
+/* ---- entities ---------------------------------------------------------------------------------------------------- */
+
+typedef struct entity_node {
+    rc__node n;
+    rc_var *s, *sw, *sk, *kv, *keys, *u, *slope;
+    const size_t *start;
+    size_t B, N, J, D;
+    void *packed;
+    rc_real *h;                /* (N, J, D) before each sentence */
+    rc_real *a;                /* (N, J, D) before the PReLU; backward: its gradient */
+    rc_real *g, *norm;         /* (N, J) */
+    rc_real *ds, *dsw, *dsk, *dkeys_of, *dslope_of; /* backward; the last two (B, J D) and (B, D) */
+} entity_node;
+
+static void product_of_blocks(const entity_node *e, const rc_real *in, rc_real *out, bool add) {
+    rc__panel_rows rows = {in, out, e->J};
+    rc__panel_product p = {.format = RC_PANEL_REAL,
+                           .K = e->D,
+                           .N = e->D,
+                           .last = e->D,
+                           .B = e->packed,
+                           .add = add,
+                           .lda = e->D,
+                           .ldc = e->D,
+                           .rows = &rows,
+                           .segments = 1};
+    rc__k->panel.product(&p);
+}
+
+static rc_real prelu(rc_real a, rc_real slope) { return a > 0 ? a : slope * a; }
+
+/* Blocks after one sentence into `to`, which may be those of the next. */
+static void entity_write(const entity_node *e, size_t n, rc_real *to) {
+    size_t J = e->J, D = e->D;
+    const rc_real *s = e->s->x + n * D, *sw = e->sw->x + n * D;
+    rc_real *h = e->h + n * J * D, *a = e->a + n * J * D;
+    product_of_blocks(e, h, a, false);
+    for (size_t j = 0; j < J; j++) {
+        double score = rc__k->pw.dot(D, s, h + j * D) + (double)e->sk->x[n * J + j];
+        rc_real g = (rc_real)(1 / (1 + exp(-score)));
+        rc_real *r = to + j * D, *aj = a + j * D;
+        for (size_t d = 0; d < D; d++) {
+            aj[d] += e->kv->x[j * D + d] + sw[d];
+            r[d] = h[j * D + d] + g * prelu(aj[d], e->slope->x[d]);
+        }
+        double norm = sqrt(rc__k->pw.sum_sq(D, r)) + 1e-12;
+        rc__k->pw.scale(D, (rc_real)(1 / norm), 0, r, r);
+        e->g[n * J + j] = g;
+        e->norm[n * J + j] = (rc_real)norm;
+    }
+}
+
+static void entity_task(void *ctx, size_t b, int worker) {
+    (void)worker;
+    const entity_node *e = ctx;
+    size_t block = e->J * e->D, from = e->start[b], end = e->start[b + 1];
+    rc_real *out = e->n.out.x + b * block;
+    memcpy(from < end ? e->h + from * block : out, e->keys->x, block * sizeof *out);
+    for (size_t n = from; n < end; n++) entity_write(e, n, n + 1 < end ? e->h + (n + 1) * block : out);
+}
+
+/* dh: the gradient of the blocks after sentence n, becomes that before it; after: the blocks then. e->a becomes its gradient. */
+static void entity_unwrite(entity_node *e, size_t b, size_t n, const rc_real *after, rc_real *dh) {
+    size_t J = e->J, D = e->D;
+    const rc_real *s = e->s->x + n * D, *h = e->h + n * J * D;
+    rc_real *a = e->a + n * J * D;
+    for (size_t j = 0; j < J; j++) {
+        rc_real *d = dh + j * D, *aj = a + j * D, g = e->g[n * J + j], inverse = 1 / e->norm[n * J + j];
+        rc_real along = (rc_real)rc__k->pw.dot(D, after + j * D, d);
+        double dg = 0;
+        for (size_t i = 0; i < D; i++) {
+            rc_real dr = (d[i] - along * after[j * D + i]) * inverse, slope = e->slope->x[i], dc = g * dr;
+            dg += (double)dr * (double)prelu(aj[i], slope);
+            if (e->dslope_of && aj[i] <= 0) e->dslope_of[b * D + i] += dc * aj[i];
+            aj[i] = aj[i] > 0 ? dc : slope * dc;
+            d[i] = dr;
+        }
+        rc_real dscore = (rc_real)dg * g * (1 - g);
+        if (e->ds) rc__k->pw.axpy(D, dscore, h + j * D, e->ds + n * D);
+        if (e->dsk) e->dsk[n * J + j] += dscore;
+        if (e->dsw) rc__k->pw.add(D, e->dsw + n * D, aj, e->dsw + n * D);
+        rc__k->pw.axpy(D, dscore, s, d);
+    }
+    product_of_blocks(e, a, dh, true);
+}
+
+static void entity_back_task(void *ctx, size_t b, int worker) {
+    (void)worker;
+    entity_node *e = ctx;
+    size_t block = e->J * e->D, from = e->start[b], end = e->start[b + 1];
+    rc_real *dh = e->dkeys_of + b * block;
+    memcpy(dh, e->n.out.dx + b * block, block * sizeof *dh);
+    for (size_t n = end; n-- > from;)
+        entity_unwrite(e, b, n, n + 1 < end ? e->h + (n + 1) * block : e->n.out.x + b * block, dh);
+}
+
+static void sum_rows(rc_tape *t, size_t rows, size_t cols, const rc_real *x, rc_real *out) {
+    if (out)
+        rc__sum_columns(t, &(rc__column_sums){
+                               .items = 1, .rows = rows, .cols = cols, .row_stride = cols, .x = x, .scale = 1, .out = out, .add = true});
+}
+
+static void *entity_pack(rc_tape *t, const entity_node *e, bool trans) {
+    void *packed = rc__tape_alloc(t, rc__k->panel.bytes(RC_PANEL_REAL, e->D, e->D));
+    if (packed) rc__k->panel.pack(RC_PANEL_REAL, e->D, e->D, e->u->x, e->D, trans, 0, e->D, packed, NULL);
+    return packed;
+}
+
+static void entity_backward(rc_tape *t, rc__node *self) {
+    entity_node *e = (entity_node *)self;
+    size_t D = e->D, block = e->J * D;
+    e->ds = rc__grad(t, e->s);
+    e->dsw = rc__grad(t, e->sw);
+    e->dsk = rc__grad(t, e->sk);
+    rc_real *du = rc__grad(t, e->u), *dkv = rc__grad(t, e->kv), *dkeys = rc__grad(t, e->keys), *dslope = rc__grad(t, e->slope);
+    rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
+    e->packed = entity_pack(t, e, false);
+    e->dkeys_of = rc__tape_alloc(t, e->B * block * sizeof(rc_real));
+    e->dslope_of = rc__tape_alloc(t, e->B * D * sizeof(rc_real));
+    if (e->packed && e->dkeys_of && e->dslope_of) {
+        memset(e->dslope_of, 0, e->B * D * sizeof(rc_real));
+        rc__parallel(e->B, 4.0 * (double)(e->N * block) * (double)D, entity_back_task, e);
+        rc__outer_side side = {.N = D, .B = e->h, .ldb = D, .C = du, .ldc = D};
+        bool ok = !du || rc__tape_outer(t, RC_FP32, D, e->N * e->J, e->a, D, &side, 1, true);
+        if (ok) {
+            sum_rows(t, e->N, block, e->a, dkv);
+            sum_rows(t, e->B, block, e->dkeys_of, dkeys);
+            sum_rows(t, e->B, D, e->dslope_of, dslope);
+        }
+    }
+    rc__arena_rewind(rc__tape_arena(t), mark);
+}
+
+static bool shaped(const rc_var *x, size_t rows, size_t cols) { return x->ndim == 2 && x->dim[0] == rows && x->dim[1] == cols; }
+
+rc_var *rc_entity_memory(rc_tape *t, rc_var *s, rc_var *sw, rc_var *sk, rc_var *kv, rc_var *keys, rc_var *u, rc_var *slope,
+                         const int32_t *lengths, size_t batch, const rc_real **gates) {
+    const char *op = "entity_memory";
+    if (!rc__alive(t, op, 7, s, sw, sk, kv, keys, u, slope)) return rc__dead(t);
+    size_t N = s->dim[0], D = s->ndim == 2 ? s->dim[1] : 0, J = keys->dim[0];
+    if (!D || !shaped(sw, N, D) || !shaped(sk, N, J) || !shaped(kv, J, D) || !shaped(keys, J, D) || !shaped(u, D, D) ||
+        slope->ndim != 1 || slope->dim[0] != D)
+        return rc__op_fail(t, RC_EINVAL, op, "s is %s, sw %s, sk %s, kv %s, keys %s, u %s, slope %s: they do not fit",
+                           rc__shape_text(s->ndim, s->dim), rc__shape_text(sw->ndim, sw->dim), rc__shape_text(sk->ndim, sk->dim),
+                           rc__shape_text(kv->ndim, kv->dim), rc__shape_text(keys->ndim, keys->dim),
+                           rc__shape_text(u->ndim, u->dim), rc__shape_text(slope->ndim, slope->dim));
+    const size_t *start = starts_of(t, op, lengths, batch, N);
+    if (!start) return rc__dead(t);
+    bool grad = s->needs_grad || sw->needs_grad || sk->needs_grad || kv->needs_grad || keys->needs_grad || u->needs_grad ||
+                slope->needs_grad;
+    entity_node *e = rc__node_new(t, sizeof *e, op, 2, (size_t[]){batch * J, D}, grad, entity_backward);
+    if (!e) return rc__dead(t);
+    e->s = s, e->sw = sw, e->sk = sk, e->kv = kv, e->keys = keys, e->u = u, e->slope = slope, e->start = start;
+    e->B = batch, e->N = N, e->J = J, e->D = D;
+    e->h = rc__tape_alloc(t, N * J * D * sizeof *e->h);
+    e->a = rc__tape_alloc(t, N * J * D * sizeof *e->a);
+    e->g = rc__tape_alloc(t, 2 * N * J * sizeof *e->g);
+    e->packed = entity_pack(t, e, true);
+    if (!e->h || !e->a || !e->g || !e->packed) return rc__dead(t);
+    e->norm = e->g + N * J;
+    if (gates) *gates = e->g;
+    rc__parallel(batch, 2.0 * (double)(N * J) * (double)(D * D), entity_task, e);
+    return &e->n.out;
+}
