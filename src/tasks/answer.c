@@ -129,7 +129,7 @@ rc_status rc__answerer_declare(rc__answerer *m, rc_error *e) {
     if (a.s != RC_OK) return a.s;
     m->error->frozen = m->error->no_decay = true;
     for (size_t k = 0; k < m->n_tables; k++) {
-        m->table[k]->no_decay = true;
+        m->table[k]->no_decay = m->o.kind == RC__ANSWER_RECURRENT; /* of the others they are most of what is learnt */
         if (m->time[k]) m->time[k]->no_decay = true;
     }
     return RC_OK;
@@ -275,9 +275,33 @@ rc_var *rc__answerer_forward(rc_tape *t, const rc__answerer *m, const rc__answer
     }
 }
 
+typedef struct times_node {
+    rc__node n;
+    rc_var *x;
+    rc_real times;
+} times_node;
+
+static void times_backward(rc_tape *t, rc__node *self) {
+    times_node *s = (times_node *)self;
+    rc_real *dx = rc__grad(t, s->x);
+    for (size_t i = 0; dx && i < s->x->len; i++) dx[i] += s->times * self->out.dx[i];
+}
+
+/* x as it is, with a gradient so many times as large. */
+static rc_var *gradient_times(rc_tape *t, rc_var *x, size_t times) {
+    if (!rc__alive(t, "gradient_times", 1, x)) return rc__dead(t);
+    times_node *s = rc__node_view(t, sizeof *s, "gradient_times", x->ndim, x->dim, x->needs_grad, times_backward);
+    if (!s) return rc__dead(t);
+    s->x = x;
+    s->times = (rc_real)times;
+    s->n.out.x = x->x;
+    return &s->n.out;
+}
+
+/* The mean over the members; each of them gets the gradient that it would have alone. */
 rc_var *rc__answerer_loss(rc_tape *t, const rc__answerer *m, const rc__answer_batch *b, rc_var *scores) {
     size_t dim[2] = {b->n * m->o.members, m->answers.count};
-    return rc_cross_entropy(t, rc_reshape(t, scores, 2, dim), b->targets, NULL);
+    return gradient_times(t, rc_cross_entropy(t, rc_reshape(t, scores, 2, dim), b->targets, NULL), m->o.members);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------------------------- */
