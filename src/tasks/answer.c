@@ -199,6 +199,9 @@ static rc_var *scale_heads(rc_tape *t, rc_var *x, rc_var *z, size_t H) {
     return rc_reshape(t, y, 2, (size_t[]){three[0], x->dim[1]});
 }
 
+/* At the start a sentence changes a twelfth of the query, so that all sentences of a story have a say in it. */
+#define KEEP 2.5
+
 static rc_var *forward_query(rc_tape *t, const rc__answerer *m, const rc__answer_batch *b, rc__answer_looks *looks) {
     const rc__answer_options *o = &m->o;
     size_t H = o->members, N = b->rows;
@@ -212,11 +215,10 @@ static rc_var *forward_query(rc_tape *t, const rc__answerer *m, const rc__answer
     rc_var *vectors = rc_dropout(t, sentences(t, b, m->table[0], position_mask(t, m, b)), o->dropout);
     rc_var *x = rows_of(t, b->row, N, vectors), *q = rows_of(t, asked, N, vectors), *h = NULL;
     for (size_t k = 0; k < o->hops; k++) {
-        rc_var *gate = rc_sigmoid(t, rc_linear_heads(t, rc_mul(t, x, q), rc_param_var(t, m->gate_w[k]),
-                                                     rc_param_var(t, m->gate_b[k]), H));
+        rc_var *gate = rc_linear_heads(t, rc_mul(t, x, q), rc_param_var(t, m->gate_w[k]), rc_param_var(t, m->gate_b[k]), H);
         rc_var *split = rc_reshape(t, gate, 3, (size_t[]){N, H, 2}); /* of each head: update, reset */
-        rc_var *z = rc_reshape(t, rc_slice(t, split, 2, 0, 1), 2, (size_t[]){N, H});
-        rc_var *r = rc_reshape(t, rc_slice(t, split, 2, 1, 1), 2, (size_t[]){N, H});
+        rc_var *z = rc_sigmoid(t, rc_scale(t, rc_reshape(t, rc_slice(t, split, 2, 0, 1), 2, (size_t[]){N, H}), 1, -KEEP));
+        rc_var *r = rc_sigmoid(t, rc_reshape(t, rc_slice(t, split, 2, 1, 1), 2, (size_t[]){N, H}));
         rc_var *of_x = rows_of(t, b->row, N, rc_linear_heads(t, vectors, rc_param_var(t, m->in_w[k]), rc_param_var(t, m->in_b[k]), H));
         rc_var *w = rc_param_var(t, m->query_w[k]);
         rc_var *of_q = k ? rc_linear_heads(t, q, w, NULL, H) /* before the first sentence all have the same question */
@@ -349,7 +351,7 @@ typedef struct mean_of { /* the chosen members' probabilities of one question */
 static void take_answer(const rc__answerer *m, const rc_real *p, int32_t target, size_t i, mean_of *x, rc__answer_result *r) {
     size_t A = m->answers.count, best = 0;
     for (size_t k = 0; target >= 0 && k < m->o.members; k++)
-        r->wrong[k] += (best_of(p + k * A, A) != (size_t)target) - 1e-3 * log((double)p[k * A + (size_t)target] + 1e-30);
+        r->wrong[k] += (best_of(p + k * A, A) != (size_t)target) - 1e-2 * log((double)p[k * A + (size_t)target] + 1e-30);
     for (size_t a = 0; a < A; a++) {
         double sum = 0;
         for (size_t k = 0; k < x->n; k++) sum += (double)p[x->chosen[k] * A + a];

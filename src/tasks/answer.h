@@ -6,9 +6,9 @@
  *   recurrent  story and question as one sequence of words through a recurrent layer, to compare with
  *
  * Of the first two, several networks (members) are trained side by side on the same batches, each from its own start, as heads
- * of one computation (rc_linear_heads and the ops beside it). The probabilities of the `ensemble` best of them, by their error
- * on the training data, are averaged; 1 is the rule of the paper: the run with the lowest training error. That error is a
- * parameter that is not trained, so that it goes where the weights of its time go.
+ * of one computation (rc_linear_heads and the ops beside it). The probabilities of the `ensemble` best of them are averaged, by
+ * their error on the validation data, or where there are none on the training data, the rule of Sukhbaatar et al. (their section
+ * 4.2). That error is a parameter that is not trained, so that it goes where the weights of its time go.
  *
  * Words that the training data do not have are left out. Each sentence that a batch has is made a vector once, however often
  * it comes in the stories of the batch. */
@@ -133,7 +133,7 @@ typedef struct rc__answer_result {
     double *probability;  /* (n, answers), NULL: not wanted */
     double loss;          /* of the averaged probabilities, over questions whose answer is known */
     size_t right, known;  /* of those with an answer */
-    double *wrong;        /* (members) share of wrong answers of each alone, plus a thousandth of its loss */
+    double *wrong;        /* (members) share of wrong answers of each alone, plus a hundredth of its loss */
 } rc__answer_result;
 rc_status rc__answer_result_new(rc__answer_result *r, const rc__answerer *m, size_t n, bool probabilities, rc_error *e);
 void rc__answer_result_free(rc__answer_result *r, const rc__answerer *m, size_t n);

@@ -294,18 +294,21 @@ static void answer_before_step(rc__task *base, double progress) {
     t->m->linear = t->m->o.kind == RC__ANSWER_MEMORY && progress < t->linear_start;
 }
 
-/* Each member's error on the training data into its parameter: by it members are chosen. */
+/* Each member's error into its parameter, by which members are chosen: on the validation data where there are some, else on
+ * the training data. */
 static rc_status score_members(answer_task *t, rc_error *e) {
     rc__answer_result r = {0};
+    const uint32_t *index = t->n_valid ? t->valid : t->train;
+    size_t n = t->n_valid ? t->n_valid : t->n_train;
     uint64_t version = rc_params_version(t->m->base.params);
     if (t->m->o.members == 1 || t->scored == version) return RC_OK;
     rc_status s = t->own ? RC_OK : rc_tape_new(&t->own, e);
-    if (s == RC_OK) s = rc__answer_result_new(&r, t->m, t->n_train, false, e);
-    if (s == RC_OK) s = rc__answerer_run(t->m, t->own, &t->set, t->train, t->n_train, RUN_BATCH, &r, e);
+    if (s == RC_OK) s = rc__answer_result_new(&r, t->m, n, false, e);
+    if (s == RC_OK) s = rc__answerer_run(t->m, t->own, &t->set, index, n, RUN_BATCH, &r, e);
     for (size_t k = 0; s == RC_OK && k < t->m->o.members; k++) t->m->error->w[k] = (rc_real)r.wrong[k];
     rc_params_changed(t->m->base.params);
     t->scored = rc_params_version(t->m->base.params);
-    rc__answer_result_free(&r, t->m, t->n_train);
+    rc__answer_result_free(&r, t->m, n);
     return s;
 }
 
@@ -361,6 +364,16 @@ static rc_status answer_cursor_set(rc__task *base, const json_t *cursor, const c
     return rc__epochs_from_json(t->epochs, cursor, t->hash, "stories", where, e);
 }
 
+static void say_members(const answer_task *t, const size_t *chosen, size_t n, const rc_train_hooks *hooks) {
+    char line[400] = "";
+    size_t at = 0, H = t->m->o.members;
+    if (H == 1) return;
+    for (size_t k = 0; k < H && at < sizeof line - 40; k++)
+        at += (size_t)snprintf(line + at, sizeof line - at, " %.3f", (double)t->m->error->w[chosen[k]]);
+    rc__say(hooks, "members: the first %zu of %zu answer, by their errors on the %s data:%s", n, H, t->n_valid ? "validation" : "training",
+            line);
+}
+
 static rc_status answer_finish(rc__task *base, const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r,
                                rc_error *e) {
     answer_task *t = (answer_task *)base;
@@ -372,10 +385,7 @@ static rc_status answer_finish(rc__task *base, const rc_train_options *o, const 
     rc_status s = score_members(t, e);
     if (s != RC_OK) return s;
     size_t n = rc__answerer_chosen(t->m, chosen);
-    if (t->m->o.members > 1)
-        rc__say(hooks, "%zu of %zu members answer, whose training errors are %.4f to %.4f; the others' up to %.4f", n, t->m->o.members,
-                (double)t->m->error->w[chosen[0]], (double)t->m->error->w[chosen[n - 1]],
-                (double)t->m->error->w[chosen[t->m->o.members - 1]]);
+    say_members(t, chosen, n, hooks);
     if (!t->base.validates) return RC_OK;
     s = rc_tape_new(&tape, e);
     if (s == RC_OK) s = judge(t, tape, &result, e);

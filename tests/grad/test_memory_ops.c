@@ -172,6 +172,68 @@ static void test_scan(void **state) {
     }
 }
 
+/* ---- entities ---------------------------------------------------------------------------------------------------- */
+
+enum { J = 3 };
+static rc_var *build_entity(rc_tape *t, rc_var *const *in, void *ctx) {
+    (void)ctx;
+    return rc_entity_memory(t, in[0], in[1], in[2], in[3], in[4], in[5], in[6], lengths, B, NULL);
+}
+
+static void test_entity(void **state) {
+    (void)state;
+    rc__gradcheck c = {.build = build_entity,
+                       .n = 7,
+                       .in = {{.name = "s", .ndim = 2, .dim = {N, D}},
+                              {.name = "sw", .ndim = 2, .dim = {N, D}},
+                              {.name = "sk", .ndim = 2, .dim = {N, J}},
+                              {.name = "kv", .ndim = 2, .dim = {J, D}},
+                              {.name = "keys", .ndim = 2, .dim = {J, D}},
+                              {.name = "u", .ndim = 2, .dim = {D, D}},
+                              {.name = "slope", .ndim = 1, .dim = {D}}}};
+    check_gradient(&c);
+    for (int i = 0; i < 7; i++) {
+        c.in[i].no_grad = true;
+        check_gradient(&c);
+        c.in[i].no_grad = false;
+    }
+    /* the equations, on the first sequence */
+    static double x[7][N * F];
+    static const size_t dims[7][2] = {{N, D}, {N, D}, {N, J}, {J, D}, {J, D}, {D, D}, {D, 0}};
+    rc_rng r = rc_rng_make(9, 0);
+    rc_tape *t = training_tape(1);
+    rc_var *in[7];
+    for (int k = 0; k < 7; k++) {
+        for (size_t i = 0; i < N * F; i++) x[k][i] = rc_rng_normal(&r);
+        in[k] = rc_input(t, k < 6 ? 2 : 1, dims[k], x[k]);
+    }
+    const rc_real *gates = NULL;
+    rc_var *y = rc_entity_memory(t, in[0], in[1], in[2], in[3], in[4], in[5], in[6], lengths, B, &gates);
+    double h[J][D];
+    for (size_t j = 0; j < J; j++)
+        for (size_t d = 0; d < D; d++) h[j][d] = x[4][j * D + d];
+    for (size_t n = 0; n < 3; n++)
+        for (size_t j = 0; j < J; j++) {
+            double score = x[2][n * J + j], next[D], norm = 0;
+            for (size_t d = 0; d < D; d++) score += x[0][n * D + d] * h[j][d];
+            double g = 1 / (1 + exp(-score));
+            assert_true(fabs(gates[n * J + j] - g) < 1e-12);
+            for (size_t d = 0; d < D; d++) {
+                double a = x[3][j * D + d] + x[1][n * D + d];
+                for (size_t k = 0; k < D; k++) a += x[5][d * D + k] * h[j][k];
+                next[d] = h[j][d] + g * (a > 0 ? a : x[6][d] * a);
+                norm += next[d] * next[d];
+            }
+            for (size_t d = 0; d < D; d++) h[j][d] = next[d] / sqrt(norm);
+        }
+    for (size_t j = 0; j < J; j++)
+        for (size_t d = 0; d < D; d++) {
+            assert_true(fabs(y->x[j * D + d] - h[j][d]) < 1e-10);
+            assert_true(y->x[(J + j) * D + d] == x[4][j * D + d]); /* nothing was told */
+        }
+    rc_tape_free(t);
+}
+
 /* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 static void test_refusals(void **state) {
@@ -213,6 +275,7 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_bags), cmocka_unit_test(test_heads), cmocka_unit_test(test_read),
-                                       cmocka_unit_test(test_scan), cmocka_unit_test(test_refusals)};
+                                       cmocka_unit_test(test_scan), cmocka_unit_test(test_entity),
+                                       cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

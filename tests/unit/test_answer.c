@@ -276,7 +276,7 @@ static void members_are_chosen(void **state) {
     double together = scored(m, "data_train.txt", "loss");
     a->o.ensemble = 1;
     double best = scored(m, "data_train.txt", "mean_error") / 100;
-    assert_true(fabs(best - (double)a->error->w[chosen[0]]) < 0.01); /* and a thousandth of the loss */
+    assert_true(fabs(best - (double)a->error->w[chosen[0]]) < 0.03); /* and a hundredth of the loss */
     a->o.ensemble = 2;
     rc_real swap = a->error->w[chosen[0]];
     a->error->w[chosen[0]] = 9; /* others answer then */
