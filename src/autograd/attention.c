@@ -10,7 +10,7 @@
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 
-#define PIECE 192 /* queries of a task: packing keys for them costs a few percent of what they then do with them */
+#define PIECE 256 /* queries of a task: packing keys for them costs a few percent of what they then do with them */
 
 rc_attention_options rc_attention_options_default(void) { return (rc_attention_options){.heads = 1}; }
 
@@ -35,7 +35,7 @@ typedef struct attention_job {
     piece *pieces;
     size_t count, each; /* each: elements of a worker's room */
     rc_real *room;
-    rc_real *dq, *dk, *dv, *weights;
+    rc_real *dq, *dk, *dv, *e, *weights;
 } attention_job;
 
 static rc__attend attend(const attention_job *j, const rc__span *p, size_t g, int worker) {
@@ -71,6 +71,7 @@ static rc__attend attend(const attention_job *j, const rc__span *p, size_t g, in
         .dq = j->dq ? j->dq + q * D : NULL,
         .dk = j->dk ? j->dk + k * D : NULL,
         .dv = j->dv ? j->dv + k * E : NULL,
+        .e = j->e ? j->e + q : NULL,
         .room = j->room + (size_t)worker * j->each,
     };
 }
@@ -146,6 +147,7 @@ static void attention_backward(rc_tape *t, rc__node *self) {
     attention_node *s = (attention_node *)self;
     attention_job j = {.s = s, .dq = rc__grad(t, s->q), .dk = rc__grad(t, s->k), .dv = rc__grad(t, s->v)};
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
+    j.e = rc__tape_alloc(t, s->q->dim[0] * s->H * sizeof *j.e);
     if (rc__alive(t, self->op, 0) && make_room(t, &j))
         rc__parallel(s->spans.batch * s->G, 2.5 * work_of(s), backward_task, &j);
     rc__arena_rewind(rc__tape_arena(t), mark);

@@ -30,13 +30,14 @@ typedef struct rc__attend {
     size_t window;
     double scale;
     const double *slope; /* (group), or NULL: minus slope * distance is added to scores */
-    /* Weight j of query i and head h is dropped when the 16-bit draw number (first + i * stride + h, j) of the stream is
-     * below `least` (attention.inc says which that is); what stays is multiplied by 65536 / (65536 - least). */
+    /* Weight j of query i and head h is dropped when 16 bits of the stream that belong to it, row first + i * stride + h
+     * (attention.inc: row_keep), are below `least`; what stays is multiplied by 65536 / (65536 - least). */
     uint32_t least; /* 0: no dropout */
     rc_rng rng;
     uint64_t first, stride;
     const rc_real *dy; /* backward: dq, dk, dv +=; each may be NULL */
     rc_real *dq, *dk, *dv;
+    rc_real *e;    /* backward: dy . y of a query, as most and part; written */
     rc_real *room; /* rc__k->attention.room elements */
 } rc__attend;
 
