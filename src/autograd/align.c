@@ -9,9 +9,12 @@
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
 
+/* ordered: a query depends on those before it, so sequences that share their keys stay apart, as they do where queries have
+ * positions. */
 static bool spans_init(rc__spans *s, rc_tape *t, const char *op, const rc__align_options *o, size_t longest, const rc_var *q,
-                       const rc_var *k) {
-    rc_attention_options a = {.batch = o->batch, .q_lengths = o->q_lengths, .k_lengths = o->k_lengths, .k_start = o->k_start};
+                       const rc_var *k, bool ordered) {
+    rc_attention_options a = {.batch = o->batch, .q_lengths = o->q_lengths, .k_lengths = o->k_lengths, .k_start = o->k_start,
+                              .alibi = ordered};
     if (!rc__spans_init(s, t, op, &a, q->dim[0], k->dim[0], rc__tape_keeps(t, k))) return false;
     if (s->longest <= longest) return true;
     rc__op_fail(t, RC_EINVAL, op, "%zu keys of a sequence, weights are for %zu", s->longest, longest);
@@ -282,7 +285,8 @@ rc_var *rc__align(rc_tape *t, rc_var *q, rc_var *k, rc_var *w, const rc__align_o
     }
     size_t C = (o->coverage ? 1 : 0) + (o->filters ? o->filters->dim[0] : 0);
     rc__spans spans;
-    if (!check_align(t, q, k, w, o, C) || !spans_init(&spans, t, "align", o, o->longest, q, k)) return rc__dead(t);
+    bool ordered = C || o->kind != RC__ALIGN_SOFTMAX;
+    if (!check_align(t, q, k, w, o, C) || !spans_init(&spans, t, "align", o, o->longest, q, k, ordered)) return rc__dead(t);
     grad = grad && o->kind != RC__ALIGN_HARD;
     size_t dim[2] = {q->dim[0], o->longest};
     align_node *s = rc__node_new(t, sizeof *s, "align", 2, dim, grad, align_backward);
@@ -356,7 +360,7 @@ rc_var *rc__mix_rows(rc_tape *t, rc_var *weights, rc_var *v, const rc__align_opt
         return rc__op_fail(t, RC_EINVAL, "mix_rows", "weights %s and v %s, expected (Nq, longest) and (Nk, D)",
                            rc__shape_text(weights->ndim, weights->dim), rc__shape_text(v->ndim, v->dim));
     rc__spans spans;
-    if (!spans_init(&spans, t, "mix_rows", o, weights->dim[1], weights, v)) return rc__dead(t);
+    if (!spans_init(&spans, t, "mix_rows", o, weights->dim[1], weights, v, false)) return rc__dead(t);
     size_t dim[2] = {weights->dim[0], v->dim[1]};
     mix_node *s = rc__node_new(t, sizeof *s, "mix_rows", 2, dim, weights->needs_grad || v->needs_grad, mix_backward);
     if (!s) return rc__dead(t);

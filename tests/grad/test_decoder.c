@@ -16,6 +16,7 @@ typedef struct kind {
     rc_skip skip;
     rc_positions positions; /* a Transformer's */
     size_t kv_heads, window;
+    double dropout; /* between layers, and of attention */
 } kind;
 
 static const kind kinds[] = {
@@ -35,6 +36,10 @@ static const kind kinds[] = {
     {"location, coverage, input feeding", "lstm", RC__ATTENTION_LOCATION, 2, .coverage = true, .feeding = true},
     {"monotonic", "lstm", RC__ATTENTION_ADDITIVE, 2, .monotonic = true, .skip = RC_SKIP_NONE},
     {"monotonic, input feeding", "gru", RC__ATTENTION_ADDITIVE, 1, .monotonic = true, .feeding = true},
+    {"dropout", "lstm", RC__ATTENTION_ADDITIVE, 3, .dropout = 0.3},
+    {"dropout, coverage", "gru", RC__ATTENTION_CONCAT, 2, .coverage = true, .dropout = 0.3},
+    {"dropout, input feeding", "gru", RC__ATTENTION_MULTIHEAD, 2, .feeding = true, .dropout = 0.3},
+    {"transformer, dropout", "transformer", RC__ATTENTION_MULTIHEAD, 2, .no_bridge = true, .dropout = 0.3},
     {"transformer, rotary", "transformer", RC__ATTENTION_MULTIHEAD, 2, .no_bridge = true},
     {"transformer, alibi, short window", "transformer", RC__ATTENTION_MULTIHEAD, 1, .no_bridge = true, .positions = RC_POSITIONS_ALIBI,
      .kv_heads = 1, .window = 2},
@@ -60,6 +65,7 @@ static subject make(const kind *k) {
     o.rnn.hidden_size = H;
     o.rnn.num_layers = k->layers;
     o.rnn.skip = k->skip;
+    o.rnn.dropout = o.attention_dropout = k->dropout;
     bool blocks = !strcmp(k->cell, "transformer");
     o.rnn.learn_initial_state = k->no_bridge && !blocks;
     o.rnn.heads = blocks ? 3 : 0;
