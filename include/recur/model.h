@@ -61,6 +61,8 @@ typedef struct rc_search_options {
     const char *length_norm; /* none, average (sum / len^alpha), wu (sum / ((5 + len) / 6)^alpha), model */
     double length_penalty;   /* alpha; < 0 = the model's */
     double coverage_penalty; /* of source positions that were not looked at; < 0 = the model's */
+    double patience;         /* > 0: done when patience * beam hypotheses have ended; 0 = when nothing better can come (exact);
+                                < 0 = the model's */
     int64_t groups;          /* diverse beams: divides beam; 1 = none */
     double diversity;        /* how far the groups keep apart; 0.5 */
     int64_t no_repeat;       /* no run of so many tokens twice; 0 = off, -1 = the model's */

@@ -111,6 +111,7 @@ static rc_status take_numbers(rc__seq2seq_search *x, const rc_search_options *o,
         return rc_fail(e, RC_EINVAL, "min-length is %zu, at most %zu tokens may come", b->min_len, b->max_len);
     if (o->length_penalty >= 0) b->alpha = o->length_penalty;
     if (o->coverage_penalty >= 0) b->coverage = o->coverage_penalty;
+    if (o->patience >= 0) b->patience = o->patience;
     if (o->no_repeat >= 0) b->no_repeat = (size_t)o->no_repeat;
     b->diversity = o->diversity;
     b->seed = (uint64_t)o->seed;

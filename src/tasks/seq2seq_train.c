@@ -219,14 +219,16 @@ static bool given(const rc_train_options *o, const char *name) {
 }
 
 static rc_status network_options(const rc_train_options *o, rc__seq2seq_options *n, rc_error *e) {
-    rc_train_options own = *o;
+    rc_train_options own = *o, plain;
+    rc_status s = rc_train_options_for(o->task, &plain, e);
+    if (s != RC_OK) return s;
     int k = 0;
     while (k < 7 && strcmp(rc__attention_kinds[k], o->attention) != 0) k++;
     if (k == 7) return rc_fail(e, RC_EINVAL, "attention: \"%s\" is unknown", o->attention);
     if ((o->coverage || o->monotonic) && k == RC__ATTENTION_GENERAL && !given(o, "attention")) k = RC__ATTENTION_ADDITIVE;
     if (!*o->encoder) own.encoder = o->cell;
     own.pool = ""; /* the decoder says how it begins */
-    rc_status s = rc__train_encoder_options(&own, "last", &n->encoder, e);
+    s = rc__train_encoder_options(&own, "last", &n->encoder, e);
     if (s == RC_OK) s = rc__train_rnn_options(o, &n->decoder.rnn, e);
     if (s != RC_OK) return s;
     n->encoder.pool = 0;
@@ -243,7 +245,7 @@ static rc_status network_options(const rc_train_options *o, rc__seq2seq_options 
     n->decoder.monotonic = o->monotonic;
     n->tied = o->tied;
     bool can_copy = o->shared && (blocks(o->cell) || k != RC__ATTENTION_NONE);
-    n->copy = o->copy && (can_copy || given(o, "copy")); /* a default gives way to what was asked for */
+    n->copy = o->copy && (can_copy || given(o, "copy") || !plain.copy); /* a default gives way to what was asked for */
     n->coverage_weight = o->coverage_weight;
     n->dropout_input = o->dropout_input;
     n->dropout_output = o->dropout_output < 0 ? o->dropout : o->dropout_output;

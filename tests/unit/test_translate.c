@@ -349,6 +349,18 @@ static void goes_on_from_a_model(void **state) {
     assert_non_null(strstr(E.text, "expected a chat model, found a translator"));
 }
 
+/* Summaries copy unless what was asked for leaves nothing to copy by. */
+static void a_default_gives_way(void **state) {
+    (void)state;
+    rc_train_options o = small("summarize", "no-copy");
+    o.steps = 1;
+    o.shared = false;
+    train_ok(&o, NULL);
+    rc__seq2seq *m = load("m.safetensors");
+    assert_false(m->net.o.copy);
+    rc_model_free(&m->base);
+}
+
 static void plans(void **state) {
     (void)state;
     rc_plan p;
@@ -599,6 +611,7 @@ int main(void) {
         cmocka_unit_test(saved_and_loaded),
         cmocka_unit_test(resumed_and_in_threads),
         cmocka_unit_test(goes_on_from_a_model),
+        cmocka_unit_test(a_default_gives_way),
         cmocka_unit_test(plans),
         cmocka_unit_test(texts_to_ids_and_back),
         cmocka_unit_test(batches),
