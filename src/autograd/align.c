@@ -1,5 +1,5 @@
-/* align.c - see align.h. One task per sequence, forward and backward; what is summed over sequences (w, U, filters, offset)
- * is kept by sequence and added in their order, so threads change no bit. Backward makes the tanh again. */
+/* align.c - see align.h. One task per sequence, forward and backward; what is summed over sequences (w, U, filters,
+ * offset) is kept by sequence and added in their order, so threads change no bit. Backward makes the tanh again. */
 #include <math.h>
 #include <string.h>
 #include "autograd/align.h"
@@ -9,11 +9,14 @@
 #include "kernels/gemm.h"
 #include "kernels/kernels.h"
 
-/* ordered: a query depends on those before it, so sequences that share their keys stay apart, as they do where queries have
- * positions. */
-static bool spans_init(rc__spans *s, rc_tape *t, const char *op, const rc__align_options *o, size_t longest, const rc_var *q,
-                       const rc_var *k, bool ordered) {
-    rc_attention_options a = {.batch = o->batch, .q_lengths = o->q_lengths, .k_lengths = o->k_lengths, .k_start = o->k_start,
+/* ordered: a query depends on those before it, so sequences that share their keys stay apart, as they do where queries
+ * have positions. */
+static bool spans_init(rc__spans *s, rc_tape *t, const char *op, const rc__align_options *o, size_t longest,
+                       const rc_var *q, const rc_var *k, bool ordered) {
+    rc_attention_options a = {.batch = o->batch,
+                              .q_lengths = o->q_lengths,
+                              .k_lengths = o->k_lengths,
+                              .k_start = o->k_start,
                               .alibi = ordered};
     if (!rc__spans_init(s, t, op, &a, q->dim[0], k->dim[0], rc__tape_keeps(t, k))) return false;
     if (s->longest <= longest) return true;
@@ -21,7 +24,7 @@ static bool spans_init(rc__spans *s, rc_tape *t, const char *op, const rc__align
     return false;
 }
 
-/* ---- weights ------------------------------------------------------------------------------------------------------- */
+/* ---- weights ----------------------------------------------------------------------------------------------------- */
 
 typedef struct align_node {
     rc__node n;
@@ -30,20 +33,18 @@ typedef struct align_node {
     rc_var *q, *k, *w, *filters, *mix, *offset, *last, *sum;
     rc__align_kind kind;
     bool coverage;
-    size_t A, C, taps;      /* features, of which the filters are the last; width of a filter */
+    size_t A, C, taps; /* features, of which the filters are the last; width of a filter */
     rc_real scale;
     const rc_real *noise;
-    rc_real *mix_t;         /* (C, A): U transposed */
-    rc_real *covered;       /* (Nq, longest): sums before each query, when they are kept for backward */
-    rc_real *p;             /* (Nq, longest): monotonic, likewise */
+    rc_real *mix_t;   /* (C, A): U transposed */
+    rc_real *covered; /* (Nq, longest): sums before each query, when they are kept for backward */
+    rc_real *p;       /* (Nq, longest): monotonic, likewise */
     /* of the job now running */
     rc_real *scratch, *dq, *dk, *dlast, *dsum, *part;
     size_t scratch_len, part_len;
 } align_node;
 
-static size_t scratch_len(const align_node *s) {
-    return s->spans.longest * (s->A + s->C) + 8 * s->longest;
-}
+static size_t scratch_len(const align_node *s) { return s->spans.longest * (s->A + s->C) + 8 * s->longest; }
 
 /* f (C, m) of a query, from the sums before it and the weights of the one before. */
 static void features(const align_node *s, size_t m, const rc_real *sum, const rc_real *last, rc_real *f) {
@@ -100,8 +101,10 @@ static void align_task(void *ctx, size_t b, int worker) {
             *u = f + s->C * m;
     const rc_real *k = s->k->x + p->k * A;
     memset(last, 0, 2 * L * sizeof *last);
-    if (s->last) memcpy(last, s->last->x + b * L, m * sizeof *last);
-    else if (s->kind != RC__ALIGN_SOFTMAX && m) last[0] = 1;
+    if (s->last)
+        memcpy(last, s->last->x + b * L, m * sizeof *last);
+    else if (s->kind != RC__ALIGN_SOFTMAX && m)
+        last[0] = 1;
     if (s->sum) memcpy(sum, s->sum->x + b * L, m * sizeof *sum);
     for (size_t i = first; i < first + p->nq; i++) {
         const rc_real *q = s->q->x + i * A;
@@ -200,8 +203,10 @@ static void align_back_task(void *ctx, size_t b, int worker) {
             *start = dsum + L, *r = start + L, *df = r + L, *f = df + s->C * m, *u = f + s->C * m;
     const rc_real *k = s->k->x + p->k * A;
     memset(carry, 0, 3 * L * sizeof *carry);
-    if (s->last) memcpy(start, s->last->x + b * L, m * sizeof *start);
-    else if (s->kind != RC__ALIGN_SOFTMAX) start[0] = 1;
+    if (s->last)
+        memcpy(start, s->last->x + b * L, m * sizeof *start);
+    else if (s->kind != RC__ALIGN_SOFTMAX)
+        start[0] = 1;
     for (size_t i = first + p->nq; i-- > first;) {
         const rc_real *q = s->q->x + i * A, *last = i == first ? start : s->n.out.x + (i - 1) * L;
         rc__k->pw.add(m, s->n.out.dx + i * L, carry, da);
@@ -233,7 +238,8 @@ static void align_backward(rc_tape *t, rc__node *self) {
     s->dlast = s->last ? rc__grad(t, s->last) : NULL;
     s->dsum = s->sum ? rc__grad(t, s->sum) : NULL;
     rc_real *dw = s->w ? rc__grad(t, s->w) : NULL, *dmix = s->mix ? rc__grad(t, s->mix) : NULL;
-    rc_real *dfilters = s->filters ? rc__grad(t, s->filters) : NULL, *doffset = s->offset ? rc__grad(t, s->offset) : NULL;
+    rc_real *dfilters = s->filters ? rc__grad(t, s->filters) : NULL,
+            *doffset = s->offset ? rc__grad(t, s->offset) : NULL;
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
     s->scratch_len = scratch_len(s) + s->C * s->spans.longest;
     s->scratch = rc__tape_alloc(t, (size_t)rc__workers() * s->scratch_len * sizeof *s->scratch);
@@ -252,19 +258,24 @@ static void align_backward(rc_tape *t, rc__node *self) {
 
 static bool fits(rc_tape *t, const char *what, const rc_var *v, size_t rows, size_t cols) {
     if (!v || (v->ndim == 2 && v->dim[0] == rows && v->dim[1] == cols)) return true;
-    rc__op_fail(t, RC_EINVAL, "align", "%s is %s, expected (%zu, %zu)", what, rc__shape_text(v->ndim, v->dim), rows, cols);
+    rc__op_fail(t, RC_EINVAL, "align", "%s is %s, expected (%zu, %zu)", what, rc__shape_text(v->ndim, v->dim), rows,
+                cols);
     return false;
 }
 
-static bool check_align(rc_tape *t, const rc_var *q, const rc_var *k, const rc_var *w, const rc__align_options *o, size_t C) {
+static bool check_align(rc_tape *t, const rc_var *q, const rc_var *k, const rc_var *w, const rc__align_options *o,
+                        size_t C) {
     if (q->ndim != 2 || k->ndim != 2 || q->dim[1] != k->dim[1]) {
-        rc__op_fail(t, RC_EINVAL, "align", "q %s and k %s, expected (Nq, A) and (Nk, A)", rc__shape_text(q->ndim, q->dim),
-                    rc__shape_text(k->ndim, k->dim));
+        rc__op_fail(t, RC_EINVAL, "align", "q %s and k %s, expected (Nq, A) and (Nk, A)",
+                    rc__shape_text(q->ndim, q->dim), rc__shape_text(k->ndim, k->dim));
         return false;
     }
-    if ((w && w->len != q->dim[1]) || (C && (!w || !o->mix)) || (o->filters && (o->filters->ndim != 2 || o->filters->dim[1] % 2 == 0))) {
-        rc__op_fail(t, RC_EINVAL, "align", "w, filters or mix do not fit queries of %zu: features need w (A), mix (A, "
-                    "features) and filters of an odd width", q->dim[1]);
+    if ((w && w->len != q->dim[1]) || (C && (!w || !o->mix)) ||
+        (o->filters && (o->filters->ndim != 2 || o->filters->dim[1] % 2 == 0))) {
+        rc__op_fail(t, RC_EINVAL, "align",
+                    "w, filters or mix do not fit queries of %zu: features need w (A), mix (A, "
+                    "features) and filters of an odd width",
+                    q->dim[1]);
         return false;
     }
     if (o->coverage && o->kind != RC__ALIGN_SOFTMAX) {
@@ -286,7 +297,8 @@ rc_var *rc__align(rc_tape *t, rc_var *q, rc_var *k, rc_var *w, const rc__align_o
     size_t C = (o->coverage ? 1 : 0) + (o->filters ? o->filters->dim[0] : 0);
     rc__spans spans;
     bool ordered = C || o->kind != RC__ALIGN_SOFTMAX;
-    if (!check_align(t, q, k, w, o, C) || !spans_init(&spans, t, "align", o, o->longest, q, k, ordered)) return rc__dead(t);
+    if (!check_align(t, q, k, w, o, C) || !spans_init(&spans, t, "align", o, o->longest, q, k, ordered))
+        return rc__dead(t);
     grad = grad && o->kind != RC__ALIGN_HARD;
     size_t dim[2] = {q->dim[0], o->longest};
     align_node *s = rc__node_new(t, sizeof *s, "align", 2, dim, grad, align_backward);
@@ -313,7 +325,7 @@ rc_var *rc__align(rc_tape *t, rc_var *q, rc_var *k, rc_var *w, const rc__align_o
     return &s->n.out;
 }
 
-/* ---- what they sum up ---------------------------------------------------------------------------------------------- */
+/* ---- what they sum up -------------------------------------------------------------------------------------------- */
 
 typedef struct mix_node {
     rc__node n;
@@ -330,8 +342,10 @@ static void mix_task(void *ctx, size_t b, int worker) {
     const rc__span *p = &s->spans.at[b];
     size_t n = p->nq, m = p->nk, L = s->longest, D = s->D;
     rc_real *y = s->n.out.x + p->q * D;
-    if (m && n) rc__gemm(false, false, n, D, m, 1, s->a->x + p->q * L, L, s->v->x + p->k * D, D, 0, y, D);
-    else memset(y, 0, n * D * sizeof *y);
+    if (m && n)
+        rc__gemm(false, false, n, D, m, 1, s->a->x + p->q * L, L, s->v->x + p->k * D, D, 0, y, D);
+    else
+        memset(y, 0, n * D * sizeof *y);
 }
 
 static void mix_back_task(void *ctx, size_t b, int worker) {
@@ -345,7 +359,9 @@ static void mix_back_task(void *ctx, size_t b, int worker) {
     if (s->dv) rc__gemm(true, false, m, D, n, 1, a, L, dy, D, 1, s->dv + p->k * D, D);
 }
 
-static double mix_work(const mix_node *s) { return 2.0 * (double)s->n.out.dim[0] * (double)s->spans.longest * (double)s->D; }
+static double mix_work(const mix_node *s) {
+    return 2.0 * (double)s->n.out.dim[0] * (double)s->spans.longest * (double)s->D;
+}
 
 static void mix_backward(rc_tape *t, rc__node *self) {
     mix_node *s = (mix_node *)self;
@@ -370,7 +386,7 @@ rc_var *rc__mix_rows(rc_tape *t, rc_var *weights, rc_var *v, const rc__align_opt
     return &s->n.out;
 }
 
-/* ---- coverage ------------------------------------------------------------------------------------------------------ */
+/* ---- coverage ---------------------------------------------------------------------------------------------------- */
 
 typedef struct coverage_node {
     rc__node n;
@@ -396,8 +412,10 @@ static void coverage_backward(rc_tape *t, rc__node *self) {
             for (size_t j = 0; j < L; j++) {
                 sum[j] -= a[j];
                 to[j] += later[j];
-                if (a[j] < sum[j]) to[j] += g;
-                else later[j] += g;
+                if (a[j] < sum[j])
+                    to[j] += g;
+                else
+                    later[j] += g;
             }
         }
         row += n;

@@ -45,7 +45,8 @@ rc_var *rc__copied(rc_tape *t, rc_var *weights, const int32_t *q_lengths, size_t
                                (int)k_lengths[b], weights->dim[1]);
     copied_node *s = rc__node_new(t, sizeof *s, "copied", 1, &rows, weights->needs_grad, copied_backward);
     if (!s) return rc__dead(t);
-    s->weights = weights, s->q_len = q_lengths, s->batch = batch, s->source = source, s->k_len = k_lengths, s->target = targets;
+    s->weights = weights, s->q_len = q_lengths, s->batch = batch, s->source = source, s->k_len = k_lengths,
+    s->target = targets;
     visit(s, s->n.out.x, NULL, NULL);
     return &s->n.out;
 }

@@ -289,15 +289,17 @@ static bool classes_init(classes *c, rc_tape *t, const char *op, const rc_var *x
 /* Of one row: p_y = s softmax(x)_y + (1 - s) copied with s = sigmoid(gate), instead of softmax(x)_y alone (autograd/copy.h). */
 typedef struct mixture {
     double gate, copied;
-    double nll, share;      /* -log p_y, and how much of p_y the softmax is */
-    double dgate, dcopied;  /* of nll */
+    double nll, share;     /* -log p_y, and how much of p_y the softmax is */
+    double dgate, dcopied; /* of nll */
 } mixture;
 
 /* dcopied is bounded: it comes back as weight * dcopied, and weights are small where it is large. */
 static void mix(mixture *m, double log_softmax) {
     double on = -log1p(exp(-fabs(m->gate))), off = on; /* log sigmoid of gate and of -gate */
-    if (m->gate < 0) on += m->gate;
-    else off -= m->gate;
+    if (m->gate < 0)
+        on += m->gate;
+    else
+        off -= m->gate;
     double a = on + log_softmax, b = m->copied > 0 ? off + log(m->copied) : -INFINITY;
     double p = a > b ? a + log1p(exp(b - a)) : b + log1p(exp(a - b)), most = off - p;
     m->nll = -p;
@@ -308,7 +310,8 @@ static void mix(mixture *m, double log_softmax) {
 
 /* The loss of one row (not scaled). d, when given, receives d(loss)/dx times `scale`, and may be x itself. *nll: -log
  * p_y. m: NULL for a softmax alone. */
-static double class_row(const classes *c, const rc_real *x, int32_t y, double scale, rc_real *d, double *nll, mixture *m) {
+static double class_row(const classes *c, const rc_real *x, int32_t y, double scale, rc_real *d, double *nll,
+                        mixture *m) {
     double w = c->weight ? (double)c->weight[y] : 1, e = c->smoothing, xy = (double)x[y];
     if (m) {
         mix(m, xy - rc__k->row.softmax_lse(c->V, x, 1, NULL));
@@ -346,7 +349,8 @@ static void cross_entropy_task(void *ctx, size_t task, int worker) {
     cross_entropy_node *s = ctx;
     double sum = 0, nll;
     for (size_t r = task * s->tile, end = rc__min_size(r + s->tile, s->rows); r < end; r++)
-        if (row_counts(&s->c, r)) sum += class_row(&s->c, s->logits->x + r * s->c.V, s->c.target[r], 0, NULL, &nll, NULL);
+        if (row_counts(&s->c, r))
+            sum += class_row(&s->c, s->logits->x + r * s->c.V, s->c.target[r], 0, NULL, &nll, NULL);
     s->part[task] = sum;
 }
 
@@ -541,12 +545,13 @@ static rc_var *fused(rc_tape *t, const char *op, rc_var *x, rc_var *w, rc_var *b
     if (x->len / K > UINT32_MAX) return rc__op_fail(t, RC_EINVAL, op, "%zu positions are too many", x->len / K);
     if (gate && (gate->len != x->len / K || copied->len != x->len / K))
         return rc__op_fail(t, RC_EINVAL, op, "gate %s and copied %s, expected one for each of %zu rows",
-                           rc__shape_text(gate->ndim, gate->dim), rc__shape_text(copied->ndim, copied->dim), x->len / K);
+                           rc__shape_text(gate->ndim, gate->dim), rc__shape_text(copied->ndim, copied->dim),
+                           x->len / K);
     if (gate && opt && opt->class_weights) return rc__op_fail(t, RC_EINVAL, op, "class weights are not for a mixture");
     classes c;
     if (!classes_init(&c, t, op, x, V, targets, opt)) return rc__dead(t);
-    bool grad = x->needs_grad || w->needs_grad || (b && b->needs_grad) ||
-                (gate && (gate->needs_grad || copied->needs_grad));
+    bool grad =
+        x->needs_grad || w->needs_grad || (b && b->needs_grad) || (gate && (gate->needs_grad || copied->needs_grad));
     fused_node *s = rc__node_new(t, sizeof *s, op, 0, NULL, grad, fused_backward);
     if (!s) return rc__dead(t);
     s->x = x, s->w = w, s->b = b, s->gate = gate, s->copied = copied, s->N = x->len / K, s->K = K, s->V = V;

@@ -5,7 +5,8 @@
 #include "autograd/align.h"
 #include "autograd/tape_internal.h"
 
-#define FILTERS      10 /* of location-aware attention, and their width: Chorowski et al. 2015, section 4.2, has 10 of 201 for
+#define FILTERS \
+    10 /* of location-aware attention, and their width: Chorowski et al. 2015, section 4.2, has 10 of 201 for
                            frames of speech; words are further apart */
 #define FILTER_WIDTH 15
 
@@ -52,7 +53,8 @@ static rc_status declare(rc__attention *a, rc_params *ps, const char *prefix, rc
             return RC_ENOMEM;
     }
     /* Raffel et al. 2017, section 2.4: a negative offset, so that at first attention lies on all of the memory */
-    if (a->monotonic && !(a->offset = add(ps, prefix, "offset", 1, &one, (rc_init){.kind = RC_INIT_CONSTANT, .value = -1}, e)))
+    if (a->monotonic &&
+        !(a->offset = add(ps, prefix, "offset", 1, &one, (rc_init){.kind = RC_INIT_CONSTANT, .value = -1}, e)))
         return RC_ENOMEM;
     return RC_OK;
 }
@@ -60,27 +62,32 @@ static rc_status declare(rc__attention *a, rc_params *ps, const char *prefix, rc
 static rc_status check(const rc__attention *a, rc_error *e) {
     const char *name = rc__attention_kinds[a->kind];
     if (a->kind == RC__ATTENTION_DOT && a->query != a->memory)
-        return rc_fail(e, RC_EINVAL, "decoder: attention dot multiplies decoder states of %zu with encoder states of %zu; make "
-                                     "them equal, or take general", a->query, a->memory);
+        return rc_fail(e, RC_EINVAL,
+                       "decoder: attention dot multiplies decoder states of %zu with encoder states of %zu; make "
+                       "them equal, or take general",
+                       a->query, a->memory);
     if (a->heads < 1 || a->A % a->heads)
         return rc_fail(e, RC_EINVAL, "decoder: %zu heads do not divide a width of %zu", a->heads, a->A);
     if (a->coverage && !a->additive)
-        return rc_fail(e, RC_EINVAL, "decoder: coverage is a term inside additive, concat or location attention, not %s", name);
+        return rc_fail(e, RC_EINVAL,
+                       "decoder: coverage is a term inside additive, concat or location attention, not %s", name);
     if (a->monotonic && (!a->additive || a->coverage || a->kind == RC__ATTENTION_LOCATION))
-        return rc_fail(e, RC_EINVAL, "decoder: monotonic attention takes additive or concat scores without coverage, found %s%s",
+        return rc_fail(e, RC_EINVAL,
+                       "decoder: monotonic attention takes additive or concat scores without coverage, found %s%s",
                        name, a->coverage ? " with it" : "");
     return RC_OK;
 }
 
 rc_status rc__attention_new(rc__attention **out, rc_params *ps, const char *prefix, size_t query_size,
-                         const rc__decoder_options *o, rc_error *e) {
+                            const rc__decoder_options *o, rc_error *e) {
     *out = NULL;
     rc__attention *a = rc__calloc(1, sizeof *a);
     if (!a) return rc_fail(e, RC_ENOMEM, "decoder: out of memory");
     a->kind = o->attention;
     a->query = query_size;
     a->memory = o->memory_size;
-    a->A = o->attention == RC__ATTENTION_DOT || o->attention == RC__ATTENTION_GENERAL ? o->memory_size : o->rnn.hidden_size;
+    a->A = o->attention == RC__ATTENTION_DOT || o->attention == RC__ATTENTION_GENERAL ? o->memory_size
+                                                                                      : o->rnn.hidden_size;
     a->heads = 1;
     if (o->attention == RC__ATTENTION_MULTIHEAD) {
         a->heads = o->heads;
@@ -135,11 +142,16 @@ static rc_var *columns(rc_tape *t, rc_var *x, size_t part, size_t parts) {
 rc_var *rc__attention_weights(rc_tape *t, rc_var *query, size_t heads, size_t kv_heads, const int32_t *q_lengths,
                               const rc__attention_memory *m) {
     if (!rc__alive(t, "attention", 2, query, m->keys)) return rc__dead(t);
-    rc__align_options o = {.batch = m->batch, .q_lengths = q_lengths, .k_lengths = m->lengths, .k_start = m->start,
-                           .longest = m->longest, .scale = 1 / sqrt((double)(query->dim[1] / heads))};
+    rc__align_options o = {.batch = m->batch,
+                           .q_lengths = q_lengths,
+                           .k_lengths = m->lengths,
+                           .k_start = m->start,
+                           .longest = m->longest,
+                           .scale = 1 / sqrt((double)(query->dim[1] / heads))};
     rc_var *sum = NULL;
     for (size_t h = 0; h < heads; h++) {
-        rc_var *w = rc__align(t, columns(t, query, h, heads), columns(t, m->keys, h / (heads / kv_heads), kv_heads), NULL, &o);
+        rc_var *w =
+            rc__align(t, columns(t, query, h, heads), columns(t, m->keys, h / (heads / kv_heads), kv_heads), NULL, &o);
         sum = sum ? rc_add(t, sum, w) : w;
     }
     return heads > 1 ? rc_scale(t, sum, 1 / (double)heads, 0) : sum;
@@ -149,13 +161,22 @@ rc_var *rc__attention_weights(rc_tape *t, rc_var *query, size_t heads, size_t kv
 static rc_var *look_aligned(rc_tape *t, const rc__attention *a, rc_var *q, const int32_t *q_lengths,
                             const rc__attention_memory *m, const rc__attention_want *want) {
     rc_tape_mode mode = rc_tape_get_mode(t);
-    rc__align_options o = {.batch = m->batch, .q_lengths = q_lengths, .k_lengths = m->lengths, .k_start = m->start,
-                           .longest = m->longest, .scale = 1, .coverage = a->coverage, .filters = of(t, a->filters),
-                           .mix = of(t, a->features), .offset = of(t, a->offset), .last = want->past.last,
+    rc__align_options o = {.batch = m->batch,
+                           .q_lengths = q_lengths,
+                           .k_lengths = m->lengths,
+                           .k_start = m->start,
+                           .longest = m->longest,
+                           .scale = 1,
+                           .coverage = a->coverage,
+                           .filters = of(t, a->filters),
+                           .mix = of(t, a->features),
+                           .offset = of(t, a->offset),
+                           .last = want->past.last,
                            .sum = a->coverage ? want->past.sum : NULL};
     if (a->kind == RC__ATTENTION_MULTIHEAD) o.scale = 1 / sqrt((double)(a->A / a->heads));
     if (a->monotonic) o.kind = mode.training ? RC__ALIGN_MONOTONIC : RC__ALIGN_HARD;
-    if (a->monotonic && mode.training && !(o.noise = draw_noise(t, q->len ? q->dim[0] : 0, m->longest))) return rc__dead(t);
+    if (a->monotonic && mode.training && !(o.noise = draw_noise(t, q->len ? q->dim[0] : 0, m->longest)))
+        return rc__dead(t);
     rc_var *vector = of(t, a->vector), *weights = NULL, *context = NULL;
     for (size_t h = 0; h < a->heads; h++) {
         rc_var *w = rc__align(t, columns(t, q, h, a->heads), columns(t, m->keys, h, a->heads), vector, &o);
@@ -169,7 +190,7 @@ static rc_var *look_aligned(rc_tape *t, const rc__attention *a, rc_var *q, const
 }
 
 rc_var *rc__attention_look(rc_tape *t, const rc__attention *a, rc_var *query, const int32_t *q_lengths,
-                        const rc__attention_memory *m, const rc__attention_want *want) {
+                           const rc__attention_memory *m, const rc__attention_want *want) {
     rc_var *q = a->q_w ? rc_linear(t, query, of(t, a->q_w), NULL) : query;
     if (want->weights || rc__attention_remembers(a)) return look_aligned(t, a, q, q_lengths, m, want);
     rc_attention_options o = rc_attention_options_default();
@@ -186,17 +207,18 @@ rc_var *rc__attention_look(rc_tape *t, const rc__attention *a, rc_var *query, co
 }
 
 size_t rc__attention_explain(const rc__attention *a, char *out, size_t cap) {
-    const char *why = a->coverage                         ? "what a step looks at depends on all that was looked at before"
-                      : a->monotonic                      ? "it moves on from where it was"
+    const char *why = a->coverage    ? "what a step looks at depends on all that was looked at before"
+                      : a->monotonic ? "it moves on from where it was"
                       : a->kind == RC__ATTENTION_LOCATION ? "what a step looks at depends on the step before"
                                                           : NULL;
     char heads[32] = "";
     if (a->heads > 1) snprintf(heads, sizeof heads, ", %zu heads", a->heads);
     int n = snprintf(out, cap, "attention: %s%s%s%s, states of %zu on steps of %zu, scored in %zu columns: %s%s\n",
-                     rc__attention_kinds[a->kind], a->coverage ? " with coverage" : "", a->monotonic ? ", monotonic" : "",
-                     heads, a->query, a->memory, a->A,
-                     why ? "the steps of a sentence one after the other inside one op, since " : "all steps at once, fused: no "
-                     "step depends on what an earlier one looked at",
+                     rc__attention_kinds[a->kind], a->coverage ? " with coverage" : "",
+                     a->monotonic ? ", monotonic" : "", heads, a->query, a->memory, a->A,
+                     why ? "the steps of a sentence one after the other inside one op, since "
+                         : "all steps at once, fused: no "
+                           "step depends on what an earlier one looked at",
                      why ? why : "");
     return n < 0 ? 0 : (size_t)n;
 }

@@ -1,5 +1,5 @@
-/* decoder.c - see decoder.h. One function, body(), is a decoder's way through any number of steps: all of a batch in training,
- * one in decoding, and one after the other with input feeding. */
+/* decoder.c - see decoder.h. One function, body(), is a decoder's way through any number of steps: all of a batch in
+ * training, one in decoding, and one after the other with input feeding. */
 #include "nn/decoder.h"
 #include <stdio.h>
 #include <string.h>
@@ -10,16 +10,18 @@
 
 struct rc__decoder {
     rc__decoder_options o;
-    rc_rnn *lower, *upper; /* layers below the attention, and the one above; NULL with one layer, or without attention */
-    rc__attention *attend; /* NULL: none */
+    rc_rnn *lower,
+        *upper; /* layers below the attention, and the one above; NULL with one layer, or without attention */
+    rc__attention *attend;   /* NULL: none */
     rc__transformer *blocks; /* a Transformer: what all is; then L, width and o alone are set */
     rc_param *bridge_w, *bridge_b, *output_w, *gate_w, *gate_b;
     size_t L, P, H, width, context; /* layers; width of h and of c (0: none) */
 };
 
-/* ---- making -------------------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
-static rc_param *add(rc_params *ps, const char *prefix, const char *name, size_t rows, size_t cols, rc_init init, rc_error *e) {
+static rc_param *add(rc_params *ps, const char *prefix, const char *name, size_t rows, size_t cols, rc_init init,
+                     rc_error *e) {
     char full[256];
     size_t dim[2] = {rows, cols};
     snprintf(full, sizeof full, "%s%s", prefix, name);
@@ -38,19 +40,28 @@ static rc_status check(const rc__decoder_options *o, rc_error *e) {
     const rc_cell_info *kind = rc_cell_find(o->rnn.cell);
     bool blocks = kind && !kind->recurrent;
     if (blocks && (o->input_feeding || o->coverage || o->monotonic || o->attention == RC__ATTENTION_NONE))
-        return rc_fail(e, RC_EINVAL, "decoder: %s is of recurrent decoders; a Transformer attends with its own heads in each block",
-                       o->input_feeding ? "input feeding" : o->coverage ? "coverage" : o->monotonic ? "monotonic attention"
-                                                                                                   : "attention none");
+        return rc_fail(e, RC_EINVAL,
+                       "decoder: %s is of recurrent decoders; a Transformer attends with its own heads in each block",
+                       o->input_feeding ? "input feeding"
+                       : o->coverage    ? "coverage"
+                       : o->monotonic   ? "monotonic attention"
+                                        : "attention none");
     if (o->attention == RC__ATTENTION_NONE && (o->input_feeding || o->coverage || o->monotonic))
         return rc_fail(e, RC_EINVAL, "decoder: %s is of attention, but attention is none",
-                       o->input_feeding ? "input feeding" : o->coverage ? "coverage" : "monotonic");
+                       o->input_feeding ? "input feeding"
+                       : o->coverage    ? "coverage"
+                                        : "monotonic");
     if (o->attention != RC__ATTENTION_NONE && o->memory_size < 1)
         return rc_fail(e, RC_EINVAL, "decoder: attention without a memory: memory_size is 0");
     if (!(o->attention_dropout >= 0 && o->attention_dropout < 1))
-        return rc_fail(e, RC_EINVAL, "decoder: attention_dropout is %g, expected a probability in [0, 1)", o->attention_dropout);
+        return rc_fail(e, RC_EINVAL, "decoder: attention_dropout is %g, expected a probability in [0, 1)",
+                       o->attention_dropout);
     if (o->input_feeding && (o->rnn.recurrent_dropout > 0 || o->rnn.weight_drop > 0 || o->rnn.dropout_sequence))
-        return rc_fail(e, RC_EINVAL, "decoder: with input feeding each step is a call of its own, and %s has one mask for all steps",
-                       o->rnn.recurrent_dropout > 0 ? "recurrent_dropout" : o->rnn.weight_drop > 0 ? "weight_drop" : "dropout_sequence");
+        return rc_fail(e, RC_EINVAL,
+                       "decoder: with input feeding each step is a call of its own, and %s has one mask for all steps",
+                       o->rnn.recurrent_dropout > 0 ? "recurrent_dropout"
+                       : o->rnn.weight_drop > 0     ? "weight_drop"
+                                                    : "dropout_sequence");
     return RC_OK;
 }
 
@@ -121,7 +132,8 @@ static rc_status declare(rc__decoder *d, rc_params *ps, const char *prefix, rc_e
     return RC_OK;
 }
 
-rc_status rc__decoder_new(rc__decoder **out, rc_params *ps, const char *prefix, const rc__decoder_options *o, rc_error *e) {
+rc_status rc__decoder_new(rc__decoder **out, rc_params *ps, const char *prefix, const rc__decoder_options *o,
+                          rc_error *e) {
     *out = NULL;
     rc_error local = {.code = RC_OK};
     if (!e) e = &local; /* rc_params_add tells which error it was through e alone */
@@ -153,19 +165,19 @@ const rc__decoder_options *rc__decoder_get_options(const rc__decoder *d) { retur
 size_t rc__decoder_width(const rc__decoder *d) { return d->width; }
 size_t rc__decoder_context(const rc__decoder *d) { return d->context; }
 
-/* ---- steps --------------------------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------------------------------- */
 
 /* Where a batch of B rows stands; NULL = the start. */
 typedef struct progress {
-    rc_var *h[2], *c[2];   /* of lower and upper: (layers, B, width) */
-    rc_var *fed;           /* (1, B, width): what came out of the step before, with input feeding */
-    rc__attention_past past;  /* (B, longest) */
+    rc_var *h[2], *c[2];     /* of lower and upper: (layers, B, width) */
+    rc_var *fed;             /* (1, B, width): what came out of the step before, with input feeding */
+    rc__attention_past past; /* (B, longest) */
 } progress;
 
 typedef struct looked {
     rc_var *context, *weights; /* NULL where there is none */
     bool want_weights;
-    rc_real *plain;            /* in: see rc__attention_want */
+    rc_real *plain; /* in: see rc__attention_want */
 } looked;
 
 static rc_var *layers_of(rc_tape *t, rc_var *x, size_t at, size_t layers, size_t width) {
@@ -196,8 +208,8 @@ static rc_var *drop(rc_tape *t, const rc__decoder *d, rc_var *x) {
 }
 
 /* The layer above the attention: rows (N, P) of the one below and what was attended to -> (N, P). */
-static rc_var *above(rc_tape *t, const rc__decoder *d, rc_var *rows, rc_var *context, const int32_t *lengths, size_t S, size_t B,
-                     progress *p) {
+static rc_var *above(rc_tape *t, const rc__decoder *d, rc_var *rows, rc_var *context, const int32_t *lengths, size_t S,
+                     size_t B, progress *p) {
     rc_var *x = rc_concat(t, 2, (rc_var *[2]){rows, context}, -1);
     x = drop(t, d, rc_unpack_rows(t, x, lengths, S, B));
     rc_var *f = rc_rnn_forward_vars(t, d->upper, x, lengths, p->h[1], p->c[1], &p->h[1], d->H ? &p->c[1] : NULL);
@@ -209,8 +221,8 @@ static rc_var *above(rc_tape *t, const rc__decoder *d, rc_var *rows, rc_var *con
 }
 
 /* y (S, B, I), lengths (B) -> packed rows (N, width); p goes on, of what is attended to when S is 1 alone. */
-static rc_var *body(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths, const rc__attention_memory *m, progress *p,
-                    looked *l) {
+static rc_var *body(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths, const rc__attention_memory *m,
+                    progress *p, looked *l) {
     if (!rc__alive(t, "decoder", 1, y)) return rc__dead(t);
     size_t S = y->dim[0], B = y->dim[1];
     if (p->fed) y = rc_concat(t, 2, (rc_var *[2]){y, p->fed}, -1);
@@ -219,7 +231,8 @@ static rc_var *body(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *
     if (!d->attend) return rows;
     bool remembers = rc__attention_remembers(d->attend);
     rc_var *weights = NULL;
-    rc__attention_want want = {.past = p->past, .weights = l->want_weights || remembers ? &weights : NULL, .plain = l->plain};
+    rc__attention_want want = {
+        .past = p->past, .weights = l->want_weights || remembers ? &weights : NULL, .plain = l->plain};
     rc_var *context = rc__attention_look(t, d->attend, rows, lengths, m, &want);
     if (d->upper) rows = above(t, d, rows, context, lengths, S, B, p);
     rc_var *out = rc_concat(t, 2, (rc_var *[2]){rows, context}, -1);
@@ -236,8 +249,8 @@ static rc_var *body(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *
 }
 
 /* Input feeding: each step is its own. Rows that have ended stay as they are and are left out when all are packed. */
-static rc_var *one_by_one(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths, const rc__attention_memory *m,
-                          progress *p, looked *l) {
+static rc_var *one_by_one(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths,
+                          const rc__attention_memory *m, progress *p, looked *l) {
     size_t S = 0, B = y->dim[1];
     for (size_t b = 0; b < B; b++)
         if ((size_t)lengths[b] > S) S = (size_t)lengths[b];
@@ -292,8 +305,8 @@ static bool look_at(rc_tape *t, const rc__decoder *d, const rc__memory *memory, 
 }
 
 /* A Transformer. The weights, when they are wanted, are made again: those of its last block, the mean of its heads. */
-static rc_var *blocks_forward(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths, const rc__memory *memory,
-                              rc__decoder_more *more) {
+static rc_var *blocks_forward(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths,
+                              const rc__memory *memory, rc__decoder_more *more) {
     size_t B = y->dim[1];
     if (!rc__alive(t, "decoder memory", 1, memory->steps)) return rc__dead(t);
     if (!(lengths = all_lengths(t, lengths, y->dim[0], B))) return rc__dead(t);
@@ -313,14 +326,16 @@ static rc_var *blocks_forward(rc_tape *t, const rc__decoder *d, rc_var *y, const
 static bool check_bridge(rc_tape *t, const rc__decoder *d, const rc__memory *memory, size_t B) {
     const rc_var *v = memory->bridge;
     if (!d->bridge_w || (v && v->ndim == 2 && v->dim[0] == B && v->dim[1] == d->o.bridge_size)) return true;
-    if (!v) rc__op_fail(t, RC_EINVAL, "decoder", "a bridge of %zu is missing", d->o.bridge_size);
-    else rc__op_fail(t, RC_EINVAL, "decoder", "the bridge is %s, expected (%zu, %zu)", rc__shape_text(v->ndim, v->dim), B,
-                     d->o.bridge_size);
+    if (!v)
+        rc__op_fail(t, RC_EINVAL, "decoder", "a bridge of %zu is missing", d->o.bridge_size);
+    else
+        rc__op_fail(t, RC_EINVAL, "decoder", "the bridge is %s, expected (%zu, %zu)", rc__shape_text(v->ndim, v->dim),
+                    B, d->o.bridge_size);
     return false;
 }
 
-rc_var *rc__decoder_forward(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths, const rc__memory *memory,
-                            rc__decoder_more *more) {
+rc_var *rc__decoder_forward(rc_tape *t, const rc__decoder *d, rc_var *y, const int32_t *lengths,
+                            const rc__memory *memory, rc__decoder_more *more) {
     if (!rc__alive(t, "decoder", 1, y)) return rc__dead(t);
     if (y->ndim != 3 || y->dim[2] != d->o.input_size)
         return rc__op_fail(t, RC_EINVAL, "decoder", "y is %s, expected (S, B, %zu)", rc__shape_text(y->ndim, y->dim),
@@ -334,7 +349,8 @@ rc_var *rc__decoder_forward(rc_tape *t, const rc__decoder *d, rc_var *y, const i
     if (!(lengths = all_lengths(t, lengths, y->dim[0], B))) return rc__dead(t);
     for (size_t b = 0; b < B; b++)
         if (lengths[b] < 0 || (size_t)lengths[b] > y->dim[0])
-            return rc__op_fail(t, RC_EINVAL, "decoder", "lengths[%zu] is %d, expected 0 to %zu", b, (int)lengths[b], y->dim[0]);
+            return rc__op_fail(t, RC_EINVAL, "decoder", "lengths[%zu] is %d, expected 0 to %zu", b, (int)lengths[b],
+                               y->dim[0]);
     progress p = start(t, d, memory->bridge, B);
     looked l = {.want_weights = more && more->want_weights};
     rc_var *out = (d->o.input_feeding ? one_by_one : body)(t, d, y, lengths, &m, &p, &l);
@@ -345,24 +361,28 @@ rc_var *rc__decoder_forward(rc_tape *t, const rc__decoder *d, rc_var *y, const i
     return out;
 }
 
-/* ---- step by step --------------------------------------------------------------------------------------------------- */
+/* ---- step by step ------------------------------------------------------------------------------------------------ */
 
 /* What a hypothesis carries: some variables of a progress, each (layers, n, width), one record after the other. */
-typedef struct carried { rc_var **var; size_t layers, width; int ndim; } carried;
+typedef struct carried {
+    rc_var **var;
+    size_t layers, width;
+    int ndim;
+} carried;
 
 struct rc__decoding {
     const rc__decoder *d;
-    rc__kv_tree *tree;         /* a Transformer; then of what follows sentences, rows, longest and begun alone are in use */
+    rc__kv_tree *tree; /* a Transformer; then of what follows sentences, rows, longest and begun alone are in use */
     rc_tape *tape;
     size_t sentences, rows, longest, before; /* before: rows of the call before */
     bool begun;
-    size_t key_rows, record;   /* rows of keys and values; elements of a record */
-    rc_real *keys, *values;    /* values: keys itself when they are the same */
+    size_t key_rows, record; /* rows of keys and values; elements of a record */
+    rc_real *keys, *values;  /* values: keys itself when they are the same */
     size_t key_width, value_width;
     int32_t *length, *row_length, *ones; /* of sentences; of rows of this call */
     uint32_t *start, *row_start;
-    rc_real *records[2];       /* (max(sentences, rows), record) of the call before, and of this one */
-    rc_real *plain;            /* (rows, longest) */
+    rc_real *records[2]; /* (max(sentences, rows), record) of the call before, and of this one */
+    rc_real *plain;      /* (rows, longest) */
 };
 
 static size_t list_carried(const rc__decoder *d, size_t longest, progress *p, carried *out) {
@@ -384,7 +404,8 @@ static void save_records(rc__decoding *s, progress *p, size_t n, rc_real *to) {
     for (size_t i = 0; i < parts; i++)
         for (size_t l = 0; l < list[i].layers; l++, at += list[i].width)
             for (size_t r = 0; r < n; r++)
-                memcpy(to + r * s->record + at, (*list[i].var)->x + (l * n + r) * list[i].width, list[i].width * sizeof *to);
+                memcpy(to + r * s->record + at, (*list[i].var)->x + (l * n + r) * list[i].width,
+                       list[i].width * sizeof *to);
 }
 
 static bool load_records(rc__decoding *s, progress *p, size_t n, const uint32_t *from) {
@@ -419,8 +440,8 @@ static rc_status own_start(rc_tape *t, const rc_rnn *rnn, size_t n, rc_var **h, 
 }
 
 /* The progress of the start, with everything that is carried as a variable. */
-static rc_status explicit_start(rc_tape *t, const rc__decoder *d, const rc__memory *memory, const rc__attention_memory *m, size_t n,
-                                progress *p, rc_error *e) {
+static rc_status explicit_start(rc_tape *t, const rc__decoder *d, const rc__memory *memory,
+                                const rc__attention_memory *m, size_t n, progress *p, rc_error *e) {
     *p = start(t, d, memory->bridge, n);
     rc_status s = RC_OK;
     if (!p->h[0]) s = own_start(t, d->lower, n, &p->h[0], &p->c[0], e);
@@ -532,17 +553,18 @@ void rc__decoding_free(rc__decoding *s) {
     rc__free(s, sizeof *s);
 }
 
-static rc_status check_step(const rc__decoding *s, size_t n, const uint32_t *sentence, const uint32_t *parent, size_t stride,
-                            bool weights, rc_error *e) {
+static rc_status check_step(const rc__decoding *s, size_t n, const uint32_t *sentence, const uint32_t *parent,
+                            size_t stride, bool weights, rc_error *e) {
     if (n < 1 || n > s->rows) return rc_fail(e, RC_EINVAL, "decoding: %zu hypotheses, expected 1 to %zu", n, s->rows);
     if (weights && stride < s->longest)
         return rc_fail(e, RC_EINVAL, "decoding: a stride of %zu for weights on %zu steps", stride, s->longest);
     for (size_t i = 0; i < n; i++) {
         if (sentence[i] >= s->sentences)
-            return rc_fail(e, RC_EINVAL, "decoding: hypothesis %zu is of sentence %u, there are %zu", i, (unsigned)sentence[i],
-                           s->sentences);
+            return rc_fail(e, RC_EINVAL, "decoding: hypothesis %zu is of sentence %u, there are %zu", i,
+                           (unsigned)sentence[i], s->sentences);
         if (s->begun && parent[i] >= s->before)
-            return rc_fail(e, RC_EINVAL, "decoding: hypothesis %zu continues %u, there were %zu", i, (unsigned)parent[i], s->before);
+            return rc_fail(e, RC_EINVAL, "decoding: hypothesis %zu continues %u, there were %zu", i,
+                           (unsigned)parent[i], s->before);
     }
     return RC_OK;
 }
@@ -570,8 +592,9 @@ static void give_weights(const rc__decoding *s, size_t n, const rc_var *made, rc
     }
 }
 
-static rc_status layers_step(rc__decoding *s, size_t n, const uint32_t *sentence, const uint32_t *parent, const rc_real *y,
-                             rc_real *out, rc_real *context, rc_real *weights, size_t stride, rc_error *e) {
+static rc_status layers_step(rc__decoding *s, size_t n, const uint32_t *sentence, const uint32_t *parent,
+                             const rc_real *y, rc_real *out, rc_real *context, rc_real *weights, size_t stride,
+                             rc_error *e) {
     const rc__decoder *d = s->d;
     rc_tape_begin(s->tape, (rc_tape_mode){0});
     progress p = {0};
@@ -592,8 +615,9 @@ static rc_status layers_step(rc__decoding *s, size_t n, const uint32_t *sentence
     return RC_OK;
 }
 
-rc_status rc__decoding_step(rc__decoding *s, size_t n, const uint32_t *sentence, const uint32_t *parent, const rc_real *y,
-                            rc_real *out, rc_real *context, rc_real *weights, size_t stride, rc_error *e) {
+rc_status rc__decoding_step(rc__decoding *s, size_t n, const uint32_t *sentence, const uint32_t *parent,
+                            const rc_real *y, rc_real *out, rc_real *context, rc_real *weights, size_t stride,
+                            rc_error *e) {
     rc_status status = check_step(s, n, sentence, parent, stride, weights != NULL, e);
     if (status != RC_OK) return status;
     status = s->tree ? rc__kv_tree_step(s->tree, n, sentence, parent, y, out, weights, stride, e)
@@ -611,11 +635,13 @@ size_t rc__decoder_explain(const rc__decoder *d, size_t batch, size_t seq_len, c
     if (d->upper) {
         int n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0, "above the attention: ");
         at += n < 0 ? 0 : (size_t)n;
-        at += rc_rnn_explain(d->upper, batch, d->o.input_feeding ? 1 : seq_len, at < cap ? out + at : NULL, at < cap ? cap - at : 0);
+        at += rc_rnn_explain(d->upper, batch, d->o.input_feeding ? 1 : seq_len, at < cap ? out + at : NULL,
+                             at < cap ? cap - at : 0);
     }
-    int n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0, "target: %s\n",
-                     d->o.input_feeding ? "step by step on the tape: input feeding, each step reads what the one before wrote"
-                     : d->attend        ? "all steps of a layer in one call: no layer below the attention reads what it saw"
-                                        : "all steps of a layer in one call; no attention, the source comes through the bridge");
+    int n = snprintf(
+        at < cap ? out + at : NULL, at < cap ? cap - at : 0, "target: %s\n",
+        d->o.input_feeding ? "step by step on the tape: input feeding, each step reads what the one before wrote"
+        : d->attend        ? "all steps of a layer in one call: no layer below the attention reads what it saw"
+                           : "all steps of a layer in one call; no attention, the source comes through the bridge");
     return at + (n < 0 ? 0 : (size_t)n);
 }

@@ -6,16 +6,17 @@
 struct rc__kv_tree {
     const rc__transformer *m;
     size_t L, KV, I, H, context, rows, sentences, longest, memory_rows;
-    size_t *start;          /* (sentences): first row of its memory */
+    size_t *start; /* (sentences): first row of its memory */
     int32_t *length;
-    rc_real *memory;        /* (L, 2, memory_rows, KV): keys, values */
-    rc_real **node;         /* (L) blocks of (cap, 2 KV): key, value */
-    size_t cap, used;       /* nodes that there is room for; that were ever taken */
-    uint32_t *spare;        /* (cap) nodes to take again */
+    rc_real *memory;  /* (L, 2, memory_rows, KV): keys, values */
+    rc_real **node;   /* (L) blocks of (cap, 2 KV): key, value */
+    size_t cap, used; /* nodes that there is room for; that were ever taken */
+    uint32_t *spare;  /* (cap) nodes to take again */
     size_t spares;
-    uint32_t *path[2];      /* (rows, deep): nodes of each hypothesis, oldest first; of the call before, and of this one */
-    size_t deep, steps, before; /* room of a path; steps so far: the length of every path; hypotheses of the call before */
-    uint64_t *position;     /* (rows) */
+    uint32_t *path[2]; /* (rows, deep): nodes of each hypothesis, oldest first; of the call before, and of this one */
+    size_t deep, steps,
+        before;         /* room of a path; steps so far: the length of every path; hypotheses of the call before */
+    uint64_t *position; /* (rows) */
     rc_real *room;
     size_t room_len;
     const uint32_t *sentence; /* of the step now running */
@@ -34,8 +35,8 @@ static void own_rows(void *ctx, size_t layer, size_t row, rc_real **k, rc_real *
     path_of(x, row, &nodes, &n);
     *k = x->node[layer] + nodes[n - 1] * 2 * x->KV;
     *v = *k + x->KV;
-    *past = (rc__kv_rows){.k = x->node[layer], .v = x->node[layer] + x->KV, .ld = 2 * x->KV, .index = nodes, .n = n,
-                          .newest = n - 1};
+    *past = (rc__kv_rows){
+        .k = x->node[layer], .v = x->node[layer] + x->KV, .ld = 2 * x->KV, .index = nodes, .n = n, .newest = n - 1};
 }
 
 static void memory_rows(void *ctx, size_t layer, size_t row, rc__kv_rows *memory) {
@@ -69,8 +70,14 @@ rc_status rc__kv_tree_new(rc__kv_tree **out, const rc__transformer *m, size_t ro
     *out = NULL;
     rc__kv_tree *x = rc__calloc(1, sizeof *x);
     if (!x) return rc_fail(e, RC_ENOMEM, "decoding: out of memory");
-    *x = (rc__kv_tree){.m = m, .L = (size_t)o->num_layers, .KV = rc__transformer_kv(m), .I = o->input_size, .H = o->hidden_size,
-                       .context = o->context, .rows = rows, .sentences = n};
+    *x = (rc__kv_tree){.m = m,
+                       .L = (size_t)o->num_layers,
+                       .KV = rc__transformer_kv(m),
+                       .I = o->input_size,
+                       .H = o->hidden_size,
+                       .context = o->context,
+                       .rows = rows,
+                       .sentences = n};
     x->start = rc__calloc(n, sizeof *x->start);
     x->length = rc__calloc(n, sizeof *x->length);
     x->node = rc__calloc(x->L, sizeof *x->node);
@@ -104,7 +111,7 @@ void rc__kv_tree_free(rc__kv_tree *x) {
     rc__free(x, sizeof *x);
 }
 
-/* ---- room ------------------------------------------------------------------------------------------------------------ */
+/* ---- room -------------------------------------------------------------------------------------------------------- */
 
 static bool more_nodes(rc__kv_tree *x, size_t n) {
     size_t cap = 2 * x->cap > n ? 2 * x->cap : n, width = 2 * x->KV * sizeof **x->node, bytes;
@@ -152,7 +159,8 @@ static bool deeper(rc__kv_tree *x) {
         rc__free(wide[1], bytes);
         return false;
     }
-    for (size_t r = 0; x->deep && r < x->rows; r++) memcpy(wide[0] + r * deep, x->path[0] + r * x->deep, x->steps * sizeof *wide[0]);
+    for (size_t r = 0; x->deep && r < x->rows; r++)
+        memcpy(wide[0] + r * deep, x->path[0] + r * x->deep, x->steps * sizeof *wide[0]);
     for (int i = 0; i < 2; i++) {
         rc__free(x->path[i], x->rows * x->deep * sizeof *wide[0]);
         x->path[i] = wide[i];
@@ -174,10 +182,10 @@ static bool extend(rc__kv_tree *x, size_t n, const uint32_t *parent) {
     return true;
 }
 
-/* ---- a step ---------------------------------------------------------------------------------------------------------- */
+/* ---- a step ------------------------------------------------------------------------------------------------------ */
 
-rc_status rc__kv_tree_step(rc__kv_tree *x, size_t n, const uint32_t *sentence, const uint32_t *parent, const rc_real *in,
-                           rc_real *y, rc_real *weights, size_t stride, rc_error *e) {
+rc_status rc__kv_tree_step(rc__kv_tree *x, size_t n, const uint32_t *sentence, const uint32_t *parent,
+                           const rc_real *in, rc_real *y, rc_real *weights, size_t stride, rc_error *e) {
     size_t own = x->steps + 1 < x->context ? x->steps + 1 : x->context, most = own > x->longest ? own : x->longest;
     size_t need = rc__transformer_step_room(x->m, x->rows, most);
     if (need > x->room_len) {
@@ -186,11 +194,18 @@ rc_status rc__kv_tree_step(rc__kv_tree *x, size_t n, const uint32_t *sentence, c
         x->room = rc__alloc(need * sizeof *x->room);
         x->room_len = x->room ? need : 0;
     }
-    if (!x->room || !extend(x, n, parent)) return rc_fail(e, RC_ENOMEM, "decoding: out of memory for %zu hypotheses", n);
+    if (!x->room || !extend(x, n, parent))
+        return rc_fail(e, RC_ENOMEM, "decoding: out of memory for %zu hypotheses", n);
     x->sentence = sentence;
     for (size_t i = 0; i < n; i++) x->position[i] = x->steps;
-    rc__transformer_step s = {.rows = n, .x = in, .y = y, .position = x->position, .room = x->room, .weights = weights,
-                              .stride = stride, .store = {.ctx = x, .self = own_rows, .memory = memory_rows}};
+    rc__transformer_step s = {.rows = n,
+                              .x = in,
+                              .y = y,
+                              .position = x->position,
+                              .room = x->room,
+                              .weights = weights,
+                              .stride = stride,
+                              .store = {.ctx = x, .self = own_rows, .memory = memory_rows}};
     rc_status status = rc__transformer_step_run(x->m, &s, most, e);
     if (status != RC_OK) return status;
     uint32_t *swap = x->path[0];

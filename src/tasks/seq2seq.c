@@ -1,9 +1,10 @@
-/* seq2seq.c - the network of sequence to sequence: its parameters, its loss, and its steps for a search. Letters: n sequences,
- * T steps of a source, V target ids (the vocabulary, begin and end), E width of an embedded token, W of what the decoder makes.
+/* seq2seq.c - the network of sequence to sequence: its parameters, its loss, and its steps for a search. Letters: n
+ * sequences, T steps of a source, V target ids (the vocabulary, begin and end), E width of an embedded token, W of what
+ * the decoder makes.
  *
- * Initialisation. The layers have their own. The tables are N(0, 1), the softmax's weights U(+-1/sqrt(W)), its bias 0; a table
- * that makes logits too is N(0, 0.4^2) (measured for language models: lm.c). A Transformer reads sqrt(E) times a table of
- * N(0, 1/E) (Vaswani et al. 2017, section 3.4), so that logits of a tied one start small. */
+ * Initialisation. The layers have their own. The tables are N(0, 1), the softmax's weights U(+-1/sqrt(W)), its bias 0;
+ * a table that makes logits too is N(0, 0.4^2) (measured for language models: lm.c). A Transformer reads sqrt(E) times
+ * a table of N(0, 1/E) (Vaswani et al. 2017, section 3.4), so that logits of a tied one start small. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,12 +12,12 @@
 #include "autograd/tape_internal.h"
 #include "tasks/seq2seq.h"
 
-#define SPARSE_ROWS 1000 /* as for a language model: lm.c */
-#define LOGIT_ROWS  256  /* rows of logits at once where no loss is wanted */
+#define SPARSE_ROWS     1000 /* as for a language model: lm.c */
+#define LOGIT_ROWS      256  /* rows of logits at once where no loss is wanted */
 #define BEGIN_ID(vocab) ((int32_t)(vocab))
 #define END_ID(vocab)   ((int32_t)(vocab) + 1)
 
-/* ---- parameters ---------------------------------------------------------------------------------------------------- */
+/* ---- parameters -------------------------------------------------------------------------------------------------- */
 
 static rc_status check_probability(double p, const char *name, rc_error *e) {
     if (p >= 0 && p < 1) return RC_OK;
@@ -33,8 +34,7 @@ static rc_status check_options(const rc__seq2seq_options *o, rc_error *e) {
         return rc_fail(e, RC_EINVAL, "%s: one vocabulary for both sides, but %zu and %zu entries", me, o->source_vocab,
                        o->target_vocab);
     if (o->embedding < 1) return rc_fail(e, RC_EINVAL, "%s: embedding is 0, expected 1 or more", me);
-    if (o->copy && !o->shared)
-        return rc_fail(e, RC_EINVAL, "%s: copying takes one vocabulary for both sides", me);
+    if (o->copy && !o->shared) return rc_fail(e, RC_EINVAL, "%s: copying takes one vocabulary for both sides", me);
     if (o->copy && o->decoder.attention == RC__ATTENTION_NONE)
         return rc_fail(e, RC_EINVAL, "%s: copying takes attention, which says from where", me);
     if (!(o->coverage_weight >= 0 && o->coverage_weight < INFINITY))
@@ -134,7 +134,7 @@ void rc__seq2seq_net_free(rc__seq2seq_net *net) {
     *net = (rc__seq2seq_net){0};
 }
 
-/* ---- forward ------------------------------------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 static rc_var *embed(rc_tape *t, const rc__seq2seq_net *net, bool target, const int32_t *ids, size_t T, size_t n) {
     rc_var *table = rc_param_var(t, target ? net->target_table : net->source_table);
@@ -144,8 +144,8 @@ static rc_var *embed(rc_tape *t, const rc__seq2seq_net *net, bool target, const 
     return net->o.dropout_input > 0 ? rc_dropout(t, x, net->o.dropout_input) : x;
 }
 
-static rc__memory encode(rc_tape *t, const rc__seq2seq_net *net, const int32_t *source, const int32_t *lengths, size_t T,
-                         size_t n) {
+static rc__memory encode(rc_tape *t, const rc__seq2seq_net *net, const int32_t *source, const int32_t *lengths,
+                         size_t T, size_t n) {
     rc__memory m = {.lengths = lengths};
     rc_var *x = embed(t, net, false, source, T, n);
     m.steps = rc__encoder_forward(t, net->encoder, x, lengths, net->o.encoder.pool ? &m.bridge : NULL);
@@ -153,7 +153,10 @@ static rc__memory encode(rc_tape *t, const rc__seq2seq_net *net, const int32_t *
 }
 
 /* What the decoder makes of a batch, and what the copy mechanism reads beside it. Packed rows. */
-typedef struct written { rc_var *rows, *y; rc__decoder_more more; } written;
+typedef struct written {
+    rc_var *rows, *y;
+    rc__decoder_more more;
+} written;
 
 static written write_down(rc_tape *t, const rc__seq2seq_net *net, const rc__seq2seq_batch *b) {
     rc__memory m = encode(t, net, b->source, b->source_lengths, b->source_len, b->n);
@@ -164,7 +167,8 @@ static written write_down(rc_tape *t, const rc__seq2seq_net *net, const rc__seq2
     return w;
 }
 
-/* The logit of writing from the vocabulary, not from the source (See et al. 2017, eq. 8): rows (n, W), context, y -> (n, 1). */
+/* The logit of writing from the vocabulary, not from the source (See et al. 2017, eq. 8): rows (n, W), context, y ->
+ * (n, 1). */
 static rc_var *copy_gate(rc_tape *t, const rc__seq2seq_net *net, rc_var *rows, rc_var *context, rc_var *y) {
     rc_var *seen[3] = {rows, y, context};
     rc_var *x = rc_concat(t, context ? 3 : 2, seen, -1);
@@ -183,14 +187,15 @@ static int32_t *pack_targets(rc_tape *t, const rc__seq2seq_batch *b, size_t rows
     return out;
 }
 
-rc_var *rc__seq2seq_loss(rc_tape *t, const rc__seq2seq_net *net, const rc__seq2seq_batch *b, double smoothing, double *nll_sum,
-                         size_t *count) {
+rc_var *rc__seq2seq_loss(rc_tape *t, const rc__seq2seq_net *net, const rc__seq2seq_batch *b, double smoothing,
+                         double *nll_sum, size_t *count) {
     bool training = rc_tape_get_mode(t).training;
     written w = write_down(t, net, b);
     if (!rc__alive(t, "sequence to sequence", 1, w.rows)) return rc__dead(t);
     int32_t *targets = pack_targets(t, b, w.rows->dim[0]);
     if (!targets) return rc__dead(t);
-    rc_var *x = before_softmax(t, net, w.rows), *head = rc_param_var(t, net->head_w), *bias = rc_param_var(t, net->head_b);
+    rc_var *x = before_softmax(t, net, w.rows), *head = rc_param_var(t, net->head_w),
+           *bias = rc_param_var(t, net->head_b);
     if (net->o.dropout_output > 0) x = rc_dropout(t, x, net->o.dropout_output);
     rc_loss_options lo = rc_loss_options_default();
     if (training) lo.label_smoothing = smoothing;
@@ -206,7 +211,7 @@ rc_var *rc__seq2seq_loss(rc_tape *t, const rc__seq2seq_net *net, const rc__seq2s
     return rc_add(t, loss, rc_scale(t, w.more.coverage_loss, net->o.coverage_weight, 0));
 }
 
-/* ---- probabilities ------------------------------------------------------------------------------------------------- */
+/* ---- probabilities ----------------------------------------------------------------------------------------------- */
 
 /* The source of each row, for copying. */
 typedef struct row_sources {
@@ -223,7 +228,8 @@ static rc_real add_logs(rc_real a, rc_real b) {
     return most == -(rc_real)INFINITY ? most : most + (rc_real)log1p(exp((double)(least - most)));
 }
 
-/* p = on softmax + off (attention on each token's places), in logarithms, of one row. mass: (V), zeros, and is again. */
+/* p = on softmax + off (attention on each token's places), in logarithms, of one row. mass: (V), zeros, and is
+ * again. */
 static void mix_copies(size_t T_row, size_t stride, const int32_t *ids, const rc_real *weights, double gate, size_t V,
                        rc_real *logp, rc_real *mass) {
     rc_real on = (rc_real)log_sigmoid(gate), off = (rc_real)log_sigmoid(-gate);
@@ -264,7 +270,8 @@ static int32_t best_token(size_t vocab, const rc_real *logp) {
     return (int32_t)best;
 }
 
-/* What the model says at each packed row: of the vocabulary's tokens, since begin and end are no input in the middle. */
+/* What the model says at each packed row: of the vocabulary's tokens, since begin and end are no input in the
+ * middle. */
 static bool say(rc_tape *t, const rc__seq2seq_net *net, const rc__seq2seq_batch *b, int32_t *said) {
     written w = write_down(t, net, b);
     if (!rc__alive(t, "scheduled sampling", 1, w.rows)) return false;
@@ -277,16 +284,17 @@ static bool say(rc_tape *t, const rc__seq2seq_net *net, const rc__seq2seq_batch 
         size_t n = N - at < LOGIT_ROWS ? N - at : LOGIT_ROWS, ld = w.more.weights ? w.more.weights->dim[1] : 0;
         row_sources from = {b->source, b->n, b->source_lengths, sentence + at};
         rc_var *context = w.more.context ? rc_slice(t, w.more.context, 0, at, n) : NULL;
-        rc_var *logp = log_probabilities(t, net, rc_slice(t, w.rows, 0, at, n), context, w.y ? rc_slice(t, w.y, 0, at, n) : NULL,
-                                         w.more.weights ? w.more.weights->x + at * ld : NULL, ld, &from);
+        rc_var *logp =
+            log_probabilities(t, net, rc_slice(t, w.rows, 0, at, n), context, w.y ? rc_slice(t, w.y, 0, at, n) : NULL,
+                              w.more.weights ? w.more.weights->x + at * ld : NULL, ld, &from);
         if (!logp->len) return false;
         for (size_t i = 0; i < n; i++) said[at + i] = best_token(net->o.target_vocab, logp->x + i * logp->dim[1]);
     }
     return true;
 }
 
-rc_status rc__seq2seq_sample_inputs(rc_tape *t, const rc__seq2seq_net *net, const rc__seq2seq_batch *b, int32_t *target_in,
-                                    double p, rc_rng *rng, rc_error *e) {
+rc_status rc__seq2seq_sample_inputs(rc_tape *t, const rc__seq2seq_net *net, const rc__seq2seq_batch *b,
+                                    int32_t *target_in, double p, rc_rng *rng, rc_error *e) {
     size_t rows = 0;
     for (size_t i = 0; i < b->n; i++) rows += (size_t)b->target_lengths[i];
     if (p <= 0 || rows == 0) return RC_OK;
@@ -300,7 +308,7 @@ rc_status rc__seq2seq_sample_inputs(rc_tape *t, const rc__seq2seq_net *net, cons
     return RC_OK;
 }
 
-/* ---- a search's steps ---------------------------------------------------------------------------------------------- */
+/* ---- a search's steps -------------------------------------------------------------------------------------------- */
 
 typedef struct member { /* of an ensemble */
     const rc__seq2seq_net *net;
@@ -311,24 +319,28 @@ typedef struct member { /* of an ensemble */
 struct rc__seq2seq_run {
     size_t n_members, n, rows, T, V, width, context, embedding; /* widths: the largest of the members */
     member *members;
-    int32_t *source, *lengths; /* copies */
+    int32_t *source, *lengths;         /* copies */
     rc_real *y, *out, *seen, *weights; /* of a step: (rows, .) each, of one member after the other */
 };
 
 static rc_status check_run(const rc__seq2seq_net *const *nets, size_t n_nets, size_t n, size_t T, const int32_t *source,
                            const int32_t *lengths, size_t rows, rc_error *e) {
     if (n_nets < 1 || n < 1 || T < 1 || rows < n)
-        return rc_fail(e, RC_EINVAL, "decoding: %zu networks, %zu sources of %zu tokens, %zu rows: expected 1 or more, and a row for "
-                       "each source", n_nets, n, T, rows);
+        return rc_fail(e, RC_EINVAL,
+                       "decoding: %zu networks, %zu sources of %zu tokens, %zu rows: expected 1 or more, and a row for "
+                       "each source",
+                       n_nets, n, T, rows);
     const rc__seq2seq_options *a = &nets[0]->o;
     for (size_t i = 1; i < n_nets; i++)
         if (nets[i]->o.source_vocab != a->source_vocab || nets[i]->o.target_vocab != a->target_vocab)
-            return rc_fail(e, RC_EINVAL, "decoding: network %zu has vocabularies of %zu and %zu entries, the first %zu and %zu: an "
-                           "ensemble takes the same ones", i + 1, nets[i]->o.source_vocab, nets[i]->o.target_vocab,
-                           a->source_vocab, a->target_vocab);
+            return rc_fail(e, RC_EINVAL,
+                           "decoding: network %zu has vocabularies of %zu and %zu entries, the first %zu and %zu: an "
+                           "ensemble takes the same ones",
+                           i + 1, nets[i]->o.source_vocab, nets[i]->o.target_vocab, a->source_vocab, a->target_vocab);
     for (size_t b = 0; b < n; b++) {
         if (lengths[b] < 1 || (size_t)lengths[b] > T)
-            return rc_fail(e, RC_EINVAL, "decoding: source %zu has %d tokens, expected 1 to %zu", b, (int)lengths[b], T);
+            return rc_fail(e, RC_EINVAL, "decoding: source %zu has %d tokens, expected 1 to %zu", b, (int)lengths[b],
+                           T);
         for (size_t s = 0; s < (size_t)lengths[b]; s++)
             if (source[s * n + b] < 0 || (size_t)source[s * n + b] > a->source_vocab + 1)
                 return rc_fail(e, RC_EINVAL, "decoding: token %zu of source %zu is %d, expected 0 to %zu", s, b,
@@ -348,8 +360,8 @@ static rc_status begin_member(rc__seq2seq_run *r, member *m, rc_error *e) {
     return s == RC_OK ? rc__decoding_new(&m->decoding, m->net->decoder, m->tape, &memory, r->rows, e) : s;
 }
 
-static rc_status begin_run(rc__seq2seq_run *r, const rc__seq2seq_net *const *nets, const int32_t *source, const int32_t *lengths,
-                           rc_error *e) {
+static rc_status begin_run(rc__seq2seq_run *r, const rc__seq2seq_net *const *nets, const int32_t *source,
+                           const int32_t *lengths, rc_error *e) {
     r->members = rc__calloc(r->n_members, sizeof *r->members);
     r->source = rc__calloc(r->T * r->n, sizeof *r->source);
     r->lengths = rc__calloc(r->n, sizeof *r->lengths);
@@ -367,14 +379,16 @@ static rc_status begin_run(rc__seq2seq_run *r, const rc__seq2seq_net *const *net
     r->out = rc__calloc(r->rows * r->width, sizeof *r->out);
     r->seen = rc__calloc(r->rows * r->context, sizeof *r->seen);
     r->weights = rc__calloc(r->rows * r->T, sizeof *r->weights);
-    if (!r->y || !r->out || !r->seen || !r->weights) return rc_fail(e, RC_ENOMEM, "decoding: out of memory for %zu rows", r->rows);
+    if (!r->y || !r->out || !r->seen || !r->weights)
+        return rc_fail(e, RC_ENOMEM, "decoding: out of memory for %zu rows", r->rows);
     rc_status s = RC_OK;
     for (size_t i = 0; i < r->n_members && s == RC_OK; i++) s = begin_member(r, &r->members[i], e);
     return s;
 }
 
-rc_status rc__seq2seq_run_new(rc__seq2seq_run **out, const rc__seq2seq_net *const *nets, size_t n_nets, size_t n, size_t source_len,
-                              const int32_t *source, const int32_t *source_lengths, size_t rows, rc_error *e) {
+rc_status rc__seq2seq_run_new(rc__seq2seq_run **out, const rc__seq2seq_net *const *nets, size_t n_nets, size_t n,
+                              size_t source_len, const int32_t *source, const int32_t *source_lengths, size_t rows,
+                              rc_error *e) {
     *out = NULL;
     rc_status s = check_run(nets, n_nets, n, source_len, source, source_lengths, rows, e);
     if (s != RC_OK) return s;
@@ -411,8 +425,8 @@ void rc__seq2seq_run_free(rc__seq2seq_run *r) {
 }
 
 /* *out: (rows, V) on the member's tape; weights are in r->weights when they were made. */
-static rc_status member_step(rc__seq2seq_run *r, member *m, size_t rows, const uint32_t *sentence, const uint32_t *parent,
-                             const int32_t *token, bool weights, rc_var **out, rc_error *e) {
+static rc_status member_step(rc__seq2seq_run *r, member *m, size_t rows, const uint32_t *sentence,
+                             const uint32_t *parent, const int32_t *token, bool weights, rc_var **out, rc_error *e) {
     const rc__seq2seq_net *net = m->net;
     size_t E = net->o.embedding;
     rc_real scale = (rc_real)table_scale(&net->o, true);
@@ -437,11 +451,12 @@ static void join(size_t n, const rc_real *x, rc_real *sum) {
     for (size_t i = 0; i < n; i++) sum[i] = add_logs(sum[i], x[i]);
 }
 
-static rc_status run_step(void *ctx, size_t rows, const uint32_t *sentence, const uint32_t *parent, const int32_t *token,
-                          rc_real *logp, rc_real *attention, size_t stride, rc_error *e) {
+static rc_status run_step(void *ctx, size_t rows, const uint32_t *sentence, const uint32_t *parent,
+                          const int32_t *token, rc_real *logp, rc_real *attention, size_t stride, rc_error *e) {
     rc__seq2seq_run *r = ctx;
     size_t V = r->V, cols = stride < r->T ? stride : r->T;
-    if (rows < 1 || rows > r->rows) return rc_fail(e, RC_EINVAL, "decoding: %zu rows, expected 1 to %zu", rows, r->rows);
+    if (rows < 1 || rows > r->rows)
+        return rc_fail(e, RC_EINVAL, "decoding: %zu rows, expected 1 to %zu", rows, r->rows);
     for (size_t i = 0; i < rows; i++)
         if (token[i] < 0 || (size_t)token[i] >= V)
             return rc_fail(e, RC_EINVAL, "decoding: row %zu: token %d, expected 0 to %zu", i, (int)token[i], V - 1);
@@ -450,8 +465,10 @@ static rc_status run_step(void *ctx, size_t rows, const uint32_t *sentence, cons
         rc_var *p;
         rc_status s = member_step(r, &r->members[k], rows, sentence, parent, token, attention != NULL, &p, e);
         if (s != RC_OK) return s;
-        if (k) join(rows * V, p->x, logp);
-        else memcpy(logp, p->x, rows * V * sizeof *logp);
+        if (k)
+            join(rows * V, p->x, logp);
+        else
+            memcpy(logp, p->x, rows * V * sizeof *logp);
         for (size_t i = 0; attention && i < rows; i++)
             for (size_t j = 0; j < cols; j++)
                 attention[i * stride + j] += r->weights[i * r->T + j] / (rc_real)r->n_members;
@@ -467,7 +484,7 @@ rc__beam_model rc__seq2seq_beam_model(rc__seq2seq_run *r) {
     return (rc__beam_model){.ctx = r, .vocab = r->V, .begin = BEGIN_ID(vocab), .end = END_ID(vocab), .step = run_step};
 }
 
-/* ---- explain ------------------------------------------------------------------------------------------------------- */
+/* ---- explain ----------------------------------------------------------------------------------------------------- */
 
 size_t rc__seq2seq_explain(const rc__seq2seq_net *net, size_t batch, size_t seq_len, char *out, size_t cap) {
     const rc__seq2seq_options *o = &net->o;
@@ -475,11 +492,13 @@ size_t rc__seq2seq_explain(const rc__seq2seq_net *net, size_t batch, size_t seq_
                      o->shared ? ", one table for both sides" : "");
     size_t at = n < 0 ? 0 : (size_t)n;
     at += rc__encoder_explain(net->encoder, batch, seq_len, at < cap ? out + at : NULL, at < cap ? cap - at : 0);
-    n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0, "decoder: %zu ids as rows of %zu%s\n", o->target_vocab + 2,
-                 o->embedding, o->decoder.bridge_size ? ", begins with the encoder's final vector through a bridge" : "");
+    n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0, "decoder: %zu ids as rows of %zu%s\n",
+                 o->target_vocab + 2, o->embedding,
+                 o->decoder.bridge_size ? ", begins with the encoder's final vector through a bridge" : "");
     at += n < 0 ? 0 : (size_t)n;
     at += rc__decoder_explain(net->decoder, batch, seq_len, at < cap ? out + at : NULL, at < cap ? cap - at : 0);
-    n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0, "softmax: %s%zu -> %zu, fused with the cross-entropy%s\n",
+    n = snprintf(at < cap ? out + at : NULL, at < cap ? cap - at : 0,
+                 "softmax: %s%zu -> %zu, fused with the cross-entropy%s\n",
                  o->tied ? "tied to the target's table, " : "", net->head_w->dim[1], net->head_w->dim[0],
                  o->copy ? ", mixed with the attention on the source's tokens" : "");
     return at + (n < 0 ? 0 : (size_t)n);

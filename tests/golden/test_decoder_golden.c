@@ -1,5 +1,5 @@
-/* Encoder-decoders with attention against numbers that make_decoder.py made: loss, all gradients, and the probabilities of each
- * step of a search. */
+/* Encoder-decoders with attention against numbers that make_decoder.py made: loss, all gradients, and the probabilities
+ * of each step of a search. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -44,8 +44,11 @@ static void close_to(const char *test, const char *what, const float *got, const
 static size_t number(const json_t *o, const char *key) { return (size_t)json_integer_value(json_object_get(o, key)); }
 
 static void declare(rc__seq2seq_net *net, rc_params *ps, const json_t *c, const char *name) {
-    rc__seq2seq_options o = {.source_vocab = number(doc, "V"), .target_vocab = number(doc, "V"), .embedding = number(doc, "E"),
-                             .encoder = {.rnn = rc_rnn_options_default()}, .decoder = {.rnn = rc_rnn_options_default()},
+    rc__seq2seq_options o = {.source_vocab = number(doc, "V"),
+                             .target_vocab = number(doc, "V"),
+                             .embedding = number(doc, "E"),
+                             .encoder = {.rnn = rc_rnn_options_default()},
+                             .decoder = {.rnn = rc_rnn_options_default()},
                              .coverage_weight = 1};
     o.encoder.rnn.cell = o.decoder.rnn.cell = json_string_value(json_object_get(c, "cell"));
     o.encoder.rnn.hidden_size = number(doc, "HE");
@@ -73,7 +76,8 @@ static void load(rc_params *ps, const char *name) {
     }
     rc_params_changed(ps);
     snprintf(prefix, sizeof prefix, "%s/w/", name);
-    for (size_t i = 0; i < rc__st_count(file); i++) of_file += !strncmp(rc__st_at(file, i)->name, prefix, strlen(prefix));
+    for (size_t i = 0; i < rc__st_count(file); i++)
+        of_file += !strncmp(rc__st_at(file, i)->name, prefix, strlen(prefix));
     assert_int_equal(of_file, rc_params_count(ps));
 }
 
@@ -86,7 +90,8 @@ static void steps(const rc__seq2seq_net *net, const rc__seq2seq_batch *b, const 
     static float logp[MAX], want[MAX], got[MAX];
     rc__seq2seq_run *run;
     rc_error e = {0};
-    if (rc__seq2seq_run_new(&run, &net, 1, b->n, b->source_len, b->source, b->source_lengths, b->n, &e) != RC_OK) fail_msg("%s", e.text);
+    if (rc__seq2seq_run_new(&run, &net, 1, b->n, b->source_len, b->source, b->source_lengths, b->n, &e) != RC_OK)
+        fail_msg("%s", e.text);
     rc__beam_model m = rc__seq2seq_beam_model(run);
     uint32_t row[ROWS];
     for (size_t i = 0; i < b->n; i++) row[i] = (uint32_t)i;
@@ -96,7 +101,9 @@ static void steps(const rc__seq2seq_net *net, const rc__seq2seq_batch *b, const 
         for (size_t i = 0; i < b->n; i++) {
             size_t at = (s * b->n + i) * m.vocab;
             assert_true(logp[i * m.vocab + m.vocab - 2] == -INFINITY);
-            for (size_t v = 0; v < m.vocab; v++) got[at + v] = (int32_t)s < b->target_lengths[i] && v != m.vocab - 2 ? logp[i * m.vocab + v] : want[at + v];
+            for (size_t v = 0; v < m.vocab; v++)
+                got[at + v] =
+                    (int32_t)s < b->target_lengths[i] && v != m.vocab - 2 ? logp[i * m.vocab + v] : want[at + v];
         }
     }
     close_to(name, "logp", got, want, b->target_len * b->n * m.vocab);
@@ -121,7 +128,11 @@ static void decoders(void **state) {
         lengths_of("source_lengths", source_lengths);
         lengths_of("target_lengths", target_lengths);
         size_t n = json_array_size(json_object_get(doc, "source_lengths"));
-        rc__seq2seq_batch b = {.n = n, .source = source, .source_lengths = source_lengths, .target_in = in, .target_out = out,
+        rc__seq2seq_batch b = {.n = n,
+                               .source = source,
+                               .source_lengths = source_lengths,
+                               .target_in = in,
+                               .target_out = out,
                                .target_lengths = target_lengths};
         b.source_len = ids(name, "source", source) / n;
         b.target_len = ids(name, "target_in", in) / n;

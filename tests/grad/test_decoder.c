@@ -1,5 +1,5 @@
-/* Decoders in double: gradients of every attention and option, with rows of length 0 and 1; step by step == all at once, with
- * hypotheses that part and share a sentence; padding of either side and other rows change nothing. */
+/* Decoders in double: gradients of every attention and option, with rows of length 0 and 1; step by step == all at
+ * once, with hypotheses that part and share a sentence; padding of either side and other rows change nothing. */
 #include "grad.h"
 #include "nn/decoder.h"
 #include <math.h>
@@ -31,7 +31,8 @@ static const kind kinds[] = {
     {"projection", "lstm-projection", RC__ATTENTION_GENERAL, 2, .no_bridge = false, .skip = RC_SKIP_NONE},
     {"general, input feeding", "lstm", RC__ATTENTION_GENERAL, 2, .feeding = true, .skip = RC_SKIP_NONE},
     {"coverage", "lstm", RC__ATTENTION_ADDITIVE, 2, .coverage = true, .skip = RC_SKIP_NONE},
-    {"coverage, input feeding", "gru", RC__ATTENTION_CONCAT, 1, .coverage = true, .feeding = true, .skip = RC_SKIP_NONE},
+    {"coverage, input feeding", "gru", RC__ATTENTION_CONCAT, 1, .coverage = true, .feeding = true,
+     .skip = RC_SKIP_NONE},
     {"location", "gru", RC__ATTENTION_LOCATION, 2, .skip = RC_SKIP_NONE},
     {"location, coverage, input feeding", "lstm", RC__ATTENTION_LOCATION, 2, .coverage = true, .feeding = true},
     {"monotonic", "lstm", RC__ATTENTION_ADDITIVE, 2, .monotonic = true, .skip = RC_SKIP_NONE},
@@ -41,9 +42,10 @@ static const kind kinds[] = {
     {"dropout, input feeding", "gru", RC__ATTENTION_MULTIHEAD, 2, .feeding = true, .dropout = 0.3},
     {"transformer, dropout", "transformer", RC__ATTENTION_MULTIHEAD, 2, .no_bridge = true, .dropout = 0.3},
     {"transformer, rotary", "transformer", RC__ATTENTION_MULTIHEAD, 2, .no_bridge = true},
-    {"transformer, alibi, short window", "transformer", RC__ATTENTION_MULTIHEAD, 1, .no_bridge = true, .positions = RC_POSITIONS_ALIBI,
-     .kv_heads = 1, .window = 2},
-    {"transformer, sinusoidal", "transformer", RC__ATTENTION_GENERAL, 2, .no_bridge = true, .positions = RC_POSITIONS_SINUSOIDAL, .kv_heads = 1},
+    {"transformer, alibi, short window", "transformer", RC__ATTENTION_MULTIHEAD, 1, .no_bridge = true,
+     .positions = RC_POSITIONS_ALIBI, .kv_heads = 1, .window = 2},
+    {"transformer, sinusoidal", "transformer", RC__ATTENTION_GENERAL, 2, .no_bridge = true,
+     .positions = RC_POSITIONS_SINUSOIDAL, .kv_heads = 1},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -58,9 +60,15 @@ typedef struct subject {
 static subject make(const kind *k) {
     subject s = {.k = k, .source = source_lengths, .target = target_lengths};
     rc_error e = {0};
-    rc__decoder_options o = {.rnn = rc_rnn_options_default(), .input_size = E, .memory_size = M, .bridge_size = k->no_bridge ? 0 : G,
-                             .attention = k->attention, .heads = k->attention == RC__ATTENTION_MULTIHEAD ? 3 : 0,
-                             .input_feeding = k->feeding, .coverage = k->coverage, .monotonic = k->monotonic};
+    rc__decoder_options o = {.rnn = rc_rnn_options_default(),
+                             .input_size = E,
+                             .memory_size = M,
+                             .bridge_size = k->no_bridge ? 0 : G,
+                             .attention = k->attention,
+                             .heads = k->attention == RC__ATTENTION_MULTIHEAD ? 3 : 0,
+                             .input_feeding = k->feeding,
+                             .coverage = k->coverage,
+                             .monotonic = k->monotonic};
     o.rnn.cell = k->cell;
     o.rnn.hidden_size = H;
     o.rnn.num_layers = k->layers;
@@ -115,7 +123,12 @@ static void test_gradients(void **state) {
             s.source = way < 2 ? source_lengths : way == 2 ? some_empty : NULL;
             s.target = way == 3 ? NULL : target_lengths;
             rc_error e = {0};
-            rc__gradcheck c = {.build = run, .ctx = &s, .n = 3, .params = s.ps, .params_zero_ok = true, .training = true,
+            rc__gradcheck c = {.build = run,
+                               .ctx = &s,
+                               .n = 3,
+                               .params = s.ps,
+                               .params_zero_ok = true,
+                               .training = true,
                                .seed = 4,
                                .in = {{.name = "y", .ndim = 3, .dim = {S, B, E}},
                                       {.name = "memory", .ndim = 3, .dim = {T, B, M}, .zero_ok = none},
@@ -125,7 +138,7 @@ static void test_gradients(void **state) {
         }
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static double y_data[(S + 3) * B * E], memory_data[(T + 3) * B * M], bridge_data[B * G];
 
@@ -136,10 +149,14 @@ static void make_data(void) {
     for (size_t i = 0; i < B * G; i++) bridge_data[i] = rc_rng_normal(&r);
 }
 
-typedef struct result { double out[MAX], context[MAX], weights[MAX], dmemory[MAX]; size_t n; } result;
+typedef struct result {
+    double out[MAX], context[MAX], weights[MAX], dmemory[MAX];
+    size_t n;
+} result;
 
 /* Rows [first, first + n) of the batch, in a space of so many steps whose padding is NaN. */
-static rc_tape *forward(const subject *s, size_t first, size_t n, size_t steps, size_t memory_steps, bool grad, result *r) {
+static rc_tape *forward(const subject *s, size_t first, size_t n, size_t steps, size_t memory_steps, bool grad,
+                        result *r) {
     static double y[MAX], memory[MAX];
     for (size_t i = 0; i < steps * n * E; i++) {
         size_t t = i / E / n, b = i / E % n + first;
@@ -153,18 +170,21 @@ static rc_tape *forward(const subject *s, size_t first, size_t n, size_t steps, 
     rc_error e = {0};
     assert_int_equal(rc_tape_new(&t, NULL), RC_OK);
     rc_tape_begin(t, (rc_tape_mode){.grad = grad, .training = grad}); /* nothing drops; monotonic is soft then */
-    rc__memory m = {.steps = rc_leaf(t, 3, (size_t[]){memory_steps, n, M}, memory), .lengths = source_lengths + first,
+    rc__memory m = {.steps = rc_leaf(t, 3, (size_t[]){memory_steps, n, M}, memory),
+                    .lengths = source_lengths + first,
                     .bridge = s->k->no_bridge ? NULL : rc_input(t, 2, (size_t[]){n, G}, bridge_data + first * G)};
     rc__decoder_more more = {.want_weights = s->weights};
-    rc_var *out = rc__decoder_forward(t, s->d, rc_input(t, 3, (size_t[]){steps, n, E}, y), target_lengths + first, &m, &more);
+    rc_var *out =
+        rc__decoder_forward(t, s->d, rc_input(t, 3, (size_t[]){steps, n, E}, y), target_lengths + first, &m, &more);
     if (rc_tape_status(t, &e) != RC_OK) fail_msg("%s: %s", s->k->name, e.text);
     memset(r, 0, sizeof *r);
     r->n = out->dim[0];
-    assert_true(out->len <= MAX && (!more.context || more.context->len <= MAX) && (!more.weights || more.weights->len <= MAX));
+    assert_true(out->len <= MAX && (!more.context || more.context->len <= MAX) &&
+                (!more.weights || more.weights->len <= MAX));
     memcpy(r->out, out->x, out->len * sizeof *out->x);
     if (more.context) memcpy(r->context, more.context->x, more.context->len * sizeof *out->x);
     size_t cols = more.weights ? more.weights->dim[1] : 0;
-    for (size_t i = 0; i < r->n; i++) 
+    for (size_t i = 0; i < r->n; i++)
         if (cols) memcpy(r->weights + i * T, more.weights->x + i * cols, cols * sizeof *out->x);
     if (!grad) return t;
     rc_var *loss = rc_sum_all(t, rc_mul(t, out, out));
@@ -244,22 +264,25 @@ static void test_weights(void **state) {
                     assert_true(w >= 0 && ((int32_t)j < source_lengths[b] || w == 0));
                     sum += w;
                 }
-                if (kinds[k].monotonic) assert_true(sum > 0 && sum < 1 + 1e-9);
-                else assert_true(fabs(sum - 1) < 1e-12);
+                if (kinds[k].monotonic)
+                    assert_true(sum > 0 && sum < 1 + 1e-9);
+                else
+                    assert_true(fabs(sum - 1) < 1e-12);
             }
         drop(&s);
     }
 }
 
-/* ---- step by step -------------------------------------------------------------------------------------------------- */
+/* ---- step by step ------------------------------------------------------------------------------------------------ */
 
 static void near(const char *name, const char *what, const double *a, const double *b, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (!(fabs(a[i] - b[i]) < 1e-12)) fail_msg("%s: %s[%zu] is %.17g step by step and %.17g at once", name, what, i, a[i], b[i]);
+        if (!(fabs(a[i] - b[i]) < 1e-12))
+            fail_msg("%s: %s[%zu] is %.17g step by step and %.17g at once", name, what, i, a[i], b[i]);
 }
 
-/* Every row of the batch as two hypotheses, in reverse order of their numbers, that change places at each step; the third
- * sentence, whose target is empty, has one more. */
+/* Every row of the batch as two hypotheses, in reverse order of their numbers, that change places at each step; the
+ * third sentence, whose target is empty, has one more. */
 static void test_step_by_step(void **state) {
     (void)state;
     static result all;
@@ -271,7 +294,8 @@ static void test_step_by_step(void **state) {
             s.weights = want;
             rc_tape *t = forward(&s, 0, B, S, T, false, &all);
             rc_tape_begin(t, (rc_tape_mode){0});
-            rc__memory m = {.steps = rc_input(t, 3, (size_t[]){T, B, M}, memory_data), .lengths = source_lengths,
+            rc__memory m = {.steps = rc_input(t, 3, (size_t[]){T, B, M}, memory_data),
+                            .lengths = source_lengths,
                             .bridge = kinds[k].no_bridge ? NULL : rc_input(t, 2, (size_t[]){B, G}, bridge_data)};
             rc__decoding *g = NULL;
             rc_error e = {0};
@@ -293,7 +317,8 @@ static void test_step_by_step(void **state) {
                     old += step == 1 && had ? 1 : had;
                 }
                 if (step == 0) memset(parent, 0xff, sizeof parent); /* is not read */
-                if (rc__decoding_step(g, n, sentence, parent, y, out, C ? context : NULL, want ? weights : NULL, ld, &e) != RC_OK)
+                if (rc__decoding_step(g, n, sentence, parent, y, out, C ? context : NULL, want ? weights : NULL, ld,
+                                      &e) != RC_OK)
                     fail_msg("%s: %s", kinds[k].name, e.text);
                 size_t row = 0;
                 for (size_t b = 0; b < B; row += (size_t)target_lengths[b], b++)
@@ -314,21 +339,25 @@ static void test_step_by_step(void **state) {
 static void test_parents(void **state) {
     (void)state;
     static double y[4 * E], out[4 * H], swapped[4 * H], other[4 * H];
-    static const uint32_t sentence[4] = {1, 1, 1, 1}, start[1] = {1}, straight[3] = {0, 1, 2}, turned[3] = {2, 0, 1}, zero[4] = {0};
+    static const uint32_t sentence[4] = {1, 1, 1, 1}, start[1] = {1}, straight[3] = {0, 1, 2}, turned[3] = {2, 0, 1},
+                          zero[4] = {0};
     make_data();
     for (size_t k = 0; k < KINDS; k++) {
         subject s = make(&kinds[k]);
         for (int turn = 0; turn < 2; turn++) {
             rc_tape *t = training_tape(1);
             rc_tape_begin(t, (rc_tape_mode){0});
-            rc__memory m = {.steps = rc_input(t, 3, (size_t[]){T, B, M}, memory_data), .lengths = source_lengths,
+            rc__memory m = {.steps = rc_input(t, 3, (size_t[]){T, B, M}, memory_data),
+                            .lengths = source_lengths,
                             .bridge = kinds[k].no_bridge ? NULL : rc_input(t, 2, (size_t[]){B, G}, bridge_data)};
             rc__decoding *g = NULL;
             assert_int_equal(rc__decoding_new(&g, s.d, t, &m, 3, NULL), RC_OK);
             assert_int_equal(rc__decoding_step(g, 1, start, NULL, y_data, other, NULL, NULL, 0, NULL), RC_OK);
             assert_int_equal(rc__decoding_step(g, 3, sentence, zero, y_data + E, other, NULL, NULL, 0, NULL), RC_OK);
             for (size_t i = 0; i < 3; i++) memcpy(y + i * E, y_data + 8 * E, E * sizeof *y);
-            assert_int_equal(rc__decoding_step(g, 3, sentence, turn ? turned : straight, y, turn ? swapped : out, NULL, NULL, 0, NULL), RC_OK);
+            assert_int_equal(rc__decoding_step(g, 3, sentence, turn ? turned : straight, y, turn ? swapped : out, NULL,
+                                               NULL, 0, NULL),
+                             RC_OK);
             rc__decoding_free(g);
             rc_tape_free(t);
         }
@@ -339,7 +368,8 @@ static void test_parents(void **state) {
     }
 }
 
-/* Hypotheses that die and branch at random, over more steps than any room begins with: each is what it is alone, whole. */
+/* Hypotheses that die and branch at random, over more steps than any room begins with: each is what it is alone,
+ * whole. */
 static void test_long_search(void **state) {
     (void)state;
     enum { STEPS = 75, ROWS = 5, N = 2 };
@@ -352,7 +382,8 @@ static void test_long_search(void **state) {
         uint32_t of[2][ROWS] = {{0, 1}};
         rc_tape *t = training_tape(1);
         rc_tape_begin(t, (rc_tape_mode){0});
-        rc__memory m = {.steps = rc_input(t, 3, (size_t[]){T, N, M}, memory_data), .lengths = source_lengths,
+        rc__memory m = {.steps = rc_input(t, 3, (size_t[]){T, N, M}, memory_data),
+                        .lengths = source_lengths,
                         .bridge = kinds[k].no_bridge ? NULL : rc_input(t, 2, (size_t[]){N, G}, bridge_data)};
         rc__decoding *g = NULL;
         assert_int_equal(rc__decoding_new(&g, s.d, t, &m, ROWS, NULL), RC_OK);
@@ -374,16 +405,21 @@ static void test_long_search(void **state) {
                 rc_tape_begin(t, (rc_tape_mode){0});
                 static double alone[T * M];
                 for (size_t x = 0; x < T * M; x++) alone[x] = memory_data[(x / M * N + b) * M + x % M];
-                rc__memory one = {.steps = rc_input(t, 3, (size_t[]){T, 1, M}, alone), .lengths = source_lengths + b,
-                                  .bridge = kinds[k].no_bridge ? NULL : rc_input(t, 2, (size_t[]){1, G}, bridge_data + b * G)};
+                rc__memory one = {.steps = rc_input(t, 3, (size_t[]){T, 1, M}, alone),
+                                  .lengths = source_lengths + b,
+                                  .bridge = kinds[k].no_bridge ? NULL
+                                                               : rc_input(t, 2, (size_t[]){1, G}, bridge_data + b * G)};
                 rc__decoder_more more = {.want_weights = true};
-                rc_var *v = rc__decoder_forward(t, s.d, rc_input(t, 3, (size_t[]){step + 1, 1, E}, past[1 - step % 2][i]), NULL, &one, &more);
+                rc_var *v = rc__decoder_forward(
+                    t, s.d, rc_input(t, 3, (size_t[]){step + 1, 1, E}, past[1 - step % 2][i]), NULL, &one, &more);
                 assert_int_equal(rc_tape_status(t, NULL), RC_OK);
                 for (size_t x = 0; x < W; x++)
-                    if (!(fabs(v->x[step * W + x] - out[i * W + x]) < 1e-10)) fail_msg("%s, step %zu: out differs", kinds[k].name, step);
+                    if (!(fabs(v->x[step * W + x] - out[i * W + x]) < 1e-10))
+                        fail_msg("%s, step %zu: out differs", kinds[k].name, step);
                 size_t cols = more.weights ? more.weights->dim[1] : 0;
                 for (size_t x = 0; x < cols; x++)
-                    if (!(fabs(more.weights->x[step * cols + x] - weights[i * T + x]) < 1e-10)) fail_msg("%s: weights differ", kinds[k].name);
+                    if (!(fabs(more.weights->x[step * cols + x] - weights[i * T + x]) < 1e-10))
+                        fail_msg("%s: weights differ", kinds[k].name);
             }
         }
         rc__decoding_free(g);
@@ -394,11 +430,16 @@ static void test_long_search(void **state) {
 
 static void test_refusals(void **state) {
     (void)state;
-    rc__decoder_options base = {.rnn = rc_rnn_options_default(), .input_size = E, .memory_size = M, .bridge_size = G,
+    rc__decoder_options base = {.rnn = rc_rnn_options_default(),
+                                .input_size = E,
+                                .memory_size = M,
+                                .bridge_size = G,
                                 .attention = RC__ATTENTION_GENERAL};
     base.rnn.hidden_size = H;
-    static const char *const words[] = {"input_size", "bidirectional", "unknown attention", "input feeding is of attention", "memory_size",
-                                        "attention_dropout", "recurrent_dropout", "dot multiplies", "heads", "coverage is a term", "monotonic", "unknown cell"};
+    static const char *const words[] = {
+        "input_size",  "bidirectional",      "unknown attention", "input feeding is of attention",
+        "memory_size", "attention_dropout",  "recurrent_dropout", "dot multiplies",
+        "heads",       "coverage is a term", "monotonic",         "unknown cell"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         rc__decoder_options o = base;
         rc__decoder *d = NULL;
@@ -429,7 +470,8 @@ static void test_step_refusals(void **state) {
     make_data();
     subject s = make(&kinds[2]);
     rc_tape *t = training_tape(1);
-    rc__memory m = {.steps = rc_input(t, 3, (size_t[]){T, B, M}, memory_data), .lengths = source_lengths,
+    rc__memory m = {.steps = rc_input(t, 3, (size_t[]){T, B, M}, memory_data),
+                    .lengths = source_lengths,
                     .bridge = rc_input(t, 2, (size_t[]){B, G}, bridge_data)};
     static double out[4 * H];
     static const uint32_t good[4] = {0, 1, 2, 3}, bad[4] = {0, 4, 2, 3};
@@ -451,10 +493,9 @@ static void test_step_refusals(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients), cmocka_unit_test(test_padding),
-                                       cmocka_unit_test(test_rows_alone), cmocka_unit_test(test_weights),
-                                       cmocka_unit_test(test_step_by_step), cmocka_unit_test(test_parents),
-                                       cmocka_unit_test(test_long_search),
-                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_step_refusals)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gradients),   cmocka_unit_test(test_padding),      cmocka_unit_test(test_rows_alone),
+        cmocka_unit_test(test_weights),     cmocka_unit_test(test_step_by_step), cmocka_unit_test(test_parents),
+        cmocka_unit_test(test_long_search), cmocka_unit_test(test_refusals),     cmocka_unit_test(test_step_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

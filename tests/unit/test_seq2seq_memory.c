@@ -1,5 +1,6 @@
-/* Sequence to sequence with memory refused: allocation n of making a network, of its loss and gradients, of a search's start and
- * of its steps, for every n. The call says RC_ENOMEM with a message, nothing is lost, and again with memory it gives its bits. */
+/* Sequence to sequence with memory refused: allocation n of making a network, of its loss and gradients, of a search's
+ * start and of its steps, for every n. The call says RC_ENOMEM with a message, nothing is lost, and again with memory
+ * it gives its bits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -13,13 +14,19 @@
 enum { V = 9, N = 3, T = 5, S = 4, ROWS = 6, KINDS = 4 };
 static failing refusing = {.left = -1};
 static const int32_t source[T * N] = {1, 2, 3, 4, 10, 5, 6, 0, 10, 10, 0, 0, 0, 0, 0}, source_lengths[N] = {4, 2, 3};
-static const int32_t in[S * N] = {9, 9, 9, 1, 2, 0, 3, 0, 0, 4, 0, 0}, out[S * N] = {1, 2, 10, 3, 10, -100, 4, -100, -100, 10, -100, -100};
+static const int32_t in[S * N] = {9, 9, 9, 1, 2, 0, 3, 0, 0, 4, 0, 0},
+                            out[S * N] = {1, 2, 10, 3, 10, -100, 4, -100, -100, 10, -100, -100};
 static const int32_t target_lengths[N] = {4, 2, 1};
 static const rc__seq2seq_batch batch = {N, T, S, source, source_lengths, in, out, target_lengths};
 
 static rc__seq2seq_options options_of(int kind) {
-    rc__seq2seq_options o = {.source_vocab = V, .target_vocab = V, .embedding = 6, .shared = true, .coverage_weight = 1,
-                             .encoder = {.rnn = rc_rnn_options_default()}, .decoder = {.rnn = rc_rnn_options_default()}};
+    rc__seq2seq_options o = {.source_vocab = V,
+                             .target_vocab = V,
+                             .embedding = 6,
+                             .shared = true,
+                             .coverage_weight = 1,
+                             .encoder = {.rnn = rc_rnn_options_default()},
+                             .decoder = {.rnn = rc_rnn_options_default()}};
     o.encoder.rnn.cell = o.decoder.rnn.cell = kind == 3 ? "transformer" : kind == 2 ? "gru" : "lstm";
     o.encoder.rnn.hidden_size = kind == 3 ? 8 : 4;
     o.encoder.rnn.bidirectional = true;
@@ -33,7 +40,13 @@ static rc__seq2seq_options options_of(int kind) {
     return o;
 }
 
-typedef struct model { rc_params *ps; rc__seq2seq_net net; rc_tape *tape; rc__seq2seq_run *run; float *result; } model;
+typedef struct model {
+    rc_params *ps;
+    rc__seq2seq_net net;
+    rc_tape *tape;
+    rc__seq2seq_run *run;
+    float *result;
+} model;
 
 static rc_status make(model *m, int kind, rc_error *e) {
     rc__seq2seq_options o = options_of(kind);
@@ -62,7 +75,8 @@ static rc_status loss(model *m, rc_error *e) {
 
 static rc_status search(model *m, rc_error *e) {
     static float logp[ROWS * (V + 2)], attention[ROWS * T];
-    static const uint32_t first[ROWS] = {0, 1, 2}, sentence[ROWS] = {0, 0, 1, 1, 2, 2}, parent[ROWS] = {0, 0, 1, 1, 2, 2}, turned[ROWS] = {1, 0, 3, 3, 5, 4};
+    static const uint32_t first[ROWS] = {0, 1, 2}, sentence[ROWS] = {0, 0, 1, 1, 2, 2},
+                          parent[ROWS] = {0, 0, 1, 1, 2, 2}, turned[ROWS] = {1, 0, 3, 3, 5, 4};
     static const int32_t begin[ROWS] = {V, V, V}, token[ROWS] = {1, 2, 3, 4, 5, 6};
     const rc__seq2seq_net *net = &m->net;
     rc__seq2seq_run_free(m->run);
@@ -89,9 +103,11 @@ static void never_lost(void **unused) {
                 refusing = (failing){.left = n, .once = once};
                 s = make(&m, kind, &e);
                 refusing.left = -1;
-                if (s != RC_OK && (s != RC_ENOMEM || !e.text[0])) fail_msg("making %d, allocation %ld: %d \"%s\"", kind, n, s, e.text);
+                if (s != RC_OK && (s != RC_ENOMEM || !e.text[0]))
+                    fail_msg("making %d, allocation %ld: %d \"%s\"", kind, n, s, e.text);
                 drop(&m);
-                if (rc_memory_used() != before) fail_msg("making %d, allocation %ld: %zu bytes lost", kind, n, rc_memory_used() - before);
+                if (rc_memory_used() != before)
+                    fail_msg("making %d, allocation %ld: %zu bytes lost", kind, n, rc_memory_used() - before);
             }
             assert_true(n > 20);
         }
@@ -120,7 +136,8 @@ static void same_afterwards(void **unused) {
                     rc_status s = calls[c](&m, &e);
                     through = refusing.calls <= n; /* none was refused */
                     refusing.left = -1;
-                    if (s != RC_OK && (s != RC_ENOMEM || !e.text[0])) fail_msg("%d, call %d, allocation %ld: %d \"%s\"", kind, c, n, s, e.text);
+                    if (s != RC_OK && (s != RC_ENOMEM || !e.text[0]))
+                        fail_msg("%d, call %d, allocation %ld: %d \"%s\"", kind, c, n, s, e.text);
                     if (s == RC_OK) assert_memory_equal(want, m.result, len * sizeof *want);
                     assert_int_equal(calls[c](&m, &e), RC_OK);
                     assert_memory_equal(want, m.result, len * sizeof *want);

@@ -1,5 +1,5 @@
-/* The network of sequence to sequence: it learns to reverse and to copy, step by step is what it was trained on, ensembles,
- * scheduled sampling, copying, what padding, neighbours and threads must not change. */
+/* The network of sequence to sequence: it learns to reverse and to copy, step by step is what it was trained on,
+ * ensembles, scheduled sampling, copying, what padding, neighbours and threads must not change. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,11 +20,18 @@ static rc_error E;
 
 enum { V = 12, LONG = 8, ROWS = 32 };
 
-typedef struct model { rc_params *ps; rc__seq2seq_net net; rc_tape *tape; } model;
+typedef struct model {
+    rc_params *ps;
+    rc__seq2seq_net net;
+    rc_tape *tape;
+} model;
 
 static rc__seq2seq_options options(const char *cell, rc__attention_kind attention, size_t vocab) {
-    rc__seq2seq_options o = {.source_vocab = vocab, .target_vocab = vocab, .embedding = 24,
-                             .encoder = {.rnn = rc_rnn_options_default()}, .decoder = {.rnn = rc_rnn_options_default()},
+    rc__seq2seq_options o = {.source_vocab = vocab,
+                             .target_vocab = vocab,
+                             .embedding = 24,
+                             .encoder = {.rnn = rc_rnn_options_default()},
+                             .decoder = {.rnn = rc_rnn_options_default()},
                              .coverage_weight = 1};
     o.encoder.rnn.cell = o.decoder.rnn.cell = cell;
     o.encoder.rnn.hidden_size = 16;
@@ -53,7 +60,8 @@ static void drop(model *m) {
 /* n sources of tokens; the targets are the same, backwards or as they are. In a space of more steps when pad > 0. */
 typedef struct data {
     rc__seq2seq_batch b;
-    int32_t source[(LONG + 4) * ROWS], in[(LONG + 4) * ROWS], out[(LONG + 4) * ROWS], source_len[ROWS], target_len[ROWS];
+    int32_t source[(LONG + 4) * ROWS], in[(LONG + 4) * ROWS], out[(LONG + 4) * ROWS], source_len[ROWS],
+        target_len[ROWS];
 } data;
 
 static void make_data(data *d, size_t n, size_t first, size_t vocab, bool reversed, size_t pad, uint64_t seed) {
@@ -97,7 +105,8 @@ static double train(model *m, int steps, double lr, bool reversed, double sampli
     for (int s = 0; s < steps; s++) {
         make_data(&d, ROWS, (size_t)s * ROWS, m->net.o.source_vocab, reversed, 0, 1);
         if (sampling > 0) OK(rc__seq2seq_sample_inputs(m->tape, &m->net, &d.b, d.in, sampling * s / steps, &rng, &E));
-        nll = loss_of(m, &d, (rc_tape_mode){.grad = true, .training = true, .seed = 1, .step = (uint64_t)s}, &count) / (double)count;
+        nll = loss_of(m, &d, (rc_tape_mode){.grad = true, .training = true, .seed = 1, .step = (uint64_t)s}, &count) /
+              (double)count;
         OK(rc_optim_step(opt, lr * (1 - (double)s / steps), NULL, &E));
     }
     rc_optim_free(opt);
@@ -189,7 +198,8 @@ static void transformers(void **unused) {
 static void convolutions(void **unused) {
     (void)unused;
     rc__seq2seq_options o = options("gru", RC__ATTENTION_LOCATION, V);
-    o.encoder = (rc__encoder_options){.kind = RC__ENCODER_CNN, .rnn = rc_rnn_options_default(), .n_kernels = 2, .kernels = {1, 3}, .filters = 16};
+    o.encoder = (rc__encoder_options){
+        .kind = RC__ENCODER_CNN, .rnn = rc_rnn_options_default(), .n_kernels = 2, .kernels = {1, 3}, .filters = 16};
     learns(&o, "cnn encoder", false, 400);
 }
 
@@ -200,18 +210,23 @@ static void copies(void **unused) {
     learns(&o, "copies", false, 400);
 }
 
-/* ---- what it must not depend on ------------------------------------------------------------------------------------ */
+/* ---- what it must not depend on ---------------------------------------------------------------------------------- */
 
-typedef struct variant { const char *name; rc__attention_kind attention; bool shared, tied, copy, coverage, feeding, blocks; } variant;
-static const variant variants[] = {{"none", RC__ATTENTION_NONE, .tied = true},
-                                   {"additive", RC__ATTENTION_ADDITIVE, .shared = true},
-                                   {"general", RC__ATTENTION_GENERAL, .shared = true, .tied = true},
-                                   {"multihead", RC__ATTENTION_MULTIHEAD, .tied = false},
-                                   {"feeding", RC__ATTENTION_GENERAL, .feeding = true},
-                                   {"copy", RC__ATTENTION_ADDITIVE, .shared = true, .copy = true, .coverage = true},
-                                   {"copy by heads", RC__ATTENTION_MULTIHEAD, .shared = true, .copy = true},
-                                   {"transformer", RC__ATTENTION_MULTIHEAD, .tied = true, .blocks = true},
-                                   {"transformer, copy", RC__ATTENTION_MULTIHEAD, .shared = true, .copy = true, .blocks = true}};
+typedef struct variant {
+    const char *name;
+    rc__attention_kind attention;
+    bool shared, tied, copy, coverage, feeding, blocks;
+} variant;
+static const variant variants[] = {
+    {"none", RC__ATTENTION_NONE, .tied = true},
+    {"additive", RC__ATTENTION_ADDITIVE, .shared = true},
+    {"general", RC__ATTENTION_GENERAL, .shared = true, .tied = true},
+    {"multihead", RC__ATTENTION_MULTIHEAD, .tied = false},
+    {"feeding", RC__ATTENTION_GENERAL, .feeding = true},
+    {"copy", RC__ATTENTION_ADDITIVE, .shared = true, .copy = true, .coverage = true},
+    {"copy by heads", RC__ATTENTION_MULTIHEAD, .shared = true, .copy = true},
+    {"transformer", RC__ATTENTION_MULTIHEAD, .tied = true, .blocks = true},
+    {"transformer, copy", RC__ATTENTION_MULTIHEAD, .shared = true, .copy = true, .blocks = true}};
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
 static rc__seq2seq_options variant_options(const variant *v) {
@@ -240,8 +255,10 @@ static void padding_and_threads(void **unused) {
             rc_params_zero_grad(m.ps);
             nll[way] = loss_of(&m, way ? &many : &few, (rc_tape_mode){.grad = true, .training = true}, &count[way]);
             memcpy(grads + (size_t)way * len, rc_params_grads(m.ps), len * sizeof *grads);
-            if (nll[way] != nll[0] || count[way] != count[0]) fail_msg("%s, way %d: %.17g and %.17g", variants[i].name, way, nll[0], nll[way]);
-            if (memcmp(grads + (size_t)way * len, grads, len * sizeof *grads) != 0) fail_msg("%s, way %d: gradients", variants[i].name, way);
+            if (nll[way] != nll[0] || count[way] != count[0])
+                fail_msg("%s, way %d: %.17g and %.17g", variants[i].name, way, nll[0], nll[way]);
+            if (memcmp(grads + (size_t)way * len, grads, len * sizeof *grads) != 0)
+                fail_msg("%s, way %d: gradients", variants[i].name, way);
         }
         assert_true(nll[0] > 0);
         free(grads);
@@ -302,7 +319,8 @@ static void ensembles(void **unused) {
     static const struct { size_t first, n; } ways[4] = {{0, 1}, {1, 1}, {0, 2}, {2, 1}};
     for (int w = 0; w < 4; w++) {
         rc__seq2seq_run *run;
-        OK(rc__seq2seq_run_new(&run, nets + ways[w].first, ways[w].n, 3, d.b.source_len, d.source, d.source_len, 3, &E));
+        OK(rc__seq2seq_run_new(&run, nets + ways[w].first, ways[w].n, 3, d.b.source_len, d.source, d.source_len, 3,
+                               &E));
         rc__beam_model beam = rc__seq2seq_beam_model(run);
         static const uint32_t rows[3] = {0, 1, 2};
         static const int32_t begin[3] = {V, V, V}, next[3] = {1, 2, 3};
@@ -316,7 +334,8 @@ static void ensembles(void **unused) {
         double mean = (exp((double)logp[0][i]) + exp((double)logp[1][i])) / 2;
         assert_true(fabs(exp((double)logp[2][i]) - mean) < 1e-6);
     }
-    for (size_t i = 0; i < 3 * (LONG + 1); i++) assert_true(fabsf(attention[2][i] - (attention[0][i] + attention[1][i]) / 2) < 1e-6F);
+    for (size_t i = 0; i < 3 * (LONG + 1); i++)
+        assert_true(fabsf(attention[2][i] - (attention[0][i] + attention[1][i]) / 2) < 1e-6F);
     drop(&a);
     drop(&b);
 }
@@ -344,7 +363,8 @@ static void scheduled_sampling(void **unused) {
                 if (!in) assert_int_equal(d.in[at], before.in[at]);
                 assert_true(t == 0 || (d.in[at] >= 0 && d.in[at] < V));
             }
-        assert_true(changed > tokens / 4 && changed < tokens * 3 / 4); /* an untrained network is right one time in twelve */
+        assert_true(changed > tokens / 4 &&
+                    changed < tokens * 3 / 4); /* an untrained network is right one time in twelve */
         drop(&m);
     }
     rc__seq2seq_options o = options("gru", RC__ATTENTION_GENERAL, V);
@@ -404,8 +424,16 @@ static void copying(void **unused) {
 
 static void refusals(void **unused) {
     (void)unused;
-    static const char *const words[] = {"vocabularies of 0", "one vocabulary", "embedding is 0", "dropout_input", "copying takes one vocabulary",
-                                        "copying takes attention", "coverage_weight", "unknown cell", "dot multiplies", "dropout_output"};
+    static const char *const words[] = {"vocabularies of 0",
+                                        "one vocabulary",
+                                        "embedding is 0",
+                                        "dropout_input",
+                                        "copying takes one vocabulary",
+                                        "copying takes attention",
+                                        "coverage_weight",
+                                        "unknown cell",
+                                        "dot multiplies",
+                                        "dropout_output"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         rc__seq2seq_options o = options("lstm", RC__ATTENTION_GENERAL, V);
         if (i == 0) o.source_vocab = 0;
@@ -425,11 +453,13 @@ static void refusals(void **unused) {
         if (!strstr(E.text, words[i])) fail_msg("\"%s\" does not mention %s", E.text, words[i]);
         rc_params_free(ps);
     }
-    rc__seq2seq_options o = options("lstm", RC__ATTENTION_GENERAL, V), p = options("lstm", RC__ATTENTION_GENERAL, V + 1);
+    rc__seq2seq_options o = options("lstm", RC__ATTENTION_GENERAL, V),
+                        p = options("lstm", RC__ATTENTION_GENERAL, V + 1);
     model m = make(&o, 1), other = make(&p, 1);
     const rc__seq2seq_net *nets[2] = {&m.net, &other.net};
     rc__seq2seq_run *run = NULL;
-    static const int32_t source[2] = {1, V + 1}, wrong[2] = {1, V + 2}, length[1] = {2}, none[1] = {0}, token[1] = {V + 2};
+    static const int32_t source[2] = {1, V + 1}, wrong[2] = {1, V + 2}, length[1] = {2}, none[1] = {0},
+                         token[1] = {V + 2};
     static const uint32_t zero[1] = {0};
     float logp[V + 2];
     assert_int_equal(rc__seq2seq_run_new(&run, nets, 1, 1, 2, wrong, length, 1, &E), RC_EINVAL);
@@ -464,11 +494,17 @@ static void explains(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(reverses),           cmocka_unit_test(copies),
-                                       cmocka_unit_test(transformers),       cmocka_unit_test(convolutions),
-                                       cmocka_unit_test(padding_and_threads), cmocka_unit_test(steps_are_the_loss),
-                                       cmocka_unit_test(ensembles),          cmocka_unit_test(scheduled_sampling),
-                                       cmocka_unit_test(copying),            cmocka_unit_test(smoothing),            cmocka_unit_test(refusals),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reverses),
+                                       cmocka_unit_test(copies),
+                                       cmocka_unit_test(transformers),
+                                       cmocka_unit_test(convolutions),
+                                       cmocka_unit_test(padding_and_threads),
+                                       cmocka_unit_test(steps_are_the_loss),
+                                       cmocka_unit_test(ensembles),
+                                       cmocka_unit_test(scheduled_sampling),
+                                       cmocka_unit_test(copying),
+                                       cmocka_unit_test(smoothing),
+                                       cmocka_unit_test(refusals),
                                        cmocka_unit_test(explains)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

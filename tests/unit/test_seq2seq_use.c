@@ -194,7 +194,9 @@ static void results_of_one_input(void **state) {
     o.csv = false;
     o.json = true;
     o.alignments = "text";
-    json_t *first = json_loads(strtok(strdup(predict(m, "in", &o)), "\n"), 0, NULL);
+    char *lines_of_json = strdup(predict(m, "in", &o));
+    json_t *first = json_loads(strtok(lines_of_json, "\n"), 0, NULL);
+    free(lines_of_json);
     assert_non_null(first);
     assert_string_equal(json_string_value(json_object_get(first, "text")), "CAT RED");
     assert_string_equal(json_string_value(json_object_get(first, "source")), "red cat");
@@ -598,6 +600,21 @@ static void a_conversation(void **state) {
     OK(rc_chat_new(&c, m, NULL, &E)); /* drawn */
     assert_true(strlen(reply(c, "who are you")) > 0);
     assert_true(strlen(reply(c, "мир")) > 0);
+    rc_chat_free(c);
+    /* a longer window: the source is its last turns with the separator between, as predict gets them in one line */
+    ((rc__seq2seq *)m)->history = 3;
+    o.beam = 1;
+    OK(rc_chat_new(&c, m, &o, &E));
+    char all[1024];
+    const char *one = reply(c, "who are you");
+    snprintf(all, sizeof all, "who are you | %s | hello there", one);
+    put("in", all);
+    rc_predict_options po = plain();
+    po.search.beam = 1;
+    char two[300];
+    snprintf(two, sizeof two, "%s\n", reply(c, "hello there"));
+    assert_string_equal(predict(m, "in", &po), two);
+    reply(c, "hello there"); /* the first turn leaves the window */
     rc_chat_free(c);
     assert_int_equal(rc_chat_new(&c, other, NULL, &E), RC_EMODEL);
     assert_null(c);
