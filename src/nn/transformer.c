@@ -304,13 +304,10 @@ static bool make_turns(rc_tape *t, const rc__transformer *m, batch_rows *r) {
             double angle = (double)(r->seen[b] % RC__TF_ERA) * m->speed[j];
             start[j] = cos(angle), start[half + j] = sin(angle);
         }
-        for (size_t i = 0; i < n; i++, turn += m->D, back += m->D)
-            for (size_t j = 0; j < half; j++) {
-                double c = steps[i * m->D + j], s = steps[i * m->D + half + j], x = start[j], y = start[half + j];
-                turn[j] = back[j] = (rc_real)(c * x - s * y);
-                turn[half + j] = (rc_real)(s * x + c * y);
-                back[half + j] = -turn[half + j];
-            }
+        for (size_t i = 0; i < n; i++, turn += m->D, back += m->D) {
+            rc__k->row.turn(half, start, steps + i * m->D, 1, turn);
+            rc__k->row.turn(half, start, steps + i * m->D, -1, back);
+        }
     }
     for (size_t b = 0; b < r->B; b++)
         for (size_t i = 0; i < (size_t)r->lengths[b]; i++, at++) row[at] = (uint32_t)(same ? i : at);
