@@ -188,7 +188,8 @@ static void refusals(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(each_once), cmocka_unit_test(similar_lengths), cmocka_unit_test(budgets),
-                                       cmocka_unit_test(seeds_and_places), cmocka_unit_test(refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(each_once), cmocka_unit_test(similar_lengths),
+                                       cmocka_unit_test(budgets), cmocka_unit_test(seeds_and_places),
+                                       cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
