@@ -129,7 +129,7 @@ rc_status rc__answerer_declare(rc__answerer *m, rc_error *e) {
     if (a.s != RC_OK) return a.s;
     m->error->frozen = m->error->no_decay = true;
     for (size_t k = 0; k < m->n_tables; k++) {
-        m->table[k]->no_decay = m->o.kind == RC__ANSWER_RECURRENT; /* of the others they are most of what is learnt */
+        m->table[k]->no_decay = true;
         if (m->time[k]) m->time[k]->no_decay = true;
     }
     return RC_OK;

@@ -139,6 +139,11 @@ static size_t longest_story(const corpus *c) {
     return longest;
 }
 
+/* What 0 stands for, by rc__answer_kind. */
+static const struct {
+    int64_t hops, embedding, restarts;
+} usual[4] = {{3, 20, 10}, {2, 50, 3}, {1, 50, 1}, {1, 50, 1}};
+
 static rc_status read_options(rc__answerer *m, const rc_train_options *o, const corpus *c, rc_error *e) {
     rc__answer_options *x = &m->o;
     while (x->kind < 4 && strcmp(rc__answer_kinds[x->kind], o->model) != 0) x->kind++;
@@ -147,10 +152,10 @@ static rc_status read_options(rc__answerer *m, const rc_train_options *o, const 
         return rc_fail(e, RC_EINVAL, "model: expected memory, query, entity or recurrent, found \"%s\"", o->model);
     }
     bool many = x->kind == RC__ANSWER_MEMORY || x->kind == RC__ANSWER_QUERY;
-    x->embedding = (size_t)(o->embedding ? o->embedding : 20);
-    x->members = many ? (size_t)o->restarts : 1;
+    x->embedding = (size_t)(o->embedding ? o->embedding : usual[x->kind].embedding);
+    x->members = !many ? 1 : (size_t)(o->restarts ? o->restarts : usual[x->kind].restarts);
     x->ensemble = o->ensemble < (int64_t)x->members ? (size_t)o->ensemble : x->members;
-    x->hops = (size_t)o->hops;
+    x->hops = (size_t)(o->hops ? o->hops : usual[x->kind].hops);
     x->position = strcmp(o->encoding, "position") == 0;
     x->temporal = o->temporal && x->kind == RC__ANSWER_MEMORY;
     x->layerwise = strcmp(o->tying, "layer") == 0;
@@ -520,15 +525,14 @@ static rc_status answer_make(rc__task **out, const rc_train_options *o, const ch
 
 static void answer_defaults(rc_train_options *o) {
     o->model = "memory";
-    o->hops = 3;
-    o->embedding = 20;
+    o->embedding = 0;
     o->layers = 1;
     o->hidden = 64;
     o->dropout = 0;
     o->lowercase = true;
     o->optimizer = "adam";
-    o->lr = 0.01;
-    o->weight_decay = 0;
+    o->lr = 0.005;
+    o->weight_decay = 0.001; /* of the query network; the memory network's tables do not decay */
     o->clip = 40;
     o->schedule = "step";
     o->schedule_every = 0.25;

@@ -63,6 +63,8 @@ static rc_train_options world(const char *model, const char *run) {
     o.out = "m.safetensors";
     o.embedding = 12;
     o.restarts = 3;
+    o.ensemble = 1;
+    o.hops = 3;
     o.blocks = 4;
     o.hidden = 16;
     o.lr = 0.01;
