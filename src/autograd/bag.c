@@ -1,12 +1,13 @@
-/* bag.c - sums of rows of a table: a bag of words, with or without a weight for each place in it. Letters: R bags, n ids in
- * all, table (V, E), mask (P, E). */
+/* bag.c - sums of rows of a table: a bag of words, with or without a weight for each place in it. Letters: R bags, n
+ * ids in all, table (V, E), mask (P, E). */
 #include <string.h>
 #include "autograd/bulk.h"
 #include "autograd/tape_internal.h"
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 
-/* Backward is shared out by columns, as that of rc_embedding: who adds what in which order does not depend on threads. */
+/* Backward is shared out by columns, as that of rc_embedding: who adds what in which order does not depend on threads.
+ */
 #define STRIPE 128
 
 typedef struct bag_node {
@@ -69,21 +70,24 @@ rc_var *rc_embedding_bags(rc_tape *t, const rc_bags *b, rc_var *table, rc_var *m
     if (!rc__alive(t, op, 1, table) || (mask && !rc__alive(t, op, 1, mask))) return rc__dead(t);
     if (table->ndim != 2 || (mask && (mask->ndim != 2 || mask->dim[1] != table->dim[1])))
         return rc__op_fail(t, RC_EINVAL, op, "the table is %s, the mask %s; expected (V, E) and (P, E)",
-                           rc__shape_text(table->ndim, table->dim), mask ? rc__shape_text(mask->ndim, mask->dim) : "NULL");
-    if (!b->bags || !b->start || b->start[0] != 0 || (b->start[b->bags] && !b->ids) || (mask && b->start[b->bags] && !b->place))
+                           rc__shape_text(table->ndim, table->dim),
+                           mask ? rc__shape_text(mask->ndim, mask->dim) : "NULL");
+    if (!b->bags || !b->start || b->start[0] != 0 || (b->start[b->bags] && !b->ids) ||
+        (mask && b->start[b->bags] && !b->place))
         return rc__op_fail(t, RC_EINVAL, op, "no bags, or ids or places are NULL");
     size_t E = table->dim[1];
     for (size_t r = 0; r < b->bags; r++)
         if (b->start[r + 1] < b->start[r]) return rc__op_fail(t, RC_EINVAL, op, "bag %zu ends before it begins", r);
     for (size_t i = 0; i < b->start[b->bags]; i++) {
         if (b->ids[i] < 0 || (size_t)b->ids[i] >= table->dim[0])
-            return rc__op_fail(t, RC_EDATA, op, "id %d at position %zu, expected 0 to %zu", (int)b->ids[i], i, table->dim[0] - 1);
+            return rc__op_fail(t, RC_EDATA, op, "id %d at position %zu, expected 0 to %zu", (int)b->ids[i], i,
+                               table->dim[0] - 1);
         if (mask && (b->place[i] < 0 || (size_t)b->place[i] >= mask->dim[0]))
             return rc__op_fail(t, RC_EDATA, op, "place %d at position %zu, expected 0 to %zu", (int)b->place[i], i,
                                mask->dim[0] - 1);
     }
-    bag_node *s = rc__node_new(t, sizeof *s, op, 2, (size_t[]){b->bags, E}, table->needs_grad || (mask && mask->needs_grad),
-                               bag_backward);
+    bag_node *s = rc__node_new(t, sizeof *s, op, 2, (size_t[]){b->bags, E},
+                               table->needs_grad || (mask && mask->needs_grad), bag_backward);
     if (!s) return rc__dead(t);
     s->b = *b, s->table = table, s->mask = mask, s->E = E;
     s->tile = 1 + RC__TILE / E / 8;

@@ -1,6 +1,6 @@
-/* memory.c - networks that look sentences up, several of them side by side. Features of the copies (heads) lie one after the
- * other in a row: H heads of D columns. Sequences lie packed: all rows of the first, then of the second. Letters: B sequences,
- * N rows in all, H heads, D columns of a head, O outputs of a head. */
+/* memory.c - networks that look sentences up, several of them side by side. Features of the copies (heads) lie one
+ * after the other in a row: H heads of D columns. Sequences lie packed: all rows of the first, then of the second.
+ * Letters: B sequences, N rows in all, H heads, D columns of a head, O outputs of a head. */
 #include <math.h>
 #include <string.h>
 #include "autograd/bulk.h"
@@ -50,8 +50,8 @@ static void head_product(void *ctx, size_t h, int worker) {
     const heads_job *j = ctx;
     const heads_node *s = j->s;
     void *packed = j->room + h * j->bytes;
-    rc__k->panel.pack(RC_PANEL_REAL, j->in_width, j->out_width, s->w->x + h * s->K, s->H * s->K, !j->back, 0, j->out_width,
-                      packed, NULL);
+    rc__k->panel.pack(RC_PANEL_REAL, j->in_width, j->out_width, s->w->x + h * s->K, s->H * s->K, !j->back, 0,
+                      j->out_width, packed, NULL);
     rc__panel_rows rows = {j->in + h * j->in_width, j->out + h * j->out_width, s->N};
     rc__panel_product p = {.format = RC_PANEL_REAL,
                            .K = j->in_width,
@@ -82,7 +82,9 @@ static void heads_backward(rc_tape *t, rc__node *self) {
     const rc_real *dy = self->out.dx;
     bool add;
     rc_real *dx = rc__grad_to(t, s->x, &add);
-    if (dx && !run_heads(t, &(heads_job){.s = s, .in = dy, .out = dx, .in_width = s->O, .out_width = s->K, .back = true, .add = add}))
+    if (dx &&
+        !run_heads(t, &(heads_job){
+                          .s = s, .in = dy, .out = dx, .in_width = s->O, .out_width = s->K, .back = true, .add = add}))
         return;
     rc_real *dw = rc__grad_to(t, s->w, &add);
     for (size_t h = 0; dw && h < s->H; h++) {
@@ -93,8 +95,14 @@ static void heads_backward(rc_tape *t, rc__node *self) {
     rc_real *db = s->b ? rc__grad_to(t, s->b, &add) : NULL;
     size_t cols = s->H * s->O;
     if (db)
-        rc__sum_columns(t, &(rc__column_sums){
-                               .items = 1, .rows = s->N, .cols = cols, .row_stride = cols, .x = dy, .scale = 1, .out = db, .add = add});
+        rc__sum_columns(t, &(rc__column_sums){.items = 1,
+                                              .rows = s->N,
+                                              .cols = cols,
+                                              .row_stride = cols,
+                                              .x = dy,
+                                              .scale = 1,
+                                              .out = db,
+                                              .add = add});
 }
 
 rc_var *rc_linear_heads(rc_tape *t, rc_var *x, rc_var *w, rc_var *b, size_t heads) {
@@ -196,9 +204,9 @@ rc_var *rc_memory_read(rc_tape *t, rc_var *u, rc_var *k, rc_var *v, const int32_
     if (!rc__alive(t, op, 3, u, k, v)) return rc__dead(t);
     if (!matrix(u) || !matrix(k) || !matrix(v) || !heads || u->dim[1] % heads || k->dim[1] != u->dim[1] ||
         v->dim[1] != u->dim[1] || v->dim[0] != k->dim[0])
-        return rc__op_fail(t, RC_EINVAL, op, "u is %s, k is %s, v is %s; expected (B, H D), (N, H D), (N, H D) with %zu heads",
-                           rc__shape_text(u->ndim, u->dim), rc__shape_text(k->ndim, k->dim), rc__shape_text(v->ndim, v->dim),
-                           heads);
+        return rc__op_fail(
+            t, RC_EINVAL, op, "u is %s, k is %s, v is %s; expected (B, H D), (N, H D), (N, H D) with %zu heads",
+            rc__shape_text(u->ndim, u->dim), rc__shape_text(k->ndim, k->dim), rc__shape_text(v->ndim, v->dim), heads);
     size_t B = u->dim[0], N = k->dim[0];
     const size_t *start = starts_of(t, op, lengths, B, N);
     if (!start) return rc__dead(t);
@@ -213,7 +221,8 @@ rc_var *rc_memory_read(rc_tape *t, rc_var *u, rc_var *k, rc_var *v, const int32_
     return run_read(t, &j, read_task) ? &s->n.out : rc__dead(t);
 }
 
-/* ---- a scan: h(t) = z(t) c(t) + (1 - z(t)) h(t-1) ------------------------------------------------------------------ */
+/* ---- a scan: h(t) = z(t) c(t) + (1 - z(t)) h(t-1) ------------------------------------------------------------------
+ */
 
 typedef struct scan_node {
     rc__node n;
@@ -276,7 +285,8 @@ static void scan_backward(rc_tape *t, rc__node *self) {
     rc__arena_rewind(rc__tape_arena(t), mark);
 }
 
-rc_var *rc_gated_scan(rc_tape *t, rc_var *c, rc_var *z, const int32_t *lengths, size_t batch, size_t heads, bool reverse) {
+rc_var *rc_gated_scan(rc_tape *t, rc_var *c, rc_var *z, const int32_t *lengths, size_t batch, size_t heads,
+                      bool reverse) {
     const char *op = "gated_scan";
     if (!rc__alive(t, op, 2, c, z)) return rc__dead(t);
     if (!matrix(c) || !matrix(z) || !heads || c->dim[1] % heads || z->dim[0] != c->dim[0] || z->dim[1] != heads)
@@ -300,9 +310,9 @@ typedef struct entity_node {
     const size_t *start;
     size_t B, N, J, D;
     void *packed;
-    rc_real *h;                /* (N, J, D) before each sentence */
-    rc_real *a;                /* (N, J, D) before the PReLU; backward: its gradient */
-    rc_real *g, *norm;         /* (N, J) */
+    rc_real *h;                                     /* (N, J, D) before each sentence */
+    rc_real *a;                                     /* (N, J, D) before the PReLU; backward: its gradient */
+    rc_real *g, *norm;                              /* (N, J) */
     rc_real *ds, *dsw, *dsk, *dkeys_of, *dslope_of; /* backward; the last two (B, J D) and (B, D) */
 } entity_node;
 
@@ -353,7 +363,8 @@ static void entity_task(void *ctx, size_t b, int worker) {
     for (size_t n = from; n < end; n++) entity_write(e, n, n + 1 < end ? e->h + (n + 1) * block : out);
 }
 
-/* dh: the gradient of the blocks after sentence n, becomes that before it; after: the blocks then. e->a becomes its gradient. */
+/* dh: the gradient of the blocks after sentence n, becomes that before it; after: the blocks then. e->a becomes its
+ * gradient. */
 static void entity_unwrite(entity_node *e, size_t b, size_t n, const rc_real *after, rc_real *dh) {
     size_t J = e->J, D = e->D;
     const rc_real *s = e->s->x + n * D, *h = e->h + n * J * D;
@@ -390,8 +401,14 @@ static void entity_back_task(void *ctx, size_t b, int worker) {
 
 static void sum_rows(rc_tape *t, size_t rows, size_t cols, const rc_real *x, rc_real *out) {
     if (out)
-        rc__sum_columns(t, &(rc__column_sums){
-                               .items = 1, .rows = rows, .cols = cols, .row_stride = cols, .x = x, .scale = 1, .out = out, .add = true});
+        rc__sum_columns(t, &(rc__column_sums){.items = 1,
+                                              .rows = rows,
+                                              .cols = cols,
+                                              .row_stride = cols,
+                                              .x = x,
+                                              .scale = 1,
+                                              .out = out,
+                                              .add = true});
 }
 
 static void *entity_pack(rc_tape *t, const entity_node *e, bool trans) {
@@ -406,7 +423,8 @@ static void entity_backward(rc_tape *t, rc__node *self) {
     e->ds = rc__grad(t, e->s);
     e->dsw = rc__grad(t, e->sw);
     e->dsk = rc__grad(t, e->sk);
-    rc_real *du = rc__grad(t, e->u), *dkv = rc__grad(t, e->kv), *dkeys = rc__grad(t, e->keys), *dslope = rc__grad(t, e->slope);
+    rc_real *du = rc__grad(t, e->u), *dkv = rc__grad(t, e->kv), *dkeys = rc__grad(t, e->keys),
+            *dslope = rc__grad(t, e->slope);
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
     e->packed = entity_pack(t, e, false);
     e->dkeys_of = rc__tape_alloc(t, e->B * block * sizeof(rc_real));
@@ -425,23 +443,26 @@ static void entity_backward(rc_tape *t, rc__node *self) {
     rc__arena_rewind(rc__tape_arena(t), mark);
 }
 
-static bool shaped(const rc_var *x, size_t rows, size_t cols) { return x->ndim == 2 && x->dim[0] == rows && x->dim[1] == cols; }
+static bool shaped(const rc_var *x, size_t rows, size_t cols) {
+    return x->ndim == 2 && x->dim[0] == rows && x->dim[1] == cols;
+}
 
-rc_var *rc_entity_memory(rc_tape *t, rc_var *s, rc_var *sw, rc_var *sk, rc_var *kv, rc_var *keys, rc_var *u, rc_var *slope,
-                         const int32_t *lengths, size_t batch, const rc_real **gates) {
+rc_var *rc_entity_memory(rc_tape *t, rc_var *s, rc_var *sw, rc_var *sk, rc_var *kv, rc_var *keys, rc_var *u,
+                         rc_var *slope, const int32_t *lengths, size_t batch, const rc_real **gates) {
     const char *op = "entity_memory";
     if (!rc__alive(t, op, 7, s, sw, sk, kv, keys, u, slope)) return rc__dead(t);
     size_t N = s->dim[0], D = s->ndim == 2 ? s->dim[1] : 0, J = keys->dim[0];
     if (!D || !shaped(sw, N, D) || !shaped(sk, N, J) || !shaped(kv, J, D) || !shaped(keys, J, D) || !shaped(u, D, D) ||
         slope->ndim != 1 || slope->dim[0] != D)
         return rc__op_fail(t, RC_EINVAL, op, "s is %s, sw %s, sk %s, kv %s, keys %s, u %s, slope %s: they do not fit",
-                           rc__shape_text(s->ndim, s->dim), rc__shape_text(sw->ndim, sw->dim), rc__shape_text(sk->ndim, sk->dim),
-                           rc__shape_text(kv->ndim, kv->dim), rc__shape_text(keys->ndim, keys->dim),
-                           rc__shape_text(u->ndim, u->dim), rc__shape_text(slope->ndim, slope->dim));
+                           rc__shape_text(s->ndim, s->dim), rc__shape_text(sw->ndim, sw->dim),
+                           rc__shape_text(sk->ndim, sk->dim), rc__shape_text(kv->ndim, kv->dim),
+                           rc__shape_text(keys->ndim, keys->dim), rc__shape_text(u->ndim, u->dim),
+                           rc__shape_text(slope->ndim, slope->dim));
     const size_t *start = starts_of(t, op, lengths, batch, N);
     if (!start) return rc__dead(t);
-    bool grad = s->needs_grad || sw->needs_grad || sk->needs_grad || kv->needs_grad || keys->needs_grad || u->needs_grad ||
-                slope->needs_grad;
+    bool grad = s->needs_grad || sw->needs_grad || sk->needs_grad || kv->needs_grad || keys->needs_grad ||
+                u->needs_grad || slope->needs_grad;
     entity_node *e = rc__node_new(t, sizeof *e, op, 2, (size_t[]){batch * J, D}, grad, entity_backward);
     if (!e) return rc__dead(t);
     e->s = s, e->sw = sw, e->sk = sk, e->kv = kv, e->keys = keys, e->u = u, e->slope = slope, e->start = start;

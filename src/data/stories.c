@@ -74,7 +74,8 @@ static rc_status supporting(rc__stories_reader *r, rc__cell list, size_t column,
         int64_t n;
         char expected[96];
         if (!rc__cell_integer(word, &n) || n < 1 || n >= r->number || r->sentence[n - 1] < 0) {
-            snprintf(expected, sizeof expected, "the number of a sentence before this line (%lld)", (long long)r->number);
+            snprintf(expected, sizeof expected, "the number of a sentence before this line (%lld)",
+                     (long long)r->number);
             return wrong(r, at, e, expected, word);
         }
         if (out->n_support == RC_STORY_MAX_WORDS) return wrong(r, at, e, "fewer supporting lines", word);
@@ -110,7 +111,8 @@ static rc_status read_cells(rc__stories_reader *r, rc__cell line, size_t from, r
     if (cell[1].len == 0 && (r->answers || n > 2)) return wrong(r, at[1], e, "an answer", cell[1]);
     if (cell[1].len) out->answer = cell[1];
     if (n < 3) return RC_OK;
-    if (r->form == PLAIN) return wrong(r, at[2], e, "nothing after the answer: lines without numbers support nothing", cell[2]);
+    if (r->form == PLAIN)
+        return wrong(r, at[2], e, "nothing after the answer: lines without numbers support nothing", cell[2]);
     return supporting(r, cell[2], at[2], out, e);
 }
 
@@ -147,7 +149,8 @@ static bool good_text(const json_t *v) {
 
 static rc_status join_answers(rc__stories_reader *r, const json_t *list, rc_error *e) {
     size_t at = 0;
-    if (json_array_size(list) == 0) return wrong_value(r, "answer", "a text or a list of texts, found an empty list", e);
+    if (json_array_size(list) == 0)
+        return wrong_value(r, "answer", "a text or a list of texts, found an empty list", e);
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *v = json_array_get(list, i);
         if (!good_text(v)) return wrong_value(r, "answer", "texts of one line each that are not empty", e);

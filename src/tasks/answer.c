@@ -54,9 +54,12 @@ static rc_status number_answers(rc__answerer *m, rc_error *e) {
 static void declare_memory(adder *a) {
     rc__answerer *m = a->m;
     const rc__answer_options *o = &m->o;
-    size_t F = o->embedding * o->members, A = m->answers.count, times = o->memory + (size_t)((double)o->memory * o->noise + 1) + 1;
+    size_t F = o->embedding * o->members, A = m->answers.count,
+           times = o->memory + (size_t)((double)o->memory * o->noise + 1) + 1;
     if (!o->layerwise && a->s == RC_OK) a->s = number_answers(m, a->e);
-    m->n_tables = o->layerwise ? 3 : o->hops + 1; /* A, C, B of the paper; or A of hop k is C of hop k - 1, and B is the first A */
+    m->n_tables = o->layerwise
+                      ? 3
+                      : o->hops + 1; /* A, C, B of the paper; or A of hop k is C of hop k - 1, and B is the first A */
     if (o->layerwise) m->table_rows = m->words.count;
     for (size_t k = 0; k < m->n_tables; k++) {
         add_param(a, &m->table[k], "words", k, m->table_rows, F, normal(0.1));
@@ -90,7 +93,8 @@ static void declare_entity(adder *a) {
     size_t D = o->embedding, A = m->answers.count;
     m->n_tables = 1;
     add_param(a, &m->table[0], "words", SIZE_MAX, m->words.count, D, normal(0.1));
-    if (o->position) add_param(a, &m->places, "places", SIZE_MAX, 32, D, constant(1)); /* words after the 32nd as that one */
+    if (o->position)
+        add_param(a, &m->places, "places", SIZE_MAX, 32, D, constant(1)); /* words after the 32nd as that one */
     add_param(a, &m->keys, "keys", SIZE_MAX, o->blocks, D, normal(0.1));
     add_param(a, &m->entity_u, "update.block", SIZE_MAX, D, D, normal(0.1));
     add_param(a, &m->entity_v, "update.key", SIZE_MAX, D, D, normal(0.1));
@@ -129,7 +133,7 @@ rc_status rc__answerer_declare(rc__answerer *m, rc_error *e) {
     if (a.s != RC_OK) return a.s;
     m->error->frozen = m->error->no_decay = true;
     for (size_t k = 0; k < m->n_tables; k++) {
-        m->table[k]->no_decay = m->o.kind == RC__ANSWER_RECURRENT; /* of the others they are most of what is learnt */
+        m->table[k]->no_decay = true;
         if (m->time[k]) m->time[k]->no_decay = true;
     }
     return RC_OK;
@@ -182,7 +186,8 @@ static rc_var *forward_memory(rc_tape *t, const rc__answerer *m, const rc__answe
     rc_var *u = rows_of(t, b->question, b->n, vectors[o->layerwise ? 2 : 0]);
     for (size_t k = 0; k < o->hops; k++) {
         size_t in = o->layerwise ? 0 : k;
-        rc_var *read = rc_memory_read(t, u, mem[in], mem[in + 1], b->lengths, o->members, !m->linear, looks ? &looks->p[k] : NULL);
+        rc_var *read =
+            rc_memory_read(t, u, mem[in], mem[in + 1], b->lengths, o->members, !m->linear, looks ? &looks->p[k] : NULL);
         if (o->layerwise) u = rc_linear_heads(t, u, rc_param_var(t, m->hop), NULL, o->members);
         u = rc_add(t, u, read);
     }
@@ -215,11 +220,14 @@ static rc_var *forward_query(rc_tape *t, const rc__answerer *m, const rc__answer
     rc_var *vectors = rc_dropout(t, sentences(t, b, m->table[0], position_mask(t, m, b)), o->dropout);
     rc_var *x = rows_of(t, b->row, N, vectors), *q = rows_of(t, asked, N, vectors), *h = NULL;
     for (size_t k = 0; k < o->hops; k++) {
-        rc_var *gate = rc_linear_heads(t, rc_mul(t, x, q), rc_param_var(t, m->gate_w[k]), rc_param_var(t, m->gate_b[k]), H);
+        rc_var *gate =
+            rc_linear_heads(t, rc_mul(t, x, q), rc_param_var(t, m->gate_w[k]), rc_param_var(t, m->gate_b[k]), H);
         rc_var *split = rc_reshape(t, gate, 3, (size_t[]){N, H, 2}); /* of each head: update, reset */
-        rc_var *z = rc_sigmoid(t, rc_scale(t, rc_reshape(t, rc_slice(t, split, 2, 0, 1), 2, (size_t[]){N, H}), 1, -KEEP));
+        rc_var *z =
+            rc_sigmoid(t, rc_scale(t, rc_reshape(t, rc_slice(t, split, 2, 0, 1), 2, (size_t[]){N, H}), 1, -KEEP));
         rc_var *r = rc_sigmoid(t, rc_reshape(t, rc_slice(t, split, 2, 1, 1), 2, (size_t[]){N, H}));
-        rc_var *of_x = rows_of(t, b->row, N, rc_linear_heads(t, vectors, rc_param_var(t, m->in_w[k]), rc_param_var(t, m->in_b[k]), H));
+        rc_var *of_x = rows_of(
+            t, b->row, N, rc_linear_heads(t, vectors, rc_param_var(t, m->in_w[k]), rc_param_var(t, m->in_b[k]), H));
         rc_var *w = rc_param_var(t, m->query_w[k]);
         rc_var *of_q = k ? rc_linear_heads(t, q, w, NULL, H) /* before the first sentence all have the same question */
                          : rows_of(t, which, N, rc_linear_heads(t, rows_of(t, b->question, b->n, vectors), w, NULL, H));
@@ -241,18 +249,22 @@ static rc_var *prelu(rc_tape *t, rc_var *x, rc_var *slope) {
 static rc_var *forward_entity(rc_tape *t, const rc__answerer *m, const rc__answer_batch *b, rc__answer_looks *looks) {
     const rc__answer_options *o = &m->o;
     size_t J = o->blocks, n_ids = b->start[b->sentences];
-    int32_t *place = rc__tape_alloc(t, (n_ids + 1) * sizeof *place), *blocks = rc__tape_alloc(t, (b->n + 1) * sizeof *blocks);
+    int32_t *place = rc__tape_alloc(t, (n_ids + 1) * sizeof *place),
+            *blocks = rc__tape_alloc(t, (b->n + 1) * sizeof *blocks);
     if (!place || !blocks) return rc__dead(t);
     for (size_t r = 0; r < b->sentences; r++)
-        for (uint32_t i = b->start[r]; i < b->start[r + 1]; i++) place[i] = (int32_t)(i - b->start[r] < 31 ? i - b->start[r] : 31);
+        for (uint32_t i = b->start[r]; i < b->start[r + 1]; i++)
+            place[i] = (int32_t)(i - b->start[r] < 31 ? i - b->start[r] : 31);
     for (size_t i = 0; i < b->n; i++) blocks[i] = (int32_t)J;
     rc_bags bags = {b->sentences, b->start, b->ids, place};
-    rc_var *mask = m->places ? rc_param_var(t, m->places) : NULL, *keys = rc_param_var(t, m->keys), *slope = rc_param_var(t, m->slope);
+    rc_var *mask = m->places ? rc_param_var(t, m->places) : NULL, *keys = rc_param_var(t, m->keys),
+           *slope = rc_param_var(t, m->slope);
     rc_var *s = rc_dropout(t, rc_embedding_bags(t, &bags, rc_param_var(t, m->table[0]), mask), o->dropout);
     rc_var *sw = rc_linear(t, s, rc_param_var(t, m->entity_w), NULL), *sk = rc_linear(t, s, keys, NULL);
     rc_var *kv = rc_linear(t, keys, rc_param_var(t, m->entity_v), NULL);
-    rc_var *h = rc_entity_memory(t, rows_of(t, b->row, b->rows, s), rows_of(t, b->row, b->rows, sw), rows_of(t, b->row, b->rows, sk),
-                                 kv, keys, rc_param_var(t, m->entity_u), slope, b->lengths, b->n, NULL);
+    rc_var *h = rc_entity_memory(t, rows_of(t, b->row, b->rows, s), rows_of(t, b->row, b->rows, sw),
+                                 rows_of(t, b->row, b->rows, sk), kv, keys, rc_param_var(t, m->entity_u), slope,
+                                 b->lengths, b->n, NULL);
     if (looks) looks->n = 0;
     rc_var *q = rows_of(t, b->question, b->n, s);
     rc_var *u = rc_memory_read(t, q, h, h, blocks, 1, true, NULL);
@@ -260,7 +272,8 @@ static rc_var *forward_entity(rc_tape *t, const rc__answerer *m, const rc__answe
     return rc_linear(t, y, rc_param_var(t, m->out_w), NULL);
 }
 
-static rc_var *forward_recurrent(rc_tape *t, const rc__answerer *m, const rc__answer_batch *b, rc__answer_looks *looks) {
+static rc_var *forward_recurrent(rc_tape *t, const rc__answerer *m, const rc__answer_batch *b,
+                                 rc__answer_looks *looks) {
     size_t dim[2] = {b->words_T, b->n};
     rc_var *pooled = NULL, *x = rc_embedding(t, b->words, 2, dim, rc_param_var(t, m->table[0]));
     if (looks) looks->n = 0;
@@ -318,13 +331,15 @@ size_t rc__answerer_chosen(const rc__answerer *m, size_t chosen[RC__ANSWER_MAX_M
     return n;
 }
 
-rc_status rc__answer_result_new(rc__answer_result *r, const rc__answerer *m, size_t n, bool probabilities, rc_error *e) {
+rc_status rc__answer_result_new(rc__answer_result *r, const rc__answerer *m, size_t n, bool probabilities,
+                                rc_error *e) {
     *r = (rc__answer_result){0};
     r->answer = rc__calloc(n + 1, sizeof *r->answer);
     r->wrong = rc__calloc(m->o.members, sizeof *r->wrong);
     if (probabilities) r->probability = rc__calloc(n + 1, m->answers.count * sizeof *r->probability);
-    return r->answer && r->wrong && (r->probability || !probabilities) ? RC_OK
-                                                                       : rc_fail(e, RC_ENOMEM, "no memory for %zu answers", n);
+    return r->answer && r->wrong && (r->probability || !probabilities)
+               ? RC_OK
+               : rc_fail(e, RC_ENOMEM, "no memory for %zu answers", n);
 }
 
 void rc__answer_result_free(rc__answer_result *r, const rc__answerer *m, size_t n) {
@@ -348,10 +363,12 @@ typedef struct mean_of { /* the chosen members' probabilities of one question */
 } mean_of;
 
 /* One question: p (members, A) are probabilities. */
-static void take_answer(const rc__answerer *m, const rc_real *p, int32_t target, size_t i, mean_of *x, rc__answer_result *r) {
+static void take_answer(const rc__answerer *m, const rc_real *p, int32_t target, size_t i, mean_of *x,
+                        rc__answer_result *r) {
     size_t A = m->answers.count, best = 0;
     for (size_t k = 0; target >= 0 && k < m->o.members; k++)
-        r->wrong[k] += (best_of(p + k * A, A) != (size_t)target) - 1e-2 * log((double)p[k * A + (size_t)target] + 1e-30);
+        r->wrong[k] +=
+            (best_of(p + k * A, A) != (size_t)target) - 1e-2 * log((double)p[k * A + (size_t)target] + 1e-30);
     for (size_t a = 0; a < A; a++) {
         double sum = 0;
         for (size_t k = 0; k < x->n; k++) sum += (double)p[x->chosen[k] * A + a];
@@ -382,7 +399,8 @@ rc_status rc__answerer_run(const rc__answerer *m, rc_tape *t, const rc__story_se
         rc_var *scores = rc__answerer_forward(t, m, &b, NULL);
         rc_var *p = rc_softmax(t, rc_reshape(t, scores, 3, (size_t[]){count, H, A}));
         s = rc_tape_status(t, e);
-        for (size_t i = 0; s == RC_OK && i < count; i++) take_answer(m, p->x + i * H * A, b.target[i], from + i, &mean, r);
+        for (size_t i = 0; s == RC_OK && i < count; i++)
+            take_answer(m, p->x + i * H * A, b.target[i], from + i, &mean, r);
     }
     if (r->known) r->loss /= (double)r->known;
     for (size_t k = 0; r->known && k < H; k++) r->wrong[k] /= (double)r->known;

@@ -30,7 +30,8 @@ bool rc__story_word(const rc__answerer *m, rc__cell text, size_t *at, rc__string
     return false;
 }
 
-static rc_status add_sentence(rc__story_set *x, const rc__answerer *m, rc__cell text, size_t line, int32_t *id, rc_error *e) {
+static rc_status add_sentence(rc__story_set *x, const rc__answerer *m, rc__cell text, size_t line, int32_t *id,
+                              rc_error *e) {
     size_t at = 0, n = 0, words = 0;
     rc_status s;
     uint32_t number = 0;
@@ -51,7 +52,8 @@ static rc_status add_sentence(rc__story_set *x, const rc__answerer *m, rc__cell 
     return s;
 }
 
-rc_status rc__story_set_add(rc__story_set *x, const rc__answerer *m, const rc__story_line *line, uint32_t task, rc_error *e) {
+rc_status rc__story_set_add(rc__story_set *x, const rc__answerer *m, const rc__story_line *line, uint32_t task,
+                            rc_error *e) {
     int32_t id = 0;
     if (line->begins) {
         x->n_stories++;
@@ -81,8 +83,22 @@ rc_status rc__story_set_add(rc__story_set *x, const rc__answerer *m, const rc__s
 
 /* ---- batches ----------------------------------------------------------------------------------------------------- */
 
-enum { C_START, C_IDS, C_PLACE, C_ROW, C_WHEN, C_LENGTHS, C_QUESTION, C_TARGET, C_MASK, C_SEEN, C_MASK_OF, C_WORDS, C_WORD_LENGTHS,
-       C_TARGETS };
+enum {
+    C_START,
+    C_IDS,
+    C_PLACE,
+    C_ROW,
+    C_WHEN,
+    C_LENGTHS,
+    C_QUESTION,
+    C_TARGET,
+    C_MASK,
+    C_SEEN,
+    C_MASK_OF,
+    C_WORDS,
+    C_WORD_LENGTHS,
+    C_TARGETS
+};
 
 void rc__answer_batch_free(rc__answer_batch *b) {
     rc__free(b->start, b->cap[C_START] * sizeof *b->start);
@@ -104,8 +120,8 @@ void rc__answer_batch_free(rc__answer_batch *b) {
 
 #define ROOM(field, which, n) rc__grow((void **)&b->field, &b->cap[which], (n) + 1, sizeof *b->field, e)
 
-/* Twice the weights of section 4.1, l(k, j) = (1 - j/J) - (k/d) (1 - 2j/J) with word j of J and column k of d from 1, so that
- * their mean is 1 as in a bag; the authors' code does so too. */
+/* Twice the weights of section 4.1, l(k, j) = (1 - j/J) - (k/d) (1 - 2j/J) with word j of J and column k of d from 1,
+ * so that their mean is 1 as in a bag; the authors' code does so too. */
 static void position_rows(rc_real *mask, size_t J, size_t d, size_t members) {
     for (size_t j = 1; j <= J; j++)
         for (size_t i = 0; i < d * members; i++) {
@@ -130,8 +146,8 @@ static rc_status mask_rows(rc__answer_batch *b, const rc__answerer *m, size_t J,
 }
 
 /* The sentence's number in the batch, from 0; it joins when it is new. */
-static rc_status take_sentence(rc__answer_batch *b, const rc__answerer *m, const rc__story_set *x, int32_t id, int32_t *out,
-                               rc_error *e) {
+static rc_status take_sentence(rc__answer_batch *b, const rc__answerer *m, const rc__story_set *x, int32_t id,
+                               int32_t *out, rc_error *e) {
     if (b->seen[id]) return *out = (int32_t)b->seen[id] - 1, RC_OK;
     size_t len, at = b->sentences ? b->start[b->sentences] : 0, first = 0;
     const char *words = rc__strtab_get(&x->sentences, (size_t)id, &len);
@@ -151,10 +167,11 @@ static rc_status take_sentence(rc__answer_batch *b, const rc__answerer *m, const
     return RC_OK;
 }
 
-/* How long ago each memory came. With noise there are gaps, as if some memories in between were empty: as many as drawn from 0
- * to the share of their number, at places drawn (the authors' code; an empty memory holds nothing anyway). */
+/* How long ago each memory came. With noise there are gaps, as if some memories in between were empty: as many as drawn
+ * from 0 to the share of their number, at places drawn (the authors' code; an empty memory holds nothing anyway). */
 static void put_times(int32_t *when, size_t n, double noise, rc_rng *rng) {
-    size_t most = rng ? (size_t)((double)n * noise + 0.999999) : 0, gaps = most ? (size_t)rc_rng_below(rng, most + 1) : 0;
+    size_t most = rng ? (size_t)((double)n * noise + 0.999999) : 0,
+           gaps = most ? (size_t)rc_rng_below(rng, most + 1) : 0;
     size_t left = n, age = n + gaps; /* the oldest comes first */
     for (size_t i = 0; i < n; age--) {
         if (gaps && rc_rng_below(rng, left + gaps) < gaps) {
@@ -166,8 +183,8 @@ static void put_times(int32_t *when, size_t n, double noise, rc_rng *rng) {
     }
 }
 
-static rc_status put_memories(rc__answer_batch *b, const rc__answerer *m, const rc__story_set *x, const rc__question *q, size_t i,
-                              rc_rng *rng, rc_error *e) {
+static rc_status put_memories(rc__answer_batch *b, const rc__answerer *m, const rc__story_set *x, const rc__question *q,
+                              size_t i, rc_rng *rng, rc_error *e) {
     size_t n = q->n < m->o.memory ? q->n : m->o.memory;
     const int32_t *told = x->told + q->first + (q->n - n);
     size_t rows = n ? n : 1;
@@ -219,8 +236,8 @@ static rc_status put_words(rc__answer_batch *b, rc_error *e) {
     return RC_OK;
 }
 
-rc_status rc__answer_batch_make(rc__answer_batch *b, const rc__answerer *m, const rc__story_set *x, const uint32_t *index,
-                                size_t n, rc_rng *rng, rc_error *e) {
+rc_status rc__answer_batch_make(rc__answer_batch *b, const rc__answerer *m, const rc__story_set *x,
+                                const uint32_t *index, size_t n, rc_rng *rng, rc_error *e) {
     b->n = n;
     b->rows = b->sentences = b->places = b->longest = b->longest_sentence = 0;
     rc_status s = ROOM(lengths, C_LENGTHS, n);

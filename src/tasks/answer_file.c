@@ -8,7 +8,8 @@
 #include "tasks/answer.h"
 #include <string.h>
 
-#define F(key, kind, field) {key, kind, offsetof(rc__answer_options, field), NULL, 0}
+#define F(key, kind, field) \
+    { key, kind, offsetof(rc__answer_options, field), NULL, 0 }
 static const rc__field fields[] = {{"kind", RC__FIELD_NAME, offsetof(rc__answer_options, kind), rc__answer_kinds, 4},
                                    F("embedding", RC__FIELD_SIZE, embedding),
                                    F("members", RC__FIELD_SIZE, members),
@@ -28,7 +29,8 @@ rc_status rc__answer_document(const rc_model *base, json_t *doc, rc_error *e) {
     json_t *model = json_object();
     bool ok = model && rc__fields_put(fields, N_FIELDS, &m->o, model);
     ok = ok && json_object_set_new(model, "lowercase", json_boolean(m->lowercase)) == 0;
-    if (ok && m->o.kind == RC__ANSWER_RECURRENT) ok = json_object_set_new(model, "reader", rc__encoder_to_json(&m->o.reader)) == 0;
+    if (ok && m->o.kind == RC__ANSWER_RECURRENT)
+        ok = json_object_set_new(model, "reader", rc__encoder_to_json(&m->o.reader)) == 0;
     ok &= json_object_set_new(doc, "model", model) == 0;
     ok = ok && json_object_set_new(doc, "words", rc__names_to_json(&m->words)) == 0;
     ok = ok && json_object_set_new(doc, "answers", rc__names_to_json(&m->answers)) == 0;
@@ -62,8 +64,10 @@ static rc_status check_options(const rc__answerer *m, const rc__st_file *file, c
     return s == RC_OK ? rc__check_widths(file, many ? o->hops : 1, widths, 2, where, e) : s;
 }
 
-static rc_status read_model(rc__answerer *m, const rc__st_file *file, const json_t *doc, const char *where, rc_error *e) {
-    static const char *const doc_keys[] = {"format", "task", "model", "words", "answers", "tasks", "data", "provenance"};
+static rc_status read_model(rc__answerer *m, const rc__st_file *file, const json_t *doc, const char *where,
+                            rc_error *e) {
+    static const char *const doc_keys[] = {"format",  "task",  "model", "words",
+                                           "answers", "tasks", "data",  "provenance"};
     const char *keys[N_FIELDS + 2];
     json_t *model = NULL, *obj = NULL;
     for (size_t i = 0; i < N_FIELDS; i++) keys[i] = fields[i].key;
@@ -81,7 +85,8 @@ static rc_status read_model(rc__answerer *m, const rc__st_file *file, const json
     if (s == RC_OK) s = rc__data_from_json(&m->data, obj, where, e);
     if (s == RC_OK) s = check_options(m, file, where, e);
     bool reads = m->o.kind == RC__ANSWER_RECURRENT;
-    if (s == RC_OK) s = rc__json_get_object(model, "reader", reads ? RC_JSON_REQUIRED : RC_JSON_OPTIONAL, &obj, where, e);
+    if (s == RC_OK)
+        s = rc__json_get_object(model, "reader", reads ? RC_JSON_REQUIRED : RC_JSON_OPTIONAL, &obj, where, e);
     if (s != RC_OK || !reads) return s;
     s = rc__encoder_from_json(&m->o.reader, obj, where, e);
     if (s == RC_OK && (m->o.reader.kind != RC__ENCODER_RNN || m->o.reader.pool != RC__POOL_LAST))

@@ -1,5 +1,5 @@
-/* answer_train.c - networks that answer questions in training: reading and splitting stories, words and answers, batches,
- * validation. */
+/* answer_train.c - networks that answer questions in training: reading and splitting stories, words and answers,
+ * batches, validation. */
 #include "autograd/tape_internal.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -20,7 +20,7 @@ typedef struct answer_task {
     rc__epochs *epochs;
     rc__visit last;
     rc__answer_batch batch;
-    rc_tape *own; /* to score the training data when a model is saved */
+    rc_tape *own;                /* to score the training data when a model is saved */
     uint64_t seed, hash, scored; /* version of the parameters that were */
     double linear_start;
 } answer_task;
@@ -54,8 +54,8 @@ static rc_status keep(corpus *c, rc__cell *x, rc_error *e) {
     return RC_OK;
 }
 
-static rc_status read_file(corpus *c, const char *path, const rc_data_options *d, uint32_t task, const rc_train_hooks *hooks,
-                           rc_error *e) {
+static rc_status read_file(corpus *c, const char *path, const rc_data_options *d, uint32_t task,
+                           const rc_train_hooks *hooks, rc_error *e) {
     rc__stories_options o = {.format = d->format, .answers = true};
     rc__source *src = NULL;
     rc__stories_reader *r = NULL;
@@ -79,7 +79,8 @@ static rc_status read_file(corpus *c, const char *path, const rc_data_options *d
     if (s == RC_OK && questions == 0)
         s = rc_fail(e, RC_EDATA, "%s: no question: expected lines such as \"3 Where is Mary?<TAB>office\"", path);
     if (s == RC_OK)
-        rc__say(hooks, "%s: %s, %zu stories, %zu lines, %zu questions", path, rc__stories_how(r), stories, c->n - from, questions);
+        rc__say(hooks, "%s: %s, %zu stories, %zu lines, %zu questions", path, rc__stories_how(r), stories, c->n - from,
+                questions);
     rc__stories_close(r);
     rc__source_free(src);
     return s;
@@ -117,9 +118,11 @@ static rc_status learn_words(rc__answerer *m, const corpus *c, rc_error *e) {
             s = rc__strtab_add(&m->words, scratch.s, scratch.len, &id, NULL, e);
             if (s != RC_OK) break;
         }
-        if (s == RC_OK && line->question) s = rc__strtab_add(&m->answers, line->answer.text, line->answer.len, &id, NULL, e);
+        if (s == RC_OK && line->question)
+            s = rc__strtab_add(&m->answers, line->answer.text, line->answer.len, &id, NULL, e);
         if (s == RC_OK && m->answers.count > RC__ANSWER_MAX_CLASSES)
-            s = rc_fail(e, RC_EDATA, "more than %d different answers: each is a class of its own here, and such answers are texts",
+            s = rc_fail(e, RC_EDATA,
+                        "more than %d different answers: each is a class of its own here, and such answers are texts",
                         RC__ANSWER_MAX_CLASSES);
     }
     rc__string_free(&scratch);
@@ -139,6 +142,9 @@ static size_t longest_story(const corpus *c) {
     return longest;
 }
 
+/* What 0 stands for, by rc__answer_kind. */
+static const struct { int64_t hops, embedding, restarts; } usual[4] = {{3, 20, 10}, {2, 50, 3}, {1, 50, 1}, {1, 50, 1}};
+
 static rc_status read_options(rc__answerer *m, const rc_train_options *o, const corpus *c, rc_error *e) {
     rc__answer_options *x = &m->o;
     while (x->kind < 4 && strcmp(rc__answer_kinds[x->kind], o->model) != 0) x->kind++;
@@ -147,10 +153,10 @@ static rc_status read_options(rc__answerer *m, const rc_train_options *o, const 
         return rc_fail(e, RC_EINVAL, "model: expected memory, query, entity or recurrent, found \"%s\"", o->model);
     }
     bool many = x->kind == RC__ANSWER_MEMORY || x->kind == RC__ANSWER_QUERY;
-    x->embedding = (size_t)(o->embedding ? o->embedding : 20);
-    x->members = many ? (size_t)o->restarts : 1;
+    x->embedding = (size_t)(o->embedding ? o->embedding : usual[x->kind].embedding);
+    x->members = !many ? 1 : (size_t)(o->restarts ? o->restarts : usual[x->kind].restarts);
     x->ensemble = o->ensemble < (int64_t)x->members ? (size_t)o->ensemble : x->members;
-    x->hops = (size_t)o->hops;
+    x->hops = (size_t)(o->hops ? o->hops : usual[x->kind].hops);
     x->position = strcmp(o->encoding, "position") == 0;
     x->temporal = o->temporal && x->kind == RC__ANSWER_MEMORY;
     x->layerwise = strcmp(o->tying, "layer") == 0;
@@ -159,9 +165,9 @@ static rc_status read_options(rc__answerer *m, const rc_train_options *o, const 
     x->dropout = o->dropout;
     size_t longest = longest_story(c);
     x->memory = o->memory && (size_t)o->memory < longest ? (size_t)o->memory
-                : x->kind == RC__ANSWER_MEMORY            ? longest
-                : o->memory                               ? (size_t)o->memory
-                                                          : RC__ANSWER_NO_MEMORY;
+                : x->kind == RC__ANSWER_MEMORY           ? longest
+                : o->memory                              ? (size_t)o->memory
+                                                         : RC__ANSWER_NO_MEMORY;
     if (x->kind != RC__ANSWER_RECURRENT) return RC_OK;
     x->reader.kind = RC__ENCODER_RNN;
     x->reader.pool = RC__POOL_LAST;
@@ -219,7 +225,8 @@ static void say_baseline(const answer_task *t, const rc_train_hooks *hooks, size
     for (size_t i = 0; i < n; i++) right += t->set.at[index[i]].answer == (int32_t)best;
     for (size_t a = 0; a < A && a < 20 && at < sizeof line - 80; a++) {
         const char *name = rc__strtab_get(&t->m->answers, a, &len);
-        at += (size_t)snprintf(line + at, sizeof line - at, "%s%.*s %zu", at ? ", " : "", (int)(len < 40 ? len : 40), name, counts[a]);
+        at += (size_t)snprintf(line + at, sizeof line - at, "%s%.*s %zu", at ? ", " : "", (int)(len < 40 ? len : 40),
+                               name, counts[a]);
     }
     rc__say(hooks, "answers: %zu: %s%s", A, line, A > 20 ? " ..." : "");
     const char *name = rc__strtab_get(&t->m->answers, best, &len);
@@ -247,7 +254,8 @@ static size_t repeated(const answer_task *t, rc_error *e) {
     return twice;
 }
 
-static void say_set(const answer_task *t, const char *what, const uint32_t *index, size_t n, const rc_train_hooks *hooks) {
+static void say_set(const answer_task *t, const char *what, const uint32_t *index, size_t n,
+                    const rc_train_hooks *hooks) {
     size_t longest = 0, total = 0, unknown = 0, none = 0;
     for (size_t i = 0; i < n; i++) {
         const rc__question *q = &t->set.at[index[i]];
@@ -256,9 +264,12 @@ static void say_set(const answer_task *t, const char *what, const uint32_t *inde
         unknown += q->answer < 0;
         none += q->n == 0;
     }
-    rc__say(hooks, "%s: %zu questions, after %.1f sentences in the mean, %zu at most", what, n, (double)total / (double)n, longest);
+    rc__say(hooks, "%s: %zu questions, after %.1f sentences in the mean, %zu at most", what, n,
+            (double)total / (double)n, longest);
     if (none) rc__say(hooks, "%s: %zu questions come before any sentence", what, none);
-    if (unknown) rc__say(hooks, "%s: the answers of %zu questions are none of the training's: they are counted as wrong", what, unknown);
+    if (unknown)
+        rc__say(hooks, "%s: the answers of %zu questions are none of the training's: they are counted as wrong", what,
+                unknown);
 }
 
 static void say_model(const answer_task *t, const rc_train_hooks *hooks) {
@@ -294,8 +305,8 @@ static void answer_before_step(rc__task *base, double progress) {
     t->m->linear = t->m->o.kind == RC__ANSWER_MEMORY && progress < t->linear_start;
 }
 
-/* Each member's error into its parameter, by which members are chosen: on the validation data where there are some, else on
- * the training data. */
+/* Each member's error into its parameter, by which members are chosen: on the validation data where there are some,
+ * else on the training data. */
 static rc_status score_members(answer_task *t, rc_error *e) {
     rc__answer_result r = {0};
     const uint32_t *index = t->n_valid ? t->valid : t->train;
@@ -370,12 +381,12 @@ static void say_members(const answer_task *t, const size_t *chosen, size_t n, co
     if (H == 1) return;
     for (size_t k = 0; k < H && at < sizeof line - 40; k++)
         at += (size_t)snprintf(line + at, sizeof line - at, " %.3f", (double)t->m->error->w[chosen[k]]);
-    rc__say(hooks, "members: the first %zu of %zu answer, by their errors on the %s data:%s", n, H, t->n_valid ? "validation" : "training",
-            line);
+    rc__say(hooks, "members: the first %zu of %zu answer, by their errors on the %s data:%s", n, H,
+            t->n_valid ? "validation" : "training", line);
 }
 
-static rc_status answer_finish(rc__task *base, const rc_train_options *o, const rc_train_hooks *hooks, rc_train_result *r,
-                               rc_error *e) {
+static rc_status answer_finish(rc__task *base, const rc_train_options *o, const rc_train_hooks *hooks,
+                               rc_train_result *r, rc_error *e) {
     answer_task *t = (answer_task *)base;
     rc__answer_result result = {0};
     rc_tape *tape = NULL;
@@ -439,7 +450,8 @@ static const rc__task_ops answer_ops = {.params = answer_params,
 static rc_status make_sets(answer_task *t, const rc_train_options *o, const corpus *c, const char *from, rc_error *e) {
     rc_status s = RC_OK;
     size_t questions = 0;
-    for (size_t i = 0; s == RC_OK && i < c->n; i++) s = rc__story_set_add(&t->set, t->m, &c->at[i].line, c->at[i].task, e);
+    for (size_t i = 0; s == RC_OK && i < c->n; i++)
+        s = rc__story_set_add(&t->set, t->m, &c->at[i].line, c->at[i].task, e);
     if (s != RC_OK) return s;
     size_t n = t->set.n + 1;
     t->train = rc__alloc(n * sizeof *t->train);
@@ -454,7 +466,8 @@ static rc_status make_sets(answer_task *t, const rc_train_options *o, const corp
             t->valid[t->n_valid++] = (uint32_t)questions;
         } else {
             if (q->answer < 0)
-                s = rc_fail(e, RC_EDATA, "line %zu: the answer is none of those of %s: its answers are kept", q->line, from ? from : "the model");
+                s = rc_fail(e, RC_EDATA, "line %zu: the answer is none of those of %s: its answers are kept", q->line,
+                            from ? from : "the model");
             lengths[t->n_train] = (uint32_t)q->n + 1;
             t->train[t->n_train++] = (uint32_t)questions;
             t->hash = rc__fingerprint(t->hash, t->set.told + q->first, q->n * sizeof *t->set.told);
@@ -463,7 +476,8 @@ static rc_status make_sets(answer_task *t, const rc_train_options *o, const corp
         }
         questions++;
     }
-    if (s == RC_OK && t->n_train == 0) s = rc_fail(e, RC_EDATA, "no question is left to learn from: a smaller --valid-fraction");
+    if (s == RC_OK && t->n_train == 0)
+        s = rc_fail(e, RC_EDATA, "no question is left to learn from: a smaller --valid-fraction");
     if (s == RC_OK) s = rc__epochs_new(&t->epochs, lengths, t->n_train, (size_t)o->batch, t->seed, false, e);
     rc__free(lengths, n * sizeof *lengths);
     t->base.validates = t->n_valid > 0;
@@ -475,8 +489,9 @@ static rc_status report(answer_task *t, const rc_train_hooks *hooks, bool fresh,
     if (t->n_valid) say_set(t, "validation", t->valid, t->n_valid, hooks);
     size_t twice = t->n_valid ? repeated(t, e) : 0;
     if (twice)
-        rc__say(hooks, "validation: %zu of its questions (%.1f %%) are asked of the same sentences in the training data too", twice,
-                100.0 * (double)twice / (double)t->n_valid);
+        rc__say(hooks,
+                "validation: %zu of its questions (%.1f %%) are asked of the same sentences in the training data too",
+                twice, 100.0 * (double)twice / (double)t->n_valid);
     say_model(t, hooks);
     if (!fresh) return RC_OK;
     size_t *counts = rc__calloc(t->m->answers.count, sizeof *counts);
@@ -486,8 +501,8 @@ static rc_status report(answer_task *t, const rc_train_hooks *hooks, bool fresh,
     return RC_OK;
 }
 
-static rc_status answer_make(rc__task **out, const rc_train_options *o, const char *initial, const rc_train_hooks *hooks,
-                             rc_error *e) {
+static rc_status answer_make(rc__task **out, const rc_train_options *o, const char *initial,
+                             const rc_train_hooks *hooks, rc_error *e) {
     const char *old = initial ? initial : o->from;
     corpus c = {.texts = rc__arena_new()};
     answer_task *t = rc__calloc(1, sizeof *t);
@@ -499,7 +514,9 @@ static rc_status answer_make(rc__task **out, const rc_train_options *o, const ch
     t->base.ops = &answer_ops;
     t->seed = (uint64_t)o->seed;
     t->linear_start = o->linear_start;
-    rc_status s = o->batch > 4096 ? rc_fail(e, RC_EINVAL, "batch: expected at most 4096 questions, found %lld", (long long)o->batch) : RC_OK;
+    rc_status s = o->batch > 4096
+                      ? rc_fail(e, RC_EINVAL, "batch: expected at most 4096 questions, found %lld", (long long)o->batch)
+                      : RC_OK;
     if (s == RC_OK && strcmp(o->precision, "fp32") != 0)
         s = rc_fail(e, RC_EINVAL, "precision: these networks are small and compute in fp32, found %s", o->precision);
     if (s == RC_OK && old) s = old_model(&t->m, old, e); /* a bad model is told before data are read */
@@ -520,15 +537,14 @@ static rc_status answer_make(rc__task **out, const rc_train_options *o, const ch
 
 static void answer_defaults(rc_train_options *o) {
     o->model = "memory";
-    o->hops = 3;
-    o->embedding = 20;
+    o->embedding = 0;
     o->layers = 1;
     o->hidden = 64;
     o->dropout = 0;
     o->lowercase = true;
     o->optimizer = "adam";
-    o->lr = 0.01;
-    o->weight_decay = 0;
+    o->lr = 0.005;
+    o->weight_decay = 0.001; /* of the query network; the memory network's tables do not decay */
     o->clip = 40;
     o->schedule = "step";
     o->schedule_every = 0.25;
@@ -537,17 +553,17 @@ static void answer_defaults(rc_train_options *o) {
     o->epochs = 100;
 }
 
-const rc__task_kind rc__task_answer = {
-    .name = "answer",
-    .title = "a model that answers questions about stories",
-    .options = "model hops embedding encoding temporal noise linear-start tying restarts ensemble blocks memory cell layers hidden "
-               "lowercase format",
-    .defaults = answer_defaults,
-    .make = answer_make,
-    .open = rc__answer_open,
-    .model = {.document = rc__answer_document,
-              .eval = rc__answer_eval,
-              .predict = rc__answer_predict,
-              .reasons = rc__answer_reasons,
-              .explain = rc__answer_explain,
-              .free = rc__answerer_free}};
+const rc__task_kind rc__task_answer = {.name = "answer",
+                                       .title = "a model that answers questions about stories",
+                                       .options = "model hops embedding encoding temporal noise linear-start tying "
+                                                  "restarts ensemble blocks memory cell layers hidden "
+                                                  "lowercase format",
+                                       .defaults = answer_defaults,
+                                       .make = answer_make,
+                                       .open = rc__answer_open,
+                                       .model = {.document = rc__answer_document,
+                                                 .eval = rc__answer_eval,
+                                                 .predict = rc__answer_predict,
+                                                 .reasons = rc__answer_reasons,
+                                                 .explain = rc__answer_explain,
+                                                 .free = rc__answerer_free}};

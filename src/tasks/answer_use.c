@@ -28,7 +28,8 @@ typedef struct totals {
     json_t *tasks;
 } totals;
 
-static rc_status read_set(rc__story_set *x, const rc__answerer *m, const char *path, const rc_data_options *d, rc_error *e) {
+static rc_status read_set(rc__story_set *x, const rc__answerer *m, const char *path, const rc_data_options *d,
+                          rc_error *e) {
     rc__stories_options o = {.format = d->format, .answers = true};
     rc__source *src = NULL;
     rc__stories_reader *r = NULL;
@@ -49,7 +50,8 @@ static rc_status read_set(rc__story_set *x, const rc__answerer *m, const char *p
     return s;
 }
 
-static rc_status eval_file(const rc__answerer *m, rc_tape *t, const char *path, const rc_eval_options *o, totals *sum, rc_error *e) {
+static rc_status eval_file(const rc__answerer *m, rc_tape *t, const char *path, const rc_eval_options *o, totals *sum,
+                           rc_error *e) {
     rc_data_options data = rc__data_merge(&o->data, &m->data);
     rc__story_set x = {0};
     rc__answer_result r = {0};
@@ -69,8 +71,10 @@ static rc_status eval_file(const rc__answerer *m, rc_tape *t, const char *path, 
         sum->failed += error > FAILED;
         sum->unknown_words += x.unknown_words;
         sum->unknown_answers += x.unknown_answers;
-        json_t *row = json_pack("{ss sI sI sf}", "task", name, "questions", (json_int_t)x.n, "right", (json_int_t)r.right, "error", error);
-        if (json_array_append_new(sum->tasks, row) != 0) s = rc_fail(e, RC_ENOMEM, "eval: out of memory, or a file's name is not UTF-8");
+        json_t *row = json_pack("{ss sI sI sf}", "task", name, "questions", (json_int_t)x.n, "right",
+                                (json_int_t)r.right, "error", error);
+        if (json_array_append_new(sum->tasks, row) != 0)
+            s = rc_fail(e, RC_ENOMEM, "eval: out of memory, or a file's name is not UTF-8");
     }
     rc__answer_result_free(&r, m, x.n);
     rc__story_set_free(&x);
@@ -85,15 +89,16 @@ rc_status rc__answer_eval(rc_model *base, const char *path, const rc_eval_option
     if (s == RC_OK) s = eval_file(m, t, path, o, &sum, e);
     for (size_t i = 0; s == RC_OK && i < o->n_more; i++) s = eval_file(m, t, o->more[i], o, &sum, e);
     rc_tape_free(t);
-    bool ok = s != RC_OK ||
-              (json_object_set_new(out, "questions", json_integer((json_int_t)sum.questions)) == 0 &&
-               json_object_set_new(out, "right", json_integer((json_int_t)sum.right)) == 0 &&
-               json_object_set_new(out, "accuracy", json_real((double)sum.right / (double)sum.questions)) == 0 &&
-               json_object_set_new(out, "mean_error", json_real(sum.error / (double)sum.files)) == 0 &&
-               json_object_set_new(out, "failed_tasks", json_integer((json_int_t)sum.failed)) == 0 &&
-               json_object_set_new(out, "loss", rc__real_or_null(sum.known ? sum.loss / (double)sum.known : NAN)) == 0 &&
-               json_object_set_new(out, "unknown_words", json_integer((json_int_t)sum.unknown_words)) == 0 &&
-               json_object_set_new(out, "unknown_answers", json_integer((json_int_t)sum.unknown_answers)) == 0);
+    bool ok =
+        s != RC_OK ||
+        (json_object_set_new(out, "questions", json_integer((json_int_t)sum.questions)) == 0 &&
+         json_object_set_new(out, "right", json_integer((json_int_t)sum.right)) == 0 &&
+         json_object_set_new(out, "accuracy", json_real((double)sum.right / (double)sum.questions)) == 0 &&
+         json_object_set_new(out, "mean_error", json_real(sum.error / (double)sum.files)) == 0 &&
+         json_object_set_new(out, "failed_tasks", json_integer((json_int_t)sum.failed)) == 0 &&
+         json_object_set_new(out, "loss", rc__real_or_null(sum.known ? sum.loss / (double)sum.known : NAN)) == 0 &&
+         json_object_set_new(out, "unknown_words", json_integer((json_int_t)sum.unknown_words)) == 0 &&
+         json_object_set_new(out, "unknown_answers", json_integer((json_int_t)sum.unknown_answers)) == 0);
     if (ok && s == RC_OK && (o->details || sum.files > 1)) ok = json_object_set(out, "tasks", sum.tasks) == 0;
     json_decref(sum.tasks);
     return ok ? s : rc_fail(e, RC_ENOMEM, "eval: out of memory");
@@ -154,7 +159,8 @@ static json_t *looks_json(const telling *w, const rc__answer_looks *l, const siz
     for (size_t r = first; r < told; r++) {
         json_t *hops = json_array();
         for (size_t k = 0; k < l->n; k++) json_array_append_new(hops, json_real(look(w, l, chosen, n, k, r - first)));
-        json_array_append_new(list, json_pack("{so so}", "sentence", json_stringn(w->text[r].s ? w->text[r].s : "", w->text[r].len),
+        json_array_append_new(list, json_pack("{so so}", "sentence",
+                                              json_stringn(w->text[r].s ? w->text[r].s : "", w->text[r].len),
                                               l->n ? "hops" : "seen", l->n ? hops : json_true()));
         if (!l->n) json_decref(hops);
     }
@@ -162,17 +168,19 @@ static json_t *looks_json(const telling *w, const rc__answer_looks *l, const siz
 }
 
 /* {"question", "answer", "probability", "answers": the best top_k, "story": sentences with their weights} */
-static rc_status answer_json(telling *w, rc__cell question, size_t k, const rc__answer_looks *l, const size_t *chosen, size_t n,
-                             rc_error *e) {
+static rc_status answer_json(telling *w, rc__cell question, size_t k, const rc__answer_looks *l, const size_t *chosen,
+                             size_t n, rc_error *e) {
     size_t len;
     json_t *top = json_array();
     for (size_t i = 0; i < k; i++) {
         const char *name = rc__strtab_get(&w->m->answers, w->order[i], &len);
-        json_array_append_new(top, json_pack("{so sf}", "answer", json_stringn(name, len), "probability", w->p[w->order[i]]));
+        json_array_append_new(
+            top, json_pack("{so sf}", "answer", json_stringn(name, len), "probability", w->p[w->order[i]]));
     }
     const char *name = rc__strtab_get(&w->m->answers, w->order[0], &len);
-    json_t *out = json_pack("{so so sf so so}", "question", json_stringn(question.text, question.len), "answer", json_stringn(name, len),
-                            "probability", w->p[w->order[0]], "answers", top, "story", looks_json(w, l, chosen, n));
+    json_t *out = json_pack("{so so sf so so}", "question", json_stringn(question.text, question.len), "answer",
+                            json_stringn(name, len), "probability", w->p[w->order[0]], "answers", top, "story",
+                            looks_json(w, l, chosen, n));
     return rc__sink_json(w->sink, out, e);
 }
 
@@ -185,7 +193,8 @@ static rc_status why_lines(telling *w, const rc__answer_looks *l, const size_t *
             double p = look(w, l, chosen, n, k, r - first);
             char head[64];
             if (p < 0.1) continue;
-            snprintf(head, sizeof head, "  %s %zu  %.3f  ", w->m->o.kind == RC__ANSWER_QUERY ? "layer" : "hop", k + 1, p);
+            snprintf(head, sizeof head, "  %s %zu  %.3f  ", w->m->o.kind == RC__ANSWER_QUERY ? "layer" : "hop", k + 1,
+                     p);
             s = put(&w->line, head, e);
             if (s == RC_OK && w->text[r].len) s = rc__string_put(&w->line, w->text[r].s, w->text[r].len, e);
             if (s == RC_OK) s = put_line(w, e);
@@ -314,7 +323,8 @@ static rc_status tell(telling *w, FILE *f, const char *name, rc_error *e) {
     return s;
 }
 
-static rc_status predict(rc_model *base, const char *path, const rc_predict_options *o, bool why, const rc_sink *sink, rc_error *e) {
+static rc_status predict(rc_model *base, const char *path, const rc_predict_options *o, bool why, const rc_sink *sink,
+                         rc_error *e) {
     telling w = {.m = (const rc__answerer *)base, .o = o, .sink = sink, .why = why};
     bool standard = strcmp(path, "-") == 0;
     size_t A = w.m->answers.count;
@@ -337,10 +347,12 @@ static rc_status predict(rc_model *base, const char *path, const rc_predict_opti
     return s;
 }
 
-rc_status rc__answer_predict(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink, rc_error *e) {
+rc_status rc__answer_predict(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink,
+                             rc_error *e) {
     return predict(m, path, o, false, sink, e);
 }
-rc_status rc__answer_reasons(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink, rc_error *e) {
+rc_status rc__answer_reasons(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink,
+                             rc_error *e) {
     return predict(m, path, o, true, sink, e);
 }
 
@@ -350,29 +362,32 @@ size_t rc__answer_explain(const rc_model *base, size_t batch, size_t seq_len, ch
     const rc__answerer *m = (const rc__answerer *)base;
     const rc__answer_options *o = &m->o;
     char members[96] = "", memory[48] = "the whole story", text[400];
-    if (o->members > 1) snprintf(members, sizeof members, "%zu side by side, the best %zu answer; ", o->members, o->ensemble);
+    if (o->members > 1)
+        snprintf(members, sizeof members, "%zu side by side, the best %zu answer; ", o->members, o->ensemble);
     if (o->memory < RC__ANSWER_NO_MEMORY) snprintf(memory, sizeof memory, "the last %zu sentences", o->memory);
     const char *encoding = o->position ? "position encoding" : "bags of words";
     switch ((rc__answer_kind)o->kind) {
     case RC__ANSWER_MEMORY:
         snprintf(text, sizeof text, "memory network, %zu hops, %s%s, %s tables, %zu columns; %s%s", o->hops, encoding,
-                 o->temporal ? " and times" : "", o->layerwise ? "one set of" : "neighbouring hops share", o->embedding, members, memory);
+                 o->temporal ? " and times" : "", o->layerwise ? "one set of" : "neighbouring hops share", o->embedding,
+                 members, memory);
         break;
     case RC__ANSWER_QUERY:
-        snprintf(text, sizeof text, "query-reduction network, %zu layers, %s, %zu columns; %s%s", o->hops, encoding, o->embedding, members,
-                 memory);
+        snprintf(text, sizeof text, "query-reduction network, %zu layers, %s, %zu columns; %s%s", o->hops, encoding,
+                 o->embedding, members, memory);
         break;
     case RC__ANSWER_ENTITY:
         snprintf(text, sizeof text, "recurrent entity network, %zu blocks of %zu, %s; %s", o->blocks, o->embedding,
                  o->position ? "learnt weights of places" : "bags of words", memory);
         break;
     case RC__ANSWER_RECURRENT:
-        snprintf(text, sizeof text, "recurrent reader, %s %d x %zu, words of %zu columns; %s", o->reader.rnn.cell, o->reader.rnn.num_layers,
-                 o->reader.rnn.hidden_size, o->embedding, memory);
+        snprintf(text, sizeof text, "recurrent reader, %s %d x %zu, words of %zu columns; %s", o->reader.rnn.cell,
+                 o->reader.rnn.num_layers, o->reader.rnn.hidden_size, o->embedding, memory);
         break;
     }
     int n = snprintf(out, cap, "%s\n%zu words, %zu answers\n", text, m->words.count, m->answers.count);
     size_t at = n < 0 ? 0 : (size_t)n;
-    if (m->reader && batch) at += rc__encoder_explain(m->reader, batch, seq_len, at < cap ? out + at : NULL, at < cap ? cap - at : 0);
+    if (m->reader && batch)
+        at += rc__encoder_explain(m->reader, batch, seq_len, at < cap ? out + at : NULL, at < cap ? cap - at : 0);
     return at;
 }

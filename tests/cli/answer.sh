@@ -20,7 +20,7 @@ world() {
 }
 world 300 1 >where_train.txt
 world 100 2 >where_test.txt
-small='--threads 1 --embedding 12 --restarts 3 --batch 8 --epochs 50'
+small='--threads 1 --embedding 12 --restarts 3 --ensemble 1 --batch 8 --epochs 50'
 
 recur train answer where_train.txt -o m.safetensors --run run1 $small >out 2>err
 check 'the data are told' grep -q '^where_train.txt: babi, 300 stories' err

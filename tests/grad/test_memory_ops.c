@@ -39,7 +39,8 @@ static void test_bags(void **state) {
     double table[V], mask[P];
     for (int i = 0; i < V; i++) table[i] = pow(10, i);
     for (int i = 0; i < P; i++) mask[i] = i + 1;
-    rc_var *y = rc_embedding_bags(t, &bags, rc_input(t, 2, (size_t[]){V, 1}, table), rc_input(t, 2, (size_t[]){P, 1}, mask));
+    rc_var *y =
+        rc_embedding_bags(t, &bags, rc_input(t, 2, (size_t[]){V, 1}, table), rc_input(t, 2, (size_t[]){P, 1}, mask));
     static const double want[BAGS] = {400002, 0, 100, 90, 10001};
     for (int i = 0; i < BAGS; i++) assert_true(fabs(y->x[i] - want[i]) < 1e-9);
     rc_tape_free(t);
@@ -136,8 +137,9 @@ static void test_read(void **state) {
                 }
             }
         /* the third sequence alone is the same bits */
-        rc_var *one = rc_memory_read(t, rc_input(t, 2, (size_t[]){1, F}, u + 2 * F), rc_input(t, 2, (size_t[]){5, F}, k + 3 * F),
-                                     rc_input(t, 2, (size_t[]){5, F}, v + 3 * F), lengths + 2, H, softmax, NULL);
+        rc_var *one =
+            rc_memory_read(t, rc_input(t, 2, (size_t[]){1, F}, u + 2 * F), rc_input(t, 2, (size_t[]){5, F}, k + 3 * F),
+                           rc_input(t, 2, (size_t[]){5, F}, v + 3 * F), lengths + 2, H, softmax, NULL);
         assert_memory_equal(one->x, y->x + 2 * F, F * sizeof *one->x);
         rc_tape_free(t);
     }
@@ -165,7 +167,8 @@ static void test_scan(void **state) {
         rc_tape *t = training_tape(1);
         double c[3] = {1, 10, 100}, z[3] = {0.5, 0.25, 1};
         int32_t three = 3;
-        rc_var *y = rc_gated_scan(t, rc_input(t, 2, (size_t[]){3, 1}, c), rc_input(t, 2, (size_t[]){3, 1}, z), &three, 1, 1, reverse);
+        rc_var *y = rc_gated_scan(t, rc_input(t, 2, (size_t[]){3, 1}, c), rc_input(t, 2, (size_t[]){3, 1}, z), &three,
+                                  1, 1, reverse);
         static const double forward[3] = {0.5, 2.875, 100}, backward[3] = {39.25, 77.5, 100};
         for (int i = 0; i < 3; i++) assert_true(fabs(y->x[i] - (reverse ? backward : forward)[i]) < 1e-12);
         rc_tape_free(t);
@@ -267,15 +270,16 @@ static void test_refusals(void **state) {
            "memory_read: the lengths sum up to 2, expected 3 rows");
     REFUSE(rc_gated_scan(t, Z(2, 6), Z(2, 2), few, 2, 3, false),
            "gated_scan: c is (2, 6), z is (2, 2); expected (N, H D) and (N, H) with 3 heads");
-    REFUSE(rc_gated_scan(t, Z(2, 6), Z(2, 3), NULL, 2, 3, false), "gated_scan: length of sequence 0: expected 0 to 2 rows");
+    REFUSE(rc_gated_scan(t, Z(2, 6), Z(2, 3), NULL, 2, 3, false),
+           "gated_scan: length of sequence 0: expected 0 to 2 rows");
 #undef REFUSE
 #undef Z
     rc_tape_free(t);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bags), cmocka_unit_test(test_heads), cmocka_unit_test(test_read),
-                                       cmocka_unit_test(test_scan), cmocka_unit_test(test_entity),
-                                       cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bags),   cmocka_unit_test(test_heads),
+                                       cmocka_unit_test(test_read),   cmocka_unit_test(test_scan),
+                                       cmocka_unit_test(test_entity), cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

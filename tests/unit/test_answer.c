@@ -1,4 +1,5 @@
-/* Answers about stories: what each network learns of a made-up world, its file, resuming, threads, batches, predictions. */
+/* Answers about stories: what each network learns of a made-up world, its file, resuming, threads, batches,
+ * predictions. */
 #include "classify_helper.h"
 
 #include "base/json.h"
@@ -11,8 +12,8 @@ static const char *const files[] = {"data_train.txt", "two_train.txt"};
 
 /* ---- a world ----------------------------------------------------------------------------------------------------- */
 
-/* People go to places; where somebody is, is where they went last. who: their names are in the questions of the first world;
- * the second asks whether somebody is at a place. */
+/* People go to places; where somebody is, is where they went last. who: their names are in the questions of the first
+ * world; the second asks whether somebody is at a place. */
 static void write_world(const char *path, int stories, uint64_t seed, bool yes_no, const char *form) {
     static const char *const people[] = {"Ann", "Bert", "Cleo"}, *const places[] = {"park", "attic", "shop", "river"};
     static const char *const verbs[] = {"went to", "walked to", "is now in"};
@@ -63,6 +64,8 @@ static rc_train_options world(const char *model, const char *run) {
     o.out = "m.safetensors";
     o.embedding = 12;
     o.restarts = 3;
+    o.ensemble = 1;
+    o.hops = 3;
     o.blocks = 4;
     o.hidden = 16;
     o.lr = 0.01;
@@ -97,7 +100,7 @@ static void options_make_networks(void **state) {
     (void)state;
     write_world("data_train.txt", 150, 1, false, "jsonl");
     write_world("data_test.txt", 60, 2, false, "plain");
-    static const double most[] = {20, 45, 25, 5}; /* guessing is wrong three times in four; the second knows no order */
+    static const double most[] = {40, 45, 25, 5}; /* guessing is wrong in 75; the second knows no order */
     for (int k = 0; k < 4; k++) {
         char run[16];
         snprintf(run, sizeof run, "kind%d", k);
@@ -288,7 +291,8 @@ static void members_are_chosen(void **state) {
 
 static void position_encoding(void **state) {
     (void)state;
-    rc__answerer m = {.o = {.kind = RC__ANSWER_MEMORY, .embedding = 4, .members = 2, .position = true, .memory = 5, .noise = 0.5}};
+    rc__answerer m = {
+        .o = {.kind = RC__ANSWER_MEMORY, .embedding = 4, .members = 2, .position = true, .memory = 5, .noise = 0.5}};
     rc__story_set x = {0};
     uint32_t id;
     for (const char *w = "abcde"; *w; w++) OK(rc__strtab_add(&m.words, w, 1, &id, NULL, &E));
@@ -411,19 +415,17 @@ static void words_none(json_t *d) { json_object_set_new(d, "words", json_array()
 static void word_twice(json_t *d) {
     json_array_set(json_object_get(d, "words"), 1, json_array_get(json_object_get(d, "words"), 0));
 }
-static void answers_one(json_t *d) {
-    json_object_set_new(d, "answers", json_pack("[s]", "a"));
-}
+static void answers_one(json_t *d) { json_object_set_new(d, "answers", json_pack("[s]", "a")); }
 static void answer_number(json_t *d) { json_array_set_new(json_object_get(d, "answers"), 0, json_integer(3)); }
 static void no_model(json_t *d) { json_object_del(d, "model"); }
 static void key_more(json_t *d) { json_object_set_new(d, "surprise", json_true()); }
 
 static void hostile_documents(void **state) {
     (void)state;
-    void (*const bad[])(json_t *) = {kind_other, kind_none,   kind_text,   members_many, members_none, ensemble_more,
-                                     hops_more,  hops_many,   wide,        wider,        memory_long,  memory_none,
-                                     noisy,      layerwise,   timeless,    words_more,   words_none,   word_twice,
-                                     answers_one, answer_number, no_model, key_more};
+    void (*const bad[])(json_t *) = {kind_other,  kind_none,     kind_text, members_many, members_none, ensemble_more,
+                                     hops_more,   hops_many,     wide,      wider,        memory_long,  memory_none,
+                                     noisy,       layerwise,     timeless,  words_more,   words_none,   word_twice,
+                                     answers_one, answer_number, no_model,  key_more};
     write_world("data_train.txt", 30, 1, false, "babi");
     rc_train_options o = short_run("memory", "hostile");
     o.steps = 3;

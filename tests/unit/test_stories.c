@@ -24,7 +24,8 @@ static rc_status show(const char *path, const rc__stories_options *o, bool strea
         s = rc__stories_next(r, &l, &more, e);
         if (s != RC_OK || !more) break;
         n += (size_t)snprintf(out + n, cap - n, "%s%.*s", l.begins ? "+" : "", (int)l.text.len, l.text.text);
-        if (l.question && l.answer.text) n += (size_t)snprintf(out + n, cap - n, " = %.*s", (int)l.answer.len, l.answer.text);
+        if (l.question && l.answer.text)
+            n += (size_t)snprintf(out + n, cap - n, " = %.*s", (int)l.answer.len, l.answer.text);
         for (size_t i = 0; i < l.n_support; i++) n += (size_t)snprintf(out + n, cap - n, " %d", l.support[i]);
         n += (size_t)snprintf(out + n, cap - n, "%s@%zu;", l.question ? "?" : "", l.line);
     }
@@ -59,9 +60,12 @@ static void refuses(const char *text, bool answers, const char *message) {
 
 static void test_babi(void **state) {
     (void)state;
-    gives("1 Ann went home.\n2 Bob slept.\n3 Where is Ann? \thome\t1\n4 Ann left.\r\n5 Who left?\tann,bob\t4 2\n1 So?\tyes\n", NULL,
-          "+Ann went home.@1;Bob slept.@2;Where is Ann? = home 0?@3;Ann left.@4;Who left? = ann,bob 2 1?@5;+So? = yes?@6;");
-    gives("1 a b\n\n2 c?\n", "babi", "+a b@1;c??@3;"); /* an empty line is none */
+    gives("1 Ann went home.\n2 Bob slept.\n3 Where is Ann? \thome\t1\n4 Ann left.\r\n5 Who left?\tann,bob\t4 2\n1 "
+          "So?\tyes\n",
+          NULL,
+          "+Ann went home.@1;Bob slept.@2;Where is Ann? = home 0?@3;Ann left.@4;Who left? = ann,bob 2 1?@5;+So? = "
+          "yes?@6;");
+    gives("1 a b\n\n2 c?\n", "babi", "+a b@1;c??@3;");       /* an empty line is none */
     gives("1 Tell me\tyes\t\n", NULL, "+Tell me = yes?@1;"); /* what has an answer is a question */
     char real[1 << 10];
     const char *path = data_real("babi-en-1k/qa1_single-supporting-fact_train.txt");
@@ -95,7 +99,8 @@ static void test_others(void **state) {
     gives("Ann went home.\nWhere is Ann?\n\nBob left.\nWho left?\tbob\n", NULL,
           "+Ann went home.@1;Where is Ann??@2;+Bob left.@4;Who left? = bob?@5;");
     gives("{\"story\": [\"a b.\", \"c.\"], \"question\": \"d?\", \"answer\": \"e\"}\n\n"
-          "{\"question\": \"g\", \"story\": [], \"answer\": [\"x\", \"y z\"]}\n{\"story\": \"one\", \"question\": \"two\"}\n",
+          "{\"question\": \"g\", \"story\": [], \"answer\": [\"x\", \"y z\"]}\n{\"story\": \"one\", \"question\": "
+          "\"two\"}\n",
           NULL, "+a b.@1;c.@1;d? = e?@1;+g = x,y z?@3;+one@4;two?@4;");
     gives("1 is one\nis it?\n", "plain", "+1 is one@1;is it??@2;");
 }
@@ -118,15 +123,18 @@ static void test_refusals(void **state) {
             "line 2, column 8: expected the number of a sentence before this line (2), found \"1\"");
     refuses("a.\nb?\tc\t1\n", false,
             "line 2, column 6: expected nothing after the answer: lines without numbers support nothing, found \"1\"");
-    refuses("{\"story\": [3], \"question\": \"q\"}\n", false, "line 1: \"story\": expected texts of one line each that are not empty");
-    refuses("{\"story\": [], \"question\": \"\"}\n", false, "line 1: \"question\": expected a text of one line that is not empty");
+    refuses("{\"story\": [3], \"question\": \"q\"}\n", false,
+            "line 1: \"story\": expected texts of one line each that are not empty");
+    refuses("{\"story\": [], \"question\": \"\"}\n", false,
+            "line 1: \"question\": expected a text of one line that is not empty");
     refuses("{\"story\": [], \"question\": \"q\"}\n", true,
             "line 1: \"answer\": expected a text of one line that is not empty, or a list of them");
     refuses("{\"story\": [], \"question\": \"q\", \"answer\": []}\n", true,
             "line 1: \"answer\": expected a text or a list of texts, found an empty list");
     refuses("{\"story\": [], \"question\": \"q\", \"answers\": \"x\"}\n", false,
             "line 1: expected keys story, question and answer, found \"answers\"");
-    refuses("{\"question\": \"q\"}\n", false, "line 1: \"story\": expected a list of texts, or a text, found something else or no such key");
+    refuses("{\"question\": \"q\"}\n", false,
+            "line 1: \"story\": expected a list of texts, or a text, found something else or no such key");
     rc__source *src = NULL;
     rc__stories_reader *r = NULL;
     rc_error e = {0};
@@ -148,7 +156,7 @@ static void test_memory(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_babi), cmocka_unit_test(test_others), cmocka_unit_test(test_refusals),
-                                       cmocka_unit_test(test_memory)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_babi), cmocka_unit_test(test_others),
+                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_memory)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
