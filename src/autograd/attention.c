@@ -1,4 +1,5 @@
-/* attention.c - softmax(scale q k^T + bias) v on packed rows (Vaswani et al. 2017, eq. 1).
+/* attention.c - softmax(scores) v on packed rows: by products, scores = scale q k^T + bias (Vaswani et al. 2017, eq. 1), and
+ * additive, w . tanh(q_i + k_j) (Bahdanau et al. 2015, arXiv 1409.0473, section 3.1).
  *
  * The arithmetic is in kernels/attention.inc. Forward a task is a piece of the queries of a sequence and one head of keys;
  * backward all queries of a sequence and one head of keys, whose gradients nobody else adds to. Letters: H heads of q, G
@@ -16,7 +17,7 @@ rc_attention_options rc_attention_options_default(void) { return (rc_attention_o
 
 typedef struct attention_node {
     rc__node n;
-    rc_var *q, *k, *v;
+    rc_var *q, *k, *v, *w; /* w: of additive attention, else NULL */
     rc__spans spans;
     size_t H, G, D, E;
     double scale, *slope; /* slope: (H), or NULL */
@@ -35,7 +36,7 @@ typedef struct attention_job {
     piece *pieces;
     size_t count, each; /* each: elements of a worker's room */
     rc_real *room;
-    rc_real *dq, *dk, *dv, *e, *weights;
+    rc_real *dq, *dk, *dv, *dw, *e, *weights; /* dw: a row of D per sequence */
 } attention_job;
 
 static rc__attend attend(const attention_job *j, const rc__span *p, size_t g, int worker) {
@@ -59,6 +60,7 @@ static rc__attend attend(const attention_job *j, const rc__span *p, size_t g, in
         .most = s->most + q,
         .part = s->part + q,
         .to = p->nq,
+        .w = s->w ? s->w->x : NULL,
         .causal = s->spans.causal,
         .window = s->spans.window,
         .scale = s->scale,
@@ -102,6 +104,7 @@ static void backward_task(void *ctx, size_t task, int worker) {
     const rc__span *p = &j->s->spans.at[task / j->s->G];
     if (p->nq == 0) return;
     rc__attend a = attend(j, p, task % j->s->G, worker);
+    if (j->dw) a.dw = j->dw + task * j->s->D; /* one head: a task is a sequence */
     rc__k->attention.backward(&a);
 }
 
@@ -126,9 +129,9 @@ static bool make_pieces(rc_tape *t, attention_job *j) {
     return true;
 }
 
-/* Of all pairs: half of them are not seen when causal, few with a window. */
+/* Of all pairs: half of them are not seen when causal, few with a window. A tanh is as long as eight products. */
 static double work_of(const attention_node *s) {
-    return 2.0 * (double)s->spans.pairs * (double)s->H * (double)(s->D + s->E + 16);
+    return 2.0 * (double)s->spans.pairs * (double)s->H * ((s->w ? 8.0 : 1.0) * (double)s->D + (double)s->E + 16);
 }
 
 static bool forward(rc_tape *t, const attention_node *s, rc_real *weights) {
@@ -146,10 +149,16 @@ static bool forward(rc_tape *t, const attention_node *s, rc_real *weights) {
 static void attention_backward(rc_tape *t, rc__node *self) {
     attention_node *s = (attention_node *)self;
     attention_job j = {.s = s, .dq = rc__grad(t, s->q), .dk = rc__grad(t, s->k), .dv = rc__grad(t, s->v)};
+    rc_real *dw = rc__grad(t, s->w);
+    size_t parts = dw ? s->spans.batch * s->D : 0;
     rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
     j.e = rc__tape_alloc(t, s->q->dim[0] * s->H * sizeof *j.e);
-    if (rc__alive(t, self->op, 0) && make_room(t, &j))
+    if (dw) j.dw = rc__tape_alloc(t, parts * sizeof *j.dw);
+    if (rc__alive(t, self->op, 0) && make_room(t, &j)) {
+        if (dw) memset(j.dw, 0, parts * sizeof *j.dw);
         rc__parallel(s->spans.batch * s->G, 2.5 * work_of(s), backward_task, &j);
+        for (size_t at = 0; at < parts; at += s->D) rc__k->pw.add(s->D, dw, j.dw + at, dw);
+    }
     rc__arena_rewind(rc__tape_arena(t), mark);
 }
 
@@ -171,33 +180,53 @@ static bool shapes(rc_tape *t, const char *op, attention_node *s, const rc_atten
     return false;
 }
 
+/* The op of `a`, which has its inputs and sizes. */
+static rc_var *attention(rc_tape *t, const char *op, const attention_node *a, const rc_attention_options *o) {
+    if (!(o->dropout >= 0 && o->dropout < 1))
+        return rc__op_fail(t, RC_EINVAL, op, "dropout is %g, expected 0 <= p < 1", o->dropout);
+    bool kv_grad = rc__tape_keeps(t, a->k) || rc__tape_keeps(t, a->v), w_grad = a->w && a->w->needs_grad;
+    size_t Nq = a->q->dim[0];
+    rc__spans spans;
+    if (!rc__spans_init(&spans, t, op, o, Nq, a->k->dim[0], kv_grad)) return rc__dead(t);
+    attention_node *s = rc__node_new(t, sizeof *s, op, 2, (size_t[]){Nq, a->H * a->E},
+                                     a->q->needs_grad || kv_grad || w_grad, attention_backward);
+    if (!s) return rc__dead(t);
+    rc__node node = s->n;
+    *s = *a;
+    s->n = node, s->spans = spans;
+    s->rng = rc__tape_rng(t); /* drawn even when unused: the masks of later ops do not depend on this one's dropout */
+    if (rc_tape_get_mode(t).training) s->least = (uint32_t)rc__min_size((size_t)lround(o->dropout * 65536), 65535);
+    s->most = rc__tape_alloc(t, 2 * Nq * s->H * sizeof *s->most);
+    if (!s->most) return rc__dead(t);
+    s->part = s->most + Nq * s->H;
+    return forward(t, s, o->weights) ? &s->n.out : rc__dead(t);
+}
+
 rc_var *rc_attention(rc_tape *t, rc_var *q, rc_var *k, rc_var *v, const rc_attention_options *o) {
     const char *op = "attention";
     if (!rc__alive(t, op, 3, q, k, v)) return rc__dead(t);
     if (!o) return rc__op_fail(t, RC_EINVAL, op, "the options are NULL");
     attention_node a = {.q = q, .k = k, .v = v};
     if (!shapes(t, op, &a, o)) return rc__dead(t);
-    if (!(o->dropout >= 0 && o->dropout < 1))
-        return rc__op_fail(t, RC_EINVAL, op, "dropout is %g, expected 0 <= p < 1", o->dropout);
     if (!isfinite(o->scale)) return rc__op_fail(t, RC_EINVAL, op, "scale is %g", o->scale);
-    bool kv_grad = rc__tape_keeps(t, k) || rc__tape_keeps(t, v);
-    if (!rc__spans_init(&a.spans, t, op, o, q->dim[0], k->dim[0], kv_grad)) return rc__dead(t);
-    attention_node *s = rc__node_new(t, sizeof *s, op, 2, (size_t[]){q->dim[0], a.H * a.E}, q->needs_grad || kv_grad,
-                                     attention_backward);
-    if (!s) return rc__dead(t);
-    rc__node node = s->n;
-    *s = a;
-    s->n = node;
-    s->scale = o->scale != 0 ? o->scale : 1 / sqrt((double)s->D);
+    a.scale = o->scale != 0 ? o->scale : 1 / sqrt((double)a.D);
     if (o->alibi) {
-        s->slope = rc__tape_alloc(t, s->H * sizeof *s->slope);
-        if (!s->slope) return rc__dead(t);
-        for (size_t h = 0; h < s->H; h++) s->slope[h] = exp2(-8.0 * (double)(h + 1) / (double)s->H);
+        a.slope = rc__tape_alloc(t, a.H * sizeof *a.slope);
+        if (!a.slope) return rc__dead(t);
+        for (size_t h = 0; h < a.H; h++) a.slope[h] = exp2(-8.0 * (double)(h + 1) / (double)a.H);
     }
-    s->rng = rc__tape_rng(t); /* drawn even when unused: the masks of later ops do not depend on this one's dropout */
-    if (rc_tape_get_mode(t).training) s->least = (uint32_t)rc__min_size((size_t)lround(o->dropout * 65536), 65535);
-    s->most = rc__tape_alloc(t, 2 * q->dim[0] * s->H * sizeof *s->most);
-    if (!s->most) return rc__dead(t);
-    s->part = s->most + q->dim[0] * s->H;
-    return forward(t, s, o->weights) ? &s->n.out : rc__dead(t);
+    return attention(t, op, &a, o);
+}
+
+rc_var *rc_additive_attention(rc_tape *t, rc_var *q, rc_var *k, rc_var *w, rc_var *v, const rc_attention_options *o) {
+    const char *op = "additive_attention";
+    if (!rc__alive(t, op, 4, q, k, w, v)) return rc__dead(t);
+    if (!o) return rc__op_fail(t, RC_EINVAL, op, "the options are NULL");
+    if (q->ndim != 2 || k->ndim != 2 || v->ndim != 2 || k->dim[1] != q->dim[1] || w->len != q->dim[1] ||
+        v->dim[0] != k->dim[0])
+        return rc__op_fail(t, RC_EINVAL, op, "q is %s, k %s, w %s, v %s; expected (Nq, A), (Nk, A), (A), (Nk, E)",
+                           rc__shape_text(q->ndim, q->dim), rc__shape_text(k->ndim, k->dim),
+                           rc__shape_text(w->ndim, w->dim), rc__shape_text(v->ndim, v->dim));
+    attention_node a = {.q = q, .k = k, .v = v, .w = w, .H = 1, .G = 1, .D = q->dim[1], .E = v->dim[1], .scale = 1};
+    return attention(t, op, &a, o);
 }

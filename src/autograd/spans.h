@@ -2,7 +2,6 @@
 #ifndef RC_SPANS_H
 #define RC_SPANS_H
 #include "autograd/tape_internal.h"
-#include "kernels/attention.h"
 
 typedef struct rc__span { /* of one sequence */
     size_t q, nq, k, nk;  /* its first row and number of rows in q, and in k and v */
@@ -12,8 +11,7 @@ typedef struct rc__span { /* of one sequence */
 typedef struct rc__spans {
     size_t batch;
     const rc__span *at;
-    size_t pairs;   /* of all */
-    size_t longest; /* nk */
+    size_t pairs; /* of all */
     bool causal;
     size_t window;
 } rc__spans;
@@ -23,9 +21,4 @@ typedef struct rc__spans {
  * whose queries have no positions become one sequence of more queries: beams of one sentence read it once. */
 bool rc__spans_init(rc__spans *s, rc_tape *t, const char *op, const rc_attention_options *o, size_t Nq, size_t Nk,
                     bool kv_grad);
-
-/* Query i of s sees keys [*first, *end) of its sequence. */
-static inline void rc__span_seen(const rc__spans *a, const rc__span *s, size_t i, size_t *first, size_t *end) {
-    rc__seen(s->nq, s->nk, a->causal, a->window, i, first, end);
-}
 #endif

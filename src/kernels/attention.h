@@ -28,6 +28,7 @@ typedef struct rc__attend {
     size_t from, to;      /* forward, weights: these queries alone */
     bool causal;
     size_t window;
+    const rc_real *w; /* (D): scores are w . tanh(q + k), scale is 1 and group too; NULL: they are scale q k */
     double scale;
     const double *slope; /* (group), or NULL: minus slope * distance is added to scores */
     /* Weight j of query i and head h is dropped when 16 bits of the stream that belong to it, row first + i * stride + h
@@ -36,7 +37,7 @@ typedef struct rc__attend {
     rc_rng rng;
     uint64_t first, stride;
     const rc_real *dy; /* backward: dq, dk, dv +=; each may be NULL */
-    rc_real *dq, *dk, *dv;
+    rc_real *dq, *dk, *dv, *dw; /* dw (D): of this call alone, if several may run */
     rc_real *e;    /* backward: dy . y of a query, as most and part; written */
     rc_real *room; /* rc__k->attention.room elements */
 } rc__attend;

@@ -56,11 +56,6 @@ typedef struct rc__row_kernels { /* rows of a matrix, contiguous, `cols` wide; o
     /* dx +=, dgain += (cols); each may be NULL */
     void (*rms_norm_back)(size_t rows, size_t cols, const rc_real *x, const rc_real *gain, const rc_real *r,
                           const rc_real *dy, rc_real *dx, rc_real *dgain);
-    /* score[j] = w . tanh(q + k_j), rows of A */
-    void (*additive_scores)(size_t rows, size_t A, const rc_real *q, const rc_real *k, const rc_real *w, rc_real *score);
-    /* With th = tanh(q + k_j): dq += ds_j w (1 - th^2), dk_j likewise, dw += ds_j th; each may be NULL */
-    void (*additive_back)(size_t rows, size_t A, const rc_real *q, const rc_real *k, const rc_real *w, const rc_real *ds,
-                          rc_real *dq, rc_real *dk, rc_real *dw);
     /* Cosines and then sign times the sines of angles a + b, whose cosines and then sines are a and b, `half` of each */
     void (*turn)(size_t half, const double *a, const double *b, double sign, rc_real *turn);
     /* Each of `heads` pieces of D: the pair (j, j + D/2) turned; turn: D/2 cosines, then D/2 sines. =, in place, or

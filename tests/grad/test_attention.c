@@ -143,6 +143,37 @@ static void test_additive_gradients(void **state) {
         }
 }
 
+/* q and k beyond what exponentials are made of, all or only q, but their sums where tanh still moves. */
+static rc_var *build_far(rc_tape *t, rc_var *const *in, void *ctx) {
+    rc_var *k = rc_scale(t, in[1], 1, -25), *q = rc_scale(t, in[0], 1, 25);
+    if (((rc_attention_options *)ctx)->heads == 2)
+        k = rc_scale(t, in[1], 1.5, -19.6), q = rc_scale(t, in[0], 1.5, 19.6);
+    return rc_additive_attention(t, q, k, in[2], in[3], ctx);
+}
+
+static void test_additive_far(void **state) {
+    (void)state;
+    for (size_t some = 1; some < 3; some++) {
+        rc_attention_options o = rc_attention_options_default();
+        lengths_of(&o, 1);
+        o.heads = some, o.dropout = 0.2; /* heads is not read */
+        rc__gradcheck c = {.build = build_far,
+                           .ctx = &o,
+                           .n = 4,
+                           .seed = 2,
+                           .training = true,
+                           .in = {{.name = "q", .ndim = 2, .dim = {9, 3}},
+                                  {.name = "k", .ndim = 2, .dim = {9, 3}},
+                                  {.name = "w", .ndim = 1, .dim = {3}},
+                                  {.name = "v", .ndim = 2, .dim = {9, 3}}}};
+        check_gradient(&c);
+        c.in[0].no_grad = true;
+        check_gradient(&c);
+        c.in[0].no_grad = false, c.in[1].no_grad = c.in[2].no_grad = true;
+        check_gradient(&c);
+    }
+}
+
 /* The equation itself, with a full matrix of scores. */
 static void expected(const rc_attention_options *o, size_t D, size_t E, const double *q, const double *k,
                      const double *v, const double *w, double *y, double *weights) {
@@ -261,9 +292,13 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients),          cmocka_unit_test(test_gradients_of_long_sequences),
-        cmocka_unit_test(test_gradients_of_some),  cmocka_unit_test(test_starts),
-        cmocka_unit_test(test_additive_gradients), cmocka_unit_test(test_values),
+        cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_gradients_of_long_sequences),
+        cmocka_unit_test(test_gradients_of_some),
+        cmocka_unit_test(test_starts),
+        cmocka_unit_test(test_additive_gradients),
+        cmocka_unit_test(test_additive_far),
+        cmocka_unit_test(test_values),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

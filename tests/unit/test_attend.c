@@ -20,7 +20,7 @@ typedef struct shape {
     int32_t q[8], k[8];
     bool causal, alibi, additive;
     size_t window;
-    double scale, dropout;
+    double scale, dropout, by; /* by: 0, or what q and k are multiplied by */
 } shape;
 
 /* Around the edges of vectors, panels, and blocks of queries and keys. */
@@ -50,6 +50,7 @@ static const shape shapes[] = {
     {.batch = 2, .heads = 1, .D = 17, .E = 15, .q = {60, 128}, .k = {60, 128}, .alibi = true, .scale = -0.3},
     {.batch = 3, .heads = 1, .D = 70, .E = 33, .q = {5, 0, 30}, .k = {9, 3, 50}, .additive = true, .dropout = 0.2},
     {.batch = 1, .heads = 1, .D = 64, .E = 33, .q = {30}, .k = {30}, .additive = true, .causal = true, .window = 7},
+    {.batch = 2, .heads = 1, .D = 100, .E = 20, .q = {140, 3}, .k = {140, 200}, .additive = true, .by = 9},
 };
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -87,10 +88,12 @@ static result run(const shape *s, bool grad, float *w) {
     v[2] = rc_leaf(tape, 2, (size_t[]){Nk, G * s->D}, noise[1]);
     v[3] = rc_leaf(tape, 2, (size_t[]){Nk, G * s->E}, noise[2]);
     v[4] = rc_leaf(tape, 1, (size_t[]){s->D}, noise[3]);
+    rc_var *q = s->by != 0 ? rc_scale(tape, v[1], s->by, 0) : v[1],
+           *k = s->by != 0 ? rc_scale(tape, v[2], s->by, 0) : v[2];
     if (s->additive)
-        y = rc_additive_attention(tape, v[1], v[2], v[4], v[3], &o);
+        y = rc_additive_attention(tape, q, k, v[4], v[3], &o);
     else
-        y = rc_attention(tape, v[1], v[2], v[3], &o);
+        y = rc_attention(tape, q, k, v[3], &o);
     v[0] = y;
     rc_error e = {0};
     if (rc_tape_status(tape, &e)) fail_msg("%s", e.text);
@@ -199,10 +202,12 @@ static void test_alone(void **state) {
 /* The same queries a few at a time, with the keys up to theirs: a cache. */
 static void test_chunks(void **state) {
     (void)state;
-    enum { T = 300, H = 2, G = 1, D = 48 };
+    enum { T = 300, G = 1, D = 48 };
     static const int32_t chunk[] = {1, 1, 5, 60, 1, 128, 7, 97};
-    for (int variant = 0; variant < 3; variant++) {
+    for (int variant = 0; variant < 4; variant++) {
+        size_t H = variant == 3 ? 1 : 2;
         shape s = {.batch = 1,
+                   .additive = variant == 3,
                    .heads = H,
                    .kv_heads = G,
                    .D = D,

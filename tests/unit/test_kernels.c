@@ -271,26 +271,6 @@ static void test_units(void **state) {
             box_check(&C);
         }
     }
-    for (size_t i = 0; i < n_kernels; i++)
-        for (size_t l = 1; l < 7; l++) {
-            const rc__kernels *k = kernels[i];
-            size_t n = lengths[l], rows = 9;
-            box_init(&A, n, 1), box_init(&B, rows * n, 2), box_init(&C, n, 3), box_init(&D, rows, 1), box_init(&E, rows, 0);
-            fill(&A, -2, 2), fill(&B, -2, 2), fill(&C, -1, 1);
-            k->row.additive_scores(rows, n, A.v, B.v, C.v, D.v), ref->row.additive_scores(rows, n, A.v, B.v, C.v, E.v);
-            near("additive_scores", k, &D, &E, 2e-6, 1e-5);
-            static box dq[2], dk[2], dw[2];
-            for (int s = 0; s < 2; s++) {
-                box_init(&dq[s], n, 1), box_init(&dk[s], rows * n, 2), box_init(&dw[s], n, 3);
-                memset(dq[s].v, 0, n * 4), memset(dk[s].v, 0, rows * n * 4), memset(dw[s].v, 0, n * 4);
-                (s ? ref : k)->row.additive_back(rows, n, A.v, B.v, C.v, E.v, dq[s].v, dk[s].v, dw[s].v);
-                box_check(&dq[s]), box_check(&dk[s]), box_check(&dw[s]);
-                (s ? ref : k)->row.additive_back(rows, n, A.v, B.v, C.v, E.v, NULL, NULL, dw[s].v);
-                (s ? ref : k)->row.additive_back(rows, n, A.v, B.v, C.v, E.v, dq[s].v, NULL, NULL);
-            }
-            near("additive_back dq", k, &dq[0], &dq[1], 1e-5, 1e-5), near("additive_back dk", k, &dk[0], &dk[1], 1e-5, 1e-5);
-            near("additive_back dw", k, &dw[0], &dw[1], 1e-5, 1e-5);
-        }
 }
 
 /* One update of each optimizer, written out once more in double from the text of torch.optim. */
