@@ -43,6 +43,7 @@ static bool fill(rc__spans *s, rc_tape *t, const char *op, const rc_attention_op
         else
             at[s->batch++] = (rc__span){.q = q, .nq = nq, .k = k, .nk = nk, .pairs = pairs};
         q += nq, k += nk;
+        if (nk > s->longest) s->longest = nk;
         pairs += nq * nk; /* at most Nq * Nk once q is checked */
         if (q > Nq) break;
     }
