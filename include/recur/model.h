@@ -82,6 +82,8 @@ const rc_option *rc_search_option_table(size_t *n);
 typedef struct rc_eval_options {
     rc_data_options data; /* replaces what the model file says where it is not "" */
     int64_t batch;        /* sequences at once; 64 */
+    const char *const *more; /* answer: further files, each a task of its own; the mean is over all */
+    size_t n_more;
     bool details;         /* tables of each class, type or series too; true */
     bool online;          /* detect: it goes on learning from the rows, each after it was scored */
     const char *labels;   /* detect: a JSON file of windows, as numenta/NAB has them */
