@@ -238,6 +238,9 @@ static void steering(void **state) {
     const char *drawn = predict(m, "in", &o);
     o.search.seed = 4;
     assert_string_not_equal(drawn, predict(m, "in", &o));
+    put("in", "red cat\nred cat\n");
+    const char *both = predict(m, "in", &o), *second = strchr(both, '\n') + 1;
+    assert_true(strlen(second) != (size_t)(second - both) || memcmp(both, second, strlen(second)) != 0);
     rc_model_free(m);
 }
 
@@ -545,6 +548,14 @@ static void odd_pairs(void **state) {
     assert_true(number(j, "exact_match") == 1);
     assert_non_null(strstr(json_string_value(json_object_get(j, "bleu_signature")), "case:lc|eff:no|tok:none"));
     json_decref(j);
+    put("one.tsv", "source\ttarget\na a a a a\tA\na a a a a a\tA\na a a a a a a a a a\tA\na a a a a a a a a a a\tA\n");
+    j = eval(m, "one.tsv", &o);
+    const json_t *lengths_of = json_object_get(j, "by_length");
+    assert_int_equal(json_array_size(lengths_of), 3);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(lengths_of, 1), "source_words")), "6-10");
+    assert_true(number(json_array_get(lengths_of, 1), "pairs") == 2 &&
+                number(json_array_get(lengths_of, 1), "mean_words") == 8);
+    json_decref(j);
     o.bleu_tokenizer = "14a";
     assert_int_equal(rc_model_eval(m, "one.tsv", &o, &text, &len, &E), RC_EINVAL);
     rc_model_free(m);
@@ -608,10 +619,13 @@ static void a_conversation(void **state) {
     char all[1024];
     const char *one = reply(c, "who are you");
     snprintf(all, sizeof all, "who are you | %s | hello there", one);
-    put("in", all);
     rc_predict_options po = plain();
     po.search.beam = 1;
     char two[300];
+    put("in", "who are you\n");
+    snprintf(two, sizeof two, "%s\n", one);
+    assert_string_equal(predict(m, "in", &po), two);
+    put("in", all);
     snprintf(two, sizeof two, "%s\n", reply(c, "hello there"));
     assert_string_equal(predict(m, "in", &po), two);
     reply(c, "hello there"); /* the first turn leaves the window */
