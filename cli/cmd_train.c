@@ -456,8 +456,8 @@ const cli_command cmd_train = {
     .summary = "learn a model from data: train TASK FILE... -o MODEL",
     .text = "Learns a model from data and writes one file that holds all of it. TASK is lm (a language model), classify (a "
             "class of a text or series), regress (a number), tag (a tag for each word), forecast (how series go on), detect "
-             "(what is unusual), translate (a text for a text), summarize (a short text for a long one), chat (a reply) or answer "
-             "(questions about stories); recur train TASK --help tells about it and lists its options. "
+            "(what is unusual), translate (a text for a text), summarize (a short text for a long one), chat (a reply) or answer "
+            "(questions about stories); recur train TASK --help tells about it and lists its options. "
             "The options below are those of lm.\n\n" RUNS,
     .examples = "train lm book.txt -o book.safetensors --preset quick\n"
                 "train classify reviews.csv -o reviews.safetensors\n"

@@ -8,7 +8,6 @@ static void defaults(rc_train_options *o) {
     o->max_target = 64;
     o->dropout = 0.2;
     o->dropout_input = 0.1;
-    o->batch_tokens = 1500;
     o->epochs = 60;
 }
 

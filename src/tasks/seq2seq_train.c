@@ -18,8 +18,8 @@
 #define ANSWER_BATCH   64
 #define SHOWN_TEXTS    3
 #define AUTO_PIECES    8000 /* entries of a vocabulary that nobody asked for ... */
-#define AUTO_LEAST     512
-#define AUTO_WORDS     40   /* ... one for each so many words of the training data */
+#define AUTO_LEAST    1000
+#define AUTO_WORDS    140   /* ... one for each so many words of the training data */
 #define LITTLE_BATCHES 100  /* of an epoch, where that leaves each ... */
 #define LEAST_TOKENS   400  /* ... so many tokens */
 #define LITTLE_STEPS   3000 /* updates that little data get by default */

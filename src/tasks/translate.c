@@ -25,7 +25,9 @@ void rc__seq2seq_defaults(rc_train_options *o) {
     o->average = "ema";
     o->average_decay = 0.998;
     o->batch = 256;
-    o->batch_tokens = 3000;
+    /* updates count for more than their size: multi30k, 4 minutes, 3 epochs: BLEU 22.6 with 3000 and 8,000 pieces, 27.7 with
+     * 1000 and 5,000 (validation, greedy) */
+    o->batch_tokens = 1000;
     o->epochs = 30;
 }
 
