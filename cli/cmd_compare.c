@@ -73,6 +73,23 @@ static void defaults(void *options) {
     o->train.sample_length = 0; /* the table is what is wanted */
 }
 
+/* Told before anything is read. */
+static rc_status check_attention(const char *list, rc_error *e) {
+    size_t n;
+    const rc_option *all = rc_train_option_table(&n), *o = rc_option_find(all, n, "attention");
+    for (const char *at = list; o && at && *at;) {
+        size_t len = strcspn(at, ",");
+        bool known = false;
+        for (const char *c = o->choices; *c; c += strcspn(c, " "), c += *c == ' ')
+            known |= strcspn(c, " ") == len && strncmp(c, at, len) == 0;
+        if (!known)
+            return rc_fail(e, RC_EINVAL, "--attention: expected some of %s with commas between, found \"%.*s\"",
+                           o->choices, (int)(len < 40 ? len : 40), at);
+        at += len + (at[len] == ',');
+    }
+    return RC_OK;
+}
+
 static rc_status settle(cli_args *a, rc_error *e) {
     struct compare_options *o = a->options;
     rc_status s = cli_settle_training(a, &o->train, e);
@@ -93,6 +110,7 @@ static rc_status settle(cli_args *a, rc_error *e) {
     for (size_t i = 0; !writes && i < 4; i++)
         if (cli_is_given(a, of_writers[i]))
             return rc_fail(e, RC_EINVAL, "--%s has no effect: %s writes no texts", of_writers[i], o->train.task);
+    if ((s = check_attention(o->attention, e))) return s;
     if (o->test_target && !o->test) return rc_fail(e, RC_EINVAL, "--test-target needs --test, its sources");
     if (o->length_svg && !o->test && !o->train.valid)
         return rc_fail(e, RC_EINVAL, "--length-svg needs --test or --valid, the pairs that are scored");
@@ -669,7 +687,7 @@ const cli_command cmd_compare = {
     .tasks = "lm classify regress tag forecast detect translate summarize chat",
     .usage = "compare TASK FILE... --cells LIST [OPTIONS OF train]\ncompare lm SOURCE... --cells LIST [--gradient-svg "
              "FILE]\n"
-             "compare translate SRC REF --attention LIST --test SRC --test-target REF",
+             "compare translate SRC REF --attention LIST [--test FILE] [OPTIONS]",
     .summary = "the same data and budget for several cells",
     .text =
         "Trains each cell in turn on the same data, with the same seed and budget (--time, --steps or --epochs of "

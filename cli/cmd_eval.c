@@ -62,17 +62,14 @@ static rc_status settle(cli_args *a, rc_error *e) {
         return rc_fail(e, RC_EINVAL,
                        a->n_words ? "expected FILE: the text to score (- is standard input)"
                                   : "expected MODEL and FILE: a trained model and the text to score");
-    if (a->n_words > 3) return rc_fail(e, RC_EINVAL, "expected FILE and REFERENCE, found also \"%s\"", a->words[3]);
     if (a->n_words == 3 && o->model.reference)
         return rc_fail(e, RC_EINVAL, "expected one file of references, found %s and --reference %s", a->words[2],
                        o->model.reference);
-    if (a->n_words == 3) {
-        if ((s = cli_check_input("reference", a->words[2], e))) return s;
-        o->model.reference = a->words[2];
-    }
     if (o->dynamic && strcmp(o->precision, "int8") == 0)
         return rc_fail(e, RC_EINVAL, "--dynamic goes on learning, and int8 weights are for inference");
-    if ((s = cli_check_input("model", a->words[0], e)) || (s = cli_check_input("data", a->words[1], e))) return s;
+    if ((s = cli_check_input("model", a->words[0], e))) return s;
+    for (size_t i = 1; i < a->n_words; i++)
+        if ((s = cli_check_input("data", a->words[i], e))) return s;
     return RC_OK;
 }
 
@@ -177,13 +174,18 @@ static int run(cli_args *a) {
     bool writes = cli_task_writes(task);
     const char *const of_lm[] = {"Evaluation", "Search"}, *const of_others[] = {"Data", "Results", "Search"};
     if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, lm ? 3 : writes ? 1 : 2, false, a->words[0], task, &e);
-    if (!s && a->n_words == 3 && !writes)
-        s = rc_fail(&e, RC_EINVAL, "expected one FILE, found also \"%s\": %s is a model for %s", a->words[2],
-                    a->words[0], task);
     if (!s && !lm) s = cli_check_tasks(a, a->words[0], task, &e);
+    bool several = strcmp(task, "answer") == 0;
+    size_t most = several ? a->n_words : writes ? 3 : 2; /* of a model that writes the third word is its references */
+    if (!s && a->n_words > most)
+        s = rc_fail(&e, RC_EINVAL, "expected %s, found also \"%s\": %s is a model for %s",
+                    writes ? "FILE and REFERENCE" : "one FILE", a->words[most], a->words[0], task);
     if (!s && !lm) {
         rc_eval_options mo = o->model;
         mo.batch = o->batch;
+        if (several) mo.more = (const char *const *)a->words + 2;
+        if (several) mo.n_more = a->n_words - 2;
+        if (writes && a->n_words == 3) mo.reference = a->words[2];
         return cli_eval_model(a, a->words[0], a->words[1], &mo, o->json, o->precision);
     }
     if (!s) s = rc_lm_load(&m, a->words[0], &e);
@@ -220,7 +222,7 @@ static int run(cli_args *a) {
 
 const cli_command cmd_eval = {
     .name = "eval",
-    .usage = "eval MODEL FILE [REFERENCE] [OPTIONS]",
+    .usage = "eval MODEL FILE [REFERENCE] [OPTIONS]\neval MODEL FILE... [OPTIONS]",
     .summary = "score a model on data",
     .text =
         "A classifier: accuracy, F1 and more, each class and the confusion matrix (--no-details: not). A regressor: "

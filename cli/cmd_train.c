@@ -437,16 +437,27 @@ static const cli_task_help of_tasks[] = {
      "some.\n\n" RUNS,
      "train chat greetings.yml food.yml -o bot.safetensors\n"
      "train chat talk.txt --history 3 -o bot.safetensors"},
+    {"answer", "train answer FILE... [-o MODEL] [OPTIONS]\ntrain answer --resume RUN [OPTIONS]",
+     "Learns to answer questions about stories, each with one of the answers of the training data. FILE is a file of the bAbI tasks "
+     "(numbered lines; a question, a tab, the answer, a tab, the numbers of supporting lines), or JSON lines of story, question and "
+     "answer; several files are learnt together. --model memory is an end-to-end memory network, query a query-reduction network, "
+     "entity a recurrent entity network, recurrent a plain reader to compare with (--cell). Of the first two --restarts networks are "
+     "trained side by side, and the --ensemble of them that do best on the training data answer. A tenth of the stories is kept for "
+     "validation unless --valid names a file.\n\n" RUNS,
+     "train answer qa1_train.txt -o where.safetensors\n"
+     "train answer qa*_train.txt -o all.safetensors --embedding 50\n"
+     "train answer questions.jsonl -o ours.safetensors --model query"},
     {NULL, NULL, NULL, NULL}};
 
 const cli_command cmd_train = {
     .name = "train",
-    .tasks = "lm classify regress tag forecast detect translate summarize chat",
+    .tasks = "lm classify regress tag forecast detect translate summarize chat answer",
     .usage = "train TASK FILE... [-o MODEL] [OPTIONS]\ntrain TASK --resume RUN [OPTIONS]\ntrain TASK --help",
     .summary = "learn a model from data: train TASK FILE... -o MODEL",
     .text = "Learns a model from data and writes one file that holds all of it. TASK is lm (a language model), classify (a "
             "class of a text or series), regress (a number), tag (a tag for each word), forecast (how series go on), detect "
-            "(what is unusual), translate (a text for a text), summarize (a short text for a long one) or chat (a reply); recur train TASK --help tells about it and lists its options. "
+            "(what is unusual), translate (a text for a text), summarize (a short text for a long one), chat (a reply) or answer "
+            "(questions about stories); recur train TASK --help tells about it and lists its options. "
             "The options below are those of lm.\n\n" RUNS,
     .examples = "train lm book.txt -o book.safetensors --preset quick\n"
                 "train classify reviews.csv -o reviews.safetensors\n"

@@ -20,12 +20,14 @@
 #include "data/pairs.h"
 #include "data/synthetic.h"
 #include "data/series.h"
+#include "data/stories.h"
 #include "data/table.h"
 #include "data/timestamp.h"
 #include "data/ts_file.h"
 #include "data/vectors.h"
 #include "formats/params_file.h"
 #include "recur/recur.h"
+#include "tasks/answer.h"
 #include "tasks/tag.h"
 #include "tasks/detect_score.h"
 #include "tasks/classify.h"
@@ -206,6 +208,62 @@ static rc_status write_tagger(const char *path, rc_error *e) {
     rc__word_counts_free(&counts);
     rc__tagset_free(tags);
     rc__tagger_free(&m->base);
+    return s;
+}
+
+static rc_status write_answerer(const char *path, int kind, rc_error *e) {
+    static const char *const words[] = {"where", "cat", "went", "home"};
+    rc__answerer *m = rc__calloc(1, sizeof *m);
+    uint32_t id;
+    if (!m) return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+    rc_status s = RC_OK;
+    m->base.kind = &rc__task_answer;
+    m->o = (rc__answer_options){.kind = kind, .embedding = 2, .members = kind < 2 ? 2 : 1, .ensemble = 1, .hops = 2, .position = true,
+                                .temporal = kind == 0, .memory = 3, .noise = 0.1, .blocks = 2};
+    m->o.reader = (rc__encoder_options){.rnn = rc_rnn_options_default(), .pool = RC__POOL_LAST};
+    m->o.reader.rnn.cell = "gru";
+    m->o.reader.rnn.hidden_size = 2;
+    m->o.reader.rnn.num_layers = 1;
+    for (int i = 0; i < 4; i++) TRY(rc__strtab_add(&m->words, words[i], strlen(words[i]), &id, NULL, e));
+    TRY(rc__strtab_add(&m->answers, "home", 4, &id, NULL, e));
+    TRY(rc__strtab_add(&m->answers, "a,b", 3, &id, NULL, e));
+    TRY(rc__answerer_declare(m, e));
+    TRY(rc_params_build(m->base.params, 7, e));
+    TRY(rc_model_save(&m->base, path, "{\"steps\": 3}", e));
+    rc__answerer_free(&m->base);
+    return s;
+}
+static rc_status write_answerer_memory(const char *path, rc_error *e) { return write_answerer(path, RC__ANSWER_MEMORY, e); }
+static rc_status write_answerer_query(const char *path, rc_error *e) { return write_answerer(path, RC__ANSWER_QUERY, e); }
+static rc_status write_answerer_entity(const char *path, rc_error *e) { return write_answerer(path, RC__ANSWER_ENTITY, e); }
+static rc_status write_answerer_reader(const char *path, rc_error *e) { return write_answerer(path, RC__ANSWER_RECURRENT, e); }
+
+/* A model of any task that answers must answer. */
+static rc_status read_answerer(const char *path, rc_error *e) {
+    rc_model *base = NULL;
+    rc_status s = rc_model_load(&base, path, e);
+    if (s != RC_OK) return base ? rc_fail(e, RC_ENO, "%s: failed, and left a model", path) : s;
+    if (strcmp(rc_model_task(base), "answer") != 0) { /* its document was changed into another's that is whole, too */
+        rc_model_free(base);
+        return RC_OK;
+    }
+    rc__answerer *m = (rc__answerer *)base;
+    rc__story_set x = {0};
+    rc__answer_result r = {0};
+    rc_tape *t = NULL;
+    const rc__story_line lines[] = {{.begins = true, .text = {"The cat went home.", 18}},
+                                    {.text = {"", 0}},
+                                    {.question = true, .text = {"Where is the cat?", 17}, .answer = {"home", 4}}};
+    for (int i = 0; i < 3; i++) TRY(rc__story_set_add(&x, m, &lines[i], 0, e));
+    TRY(rc_tape_new(&t, e));
+    TRY(rc__answer_result_new(&r, m, 1, true, e));
+    TRY(rc__answerer_run(m, t, &x, NULL, 1, 4, &r, e));
+    if (s == RC_OK && (r.answer[0] < 0 || (size_t)r.answer[0] >= m->answers.count))
+        s = rc_fail(e, RC_ENO, "%s: an answer that there is not", path);
+    rc_tape_free(t);
+    rc__answer_result_free(&r, m, 1);
+    rc__story_set_free(&x);
+    rc_model_free(base);
     return s;
 }
 
@@ -1092,6 +1150,39 @@ static rc_status read_pairs(const char *path, rc_error *e) {
     return t == RC_OK || t == RC_EDATA ? s : rc_fail(e, RC_ENO, "%s", why.text);
 }
 
+SEED(stories_babi, "1 Ann went home.\n2 Where is Ann? \thome\t1\n3 Bob, too.\n4 Who?\tann,bob\t1 3\n1 Is it?\tno\n")
+SEED(stories_json, "{\"story\": [\"a b.\", \"c\"], \"question\": \"d?\", \"answer\": [\"e\", \"f\"]}\n")
+SEED(stories_plain, "Ann went home.\nWhere is Ann?\thome\n\nBob left.\nWho left?\tbob\n")
+
+static rc_status read_some_stories(const char *path, bool stream, rc_error *e) {
+    FILE *f = stream ? fopen(path, "rb") : NULL;
+    rc__source *src = NULL;
+    rc__stories_reader *r = NULL;
+    bool more = true;
+    rc_status s = stream ? (f ? rc__source_stream(&src, f, path, 0, e) : rc_fail(e, RC_EIO, "%s", path)) : rc__source_open(&src, path, e);
+    TRY(rc__stories_open(&r, src, &(rc__stories_options){.answers = !stream}, e));
+    for (int32_t told = 0; s == RC_OK && more;) {
+        rc__story_line l;
+        s = rc__stories_next(r, &l, &more, e);
+        if (s != RC_OK || !more) break;
+        if (l.begins) told = 0;
+        for (size_t i = 0; i < l.n_support; i++)
+            if (l.support[i] < 0 || l.support[i] >= told) s = rc_fail(e, RC_ENO, "%s: support by a sentence that was not told", path);
+        if (l.text.len == 0) s = rc_fail(e, RC_ENO, "%s: a line of nothing", path);
+        told += !l.question;
+    }
+    rc__stories_close(r);
+    rc__source_free(src);
+    if (f) fclose(f);
+    return s;
+}
+
+static rc_status read_stories(const char *path, rc_error *e) {
+    rc_error why;
+    rc_status s = read_some_stories(path, false, e), t = read_some_stories(path, true, &why);
+    return t == RC_OK || t == RC_EDATA || t == s ? s : rc_fail(e, RC_ENO, "%s", why.text);
+}
+
 SEED(conllu, "# x\n1-2\tab\t_\t_\t_\t_\t_\t_\t_\t_\n1\ta\ta\tX\t_\t_\t0\tr\t_\t_\n2\tb\tb\tY\t_\t_\t1\to\t_\t_\n\n")
 SEED(conll_columns, "-DOCSTART- O\n\nEU B-x\n# I-x\n\nb O\n")
 SEED(conll_json, "{\"tokens\": [\"a\", \"b\"], \"tags\": [\"X\", 3], \"intent\": \"I\"}\n")
@@ -1174,6 +1265,10 @@ const reader readers[] = {
     {"model", "char", "model.safetensors", write_char_model, read_model, 0, 0, 1},
     {"model", "word", "model.safetensors", write_word_model, read_model, 0, 0, 1},
     {"tagger", "crf", "model.safetensors", write_tagger, read_tagger, 0, 0, 1},
+    {"answerer", "memory", "model.safetensors", write_answerer_memory, read_answerer, 0, 0, 1},
+    {"answerer", "query", "model.safetensors", write_answerer_query, read_answerer, 0, 0, 1},
+    {"answerer", "entity", "model.safetensors", write_answerer_entity, read_answerer, 0, 0, 1},
+    {"answerer", "reader", "model.safetensors", write_answerer_reader, read_answerer, 0, 0, 1},
     {"classifier", "words", "model.safetensors", write_words, read_classifier, 0, 0, 1},
     {"classifier", "several", "model.safetensors", write_several, read_classifier, 0, 0, 1},
     {"classifier", "numbers", "model.safetensors", write_numbers, read_classifier, 0, 0, 1},
@@ -1218,6 +1313,9 @@ const reader readers[] = {
     {"conll", "columns", "a.conllu", write_conll_columns, read_conll, ANY, 0, 1},
     {"conll", "jsonl", "a.conllu", write_conll_json, read_conll, 0, 1, 1},
     {"conll", "snips", "a.conllu", write_conll_snips, read_conll, 0, 0, 1},
+    {"stories", "babi", "a.txt", write_stories_babi, read_stories, ANY, 0, 1},
+    {"stories", "jsonl", "a.txt", write_stories_json, read_stories, ANY, 0, 1},
+    {"stories", "plain", "a.txt", write_stories_plain, read_stories, ANY, 0, 1},
     {"series", "ts", "a.ts", write_ts, read_ts, ANY, 0, 1},
     {"series", "ucr", "a.ts", write_ucr, read_ts, ANY, 0, 1},
     {"vectors", "word2vec", "a.vec", write_word2vec, read_vectors, ANY, 0, 1},

@@ -5,7 +5,7 @@
 data=$RECUR_DATA/code-java-cs
 # shellcheck disable=SC2086
 show "$RECUR" train translate "$data/train.java.txt.gz" "$data/train.cs.txt.gz" --valid "$data/valid.java.txt" \
-    --valid-target "$data/valid.cs.txt" --copy --max-source 400 --max-target 400 --batch-tokens 6000 ${MORE:-} --time "${TIME:-45m}" \
+    --valid-target "$data/valid.cs.txt" --copy --max-source 400 --max-target 400 --batch-tokens 3000 ${MORE:-} --time "${TIME:-45m}" \
     --epochs 0 --threads "$THREADS" --seed "$SEED" --run "$WORK/run" -o "$WORK/model.safetensors" --json > "$WORK/train.json"
 for beam in 1 5; do
     show "$RECUR" eval "$WORK/model.safetensors" "$data/test.java.txt" --reference "$data/test.cs.txt" --bleu-tokenizer none \

@@ -61,6 +61,8 @@ typedef struct rc_search_options {
     const char *length_norm; /* none, average (sum / len^alpha), wu (sum / ((5 + len) / 6)^alpha), model */
     double length_penalty;   /* alpha; < 0 = the model's */
     double coverage_penalty; /* of source positions that were not looked at; < 0 = the model's */
+    double patience;         /* > 0: done when patience * beam hypotheses have ended; 0 = when nothing better can come (exact);
+                                < 0 = the model's */
     int64_t groups;          /* diverse beams: divides beam; 1 = none */
     double diversity;        /* how far the groups keep apart; 0.5 */
     int64_t no_repeat;       /* no run of so many tokens twice; 0 = off, -1 = the model's */
@@ -80,6 +82,8 @@ const rc_option *rc_search_option_table(size_t *n);
 typedef struct rc_eval_options {
     rc_data_options data; /* replaces what the model file says where it is not "" */
     int64_t batch;        /* sequences at once; 64 */
+    const char *const *more; /* answer: further files, each a task of its own; the mean is over all */
+    size_t n_more;
     bool details;         /* tables of each class, type or series too; true */
     bool online;          /* detect: it goes on learning from the rows, each after it was scored */
     const char *labels;   /* detect: a JSON file of windows, as numenta/NAB has them */

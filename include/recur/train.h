@@ -92,6 +92,16 @@ typedef struct rc_train_options {
     double scheduled_sampling; /* share of the target's tokens, at the end of the run, that are what the model says */
     int64_t beam;             /* of the last validation; 1 = greedy */
     int64_t batch_tokens;     /* longest text of a batch times its texts; 0 = no such limit */
+    int64_t hops;             /* answer: looks at the story; query: layers; 0 = memory 3, query 2 */
+    const char *encoding;     /* answer: bow | position: whether words weigh by their place in the sentence */
+    bool temporal;            /* answer, memory: how long ago a sentence was told is an input; true */
+    double noise;             /* answer, memory: share of empty memories between the others while training */
+    double linear_start;      /* answer, memory: share of the run in which the hops have no softmax */
+    const char *tying;        /* answer, memory: adjacent | layer: which hops share their tables */
+    int64_t restarts;         /* answer, memory and query: networks trained side by side, each from its own start; 0 = 10, 3 */
+    int64_t ensemble;         /* answer: so many of them answer together, the best on the validation (else training) data; 3 */
+    int64_t blocks;           /* answer, entity: blocks of memory */
+    int64_t memory;           /* answer: the last sentences of a story that are remembered; 0 = all */
     const char *init;         /* default | torch | xavier | he | orthogonal | uniform | identity */
     double forget_bias;
     /* optimisation */

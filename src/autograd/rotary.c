@@ -42,15 +42,12 @@ static void angles(size_t half, double base, double p, double *to) {
 static void rotary_task(void *ctx, size_t task, int worker) {
     const rotary_job *j = ctx;
     const rotary_node *s = j->s;
-    size_t D = s->D, half = D / 2, F = s->heads * D;
+    size_t D = s->D, F = s->heads * D;
     rc_real *turn = j->room + (size_t)worker * D;
     for (size_t r = task * s->tile, end = rc__min_size(r + s->tile, s->N); r < end; r++) {
         int32_t p = s->positions[r], a = high_of(p);
         const double *low = j->low + (size_t)(p - a * LOW) * D, *high = j->high + (size_t)(a - j->least) * D;
-        for (size_t i = 0; i < half; i++) {
-            turn[i] = (rc_real)(high[i] * low[i] - high[half + i] * low[half + i]);
-            turn[half + i] = (rc_real)(j->sign * (high[half + i] * low[i] + high[i] * low[half + i]));
-        }
+        rc__k->row.turn(D / 2, high, low, j->sign, turn);
         rc__k->row.rotate(s->heads, D, j->from + r * F, turn, j->to + r * F, j->add);
     }
 }

@@ -1,4 +1,5 @@
-/* pairs.c - see pairs.h. Outline: names - the format - columns and keys - YAML - JSON - opening - records - whole files. */
+/* pairs.c - see pairs.h. Outline: names - the format - columns and keys - YAML - JSON - opening - records - whole
+ * files. */
 #include "data/pairs.h"
 
 #include <stdlib.h>
@@ -37,9 +38,9 @@ struct rc__pairs_reader {
 
 static const char *const source_names[] = {"source",   "src",     "text",     "document", "article", "input",
                                            "question", "context", "sentence", "body",     NULL};
-static const char *const target_names[] = {"target",   "tgt",    "summary",     "reply",      "response", "answer",
-                                           "output",   "label",  "translation", "highlights", "headline", "title",
-                                           "abstract", "answers", NULL};
+static const char *const target_names[] = {"target",   "tgt",    "summary",  "reply",       "response",
+                                           "answer",   "output", "label",    "translation", "highlights",
+                                           "headline", "title",  "abstract", "answers",     NULL};
 static const char *const turn_names[] = {"turns", "conversation", "messages", "dialog", "dialogue", "utterances", NULL};
 
 static bool among(const char *text, size_t len, const char *const *names) {
@@ -157,10 +158,11 @@ static rc_status guess_form(rc__pairs_reader *r, const rc__pairs_options *o, rc_
     else if (named_tabs || (h.lines && h.tabs == h.lines && !o->unlabelled))
         r->form = talk && !o->unlabelled ? TURNS : TABLE;
     if (r->form != LINES || o->unlabelled || h.lines == 0) return RC_OK;
-    return rc_fail(e, RC_EDATA,
-                   "%s: expected pairs of texts, found plain lines; readable are two files of as many lines each (source "
-                   "and target), tab or comma separated columns, and JSON lines",
-                   name);
+    return rc_fail(
+        e, RC_EDATA,
+        "%s: expected pairs of texts, found plain lines; readable are two files of as many lines each (source "
+        "and target), tab or comma separated columns, and JSON lines",
+        name);
 }
 
 static rc_status set_form(rc__pairs_reader *r, const rc__pairs_options *o, rc__table_options *table, rc_error *e) {
@@ -168,10 +170,10 @@ static rc_status set_form(rc__pairs_reader *r, const rc__pairs_options *o, rc__t
         const char *name;
         form form;
         bool table;
-    } forms[] = {{"lines", LINES, false}, {"table", TABLE, false},     {"csv", TABLE, true},
-                 {"tsv", TABLE, true},    {"semicolon", TABLE, true},  {"spaces", TABLE, true},
-                 {"jsonl", JSON_LINES, false}, {"yaml", YAML, false},  {"json", JSON, false},
-                 {"turns", TURNS, false}, {"dialogues", DIALOGUES, false}};
+    } forms[] = {{"lines", LINES, false},      {"table", TABLE, false},        {"csv", TABLE, true},
+                 {"tsv", TABLE, true},         {"semicolon", TABLE, true},     {"spaces", TABLE, true},
+                 {"jsonl", JSON_LINES, false}, {"yaml", YAML, false},          {"json", JSON, false},
+                 {"turns", TURNS, false},      {"dialogues", DIALOGUES, false}};
     size_t n = sizeof forms / sizeof *forms, i = 0;
     const char *name = rc__source_name(r->src);
     rc__pairs_options talk = *o;
@@ -187,17 +189,19 @@ static rc_status set_form(rc__pairs_reader *r, const rc__pairs_options *o, rc__t
     } else {
         while (i < n && strcmp(forms[i].name, o->format) != 0) i++;
         if (i == n)
-            return rc_fail(e, RC_EINVAL,
-                           "%s: format \"%.40s\": expected auto, lines, table, csv, tsv, semicolon, jsonl, conversations, "
-                           "yaml, json, turns or dialogues",
-                           name, o->format);
+            return rc_fail(
+                e, RC_EINVAL,
+                "%s: format \"%.40s\": expected auto, lines, table, csv, tsv, semicolon, jsonl, conversations, "
+                "yaml, json, turns or dialogues",
+                name, o->format);
         r->form = forms[i].form;
         if (forms[i].table) table->format = forms[i].name;
     }
     if (s != RC_OK) return s;
     if (r->target && r->form != LINES)
-        return rc_fail(e, RC_EINVAL, "%s: format \"%.40s\" is of files that hold both sides; a second file, %s, was given",
-                       name, o->format, rc__source_name(r->target));
+        return rc_fail(e, RC_EINVAL,
+                       "%s: format \"%.40s\" is of files that hold both sides; a second file, %s, was given", name,
+                       o->format, rc__source_name(r->target));
     if (r->form == LINES && !r->target && !o->unlabelled)
         return rc_fail(e, RC_EINVAL, "%s: lines of sources: the file of their targets is missing", name);
     return RC_OK;
@@ -269,7 +273,8 @@ static rc_status set_keys(rc__pairs_reader *r, const rc__pairs_options *o, rc_er
         }
         if (r->unlabelled) target = NULL;
         if (!source || (!target && !r->unlabelled))
-            s = rc_fail(e, RC_EDATA, "%s: line %zu: expected two keys with texts, source and target, or their names as options",
+            s = rc_fail(e, RC_EDATA,
+                        "%s: line %zu: expected two keys with texts, source and target, or their names as options",
                         name, rc__source_line(r->src));
         else if (target && strcmp(source, target) == 0)
             s = rc_fail(e, RC_EINVAL, "%s: \"%.60s\" is both source and target", name, source);
@@ -413,11 +418,13 @@ static rc_status yaml_root(yaml_reader *y, rc_error *e) {
     rc_status s = RC_OK;
     if (y->event.type == YAML_SEQUENCE_START_EVENT) return yaml_conversations(y, e);
     if (y->event.type != YAML_MAPPING_START_EVENT)
-        return rc_fail(e, RC_EDATA, "%s: line %zu: expected the key conversations, or a list of conversations, found a text",
-                       name, y->line);
+        return rc_fail(e, RC_EDATA,
+                       "%s: line %zu: expected the key conversations, or a list of conversations, found a text", name,
+                       y->line);
     while (s == RC_OK && (s = yaml_next(y, e)) == RC_OK && y->event.type != YAML_MAPPING_END_EVENT) {
         bool wanted = y->event.type == YAML_SCALAR_EVENT && rc__cell_is(yaml_text(y), "conversations");
-        if (wanted && found) return rc_fail(e, RC_EDATA, "%s: line %zu: the key conversations comes twice", name, y->line);
+        if (wanted && found)
+            return rc_fail(e, RC_EDATA, "%s: line %zu: the key conversations comes twice", name, y->line);
         s = yaml_skip(y, e);
         if (s == RC_OK) s = yaml_next(y, e); /* the value */
         if (s != RC_OK) break;
@@ -427,7 +434,8 @@ static rc_status yaml_root(yaml_reader *y, rc_error *e) {
         else if (y->event.type == YAML_SEQUENCE_START_EVENT)
             s = yaml_conversations(y, e);
         else
-            return rc_fail(e, RC_EDATA, "%s: line %zu: conversations: expected a list, found something else", name, y->line);
+            return rc_fail(e, RC_EDATA, "%s: line %zu: conversations: expected a list, found something else", name,
+                           y->line);
     }
     if (s == RC_OK && !found) s = rc_fail(e, RC_EDATA, "%s: expected the key conversations, found none", name);
     return s;
@@ -452,10 +460,11 @@ static rc_status read_yaml(rc__pairs_reader *r, rc_error *e) {
 }
 #else
 static rc_status read_yaml(rc__pairs_reader *r, rc_error *e) {
-    return rc_fail(e, RC_EINVAL,
-                   "%s: this recur was built without libyaml and reads no YAML; conversations may be JSON, lines of turns "
-                   "with tabs between, or text with empty lines between",
-                   rc__source_name(r->src));
+    return rc_fail(
+        e, RC_EINVAL,
+        "%s: this recur was built without libyaml and reads no YAML; conversations may be JSON, lines of turns "
+        "with tabs between, or text with empty lines between",
+        rc__source_name(r->src));
 }
 #endif
 
@@ -626,13 +635,14 @@ static rc_status unequal(rc__source *ended, rc__source *longer, size_t lines, rc
     snprintf(quoted, sizeof quoted, "%s", shown);
     rc_status s = count_rest(longer, &more, &rest, e);
     if (s != RC_OK) return s;
-    return rc_fail(e, RC_EDATA,
-                   "%s has %zu line%s and %s has %zu: they belong together line by line, and line %zu of %s (%s) has no "
-                   "partner%s",
-                   rc__source_name(longer), more, more == 1 ? "" : "s", rc__source_name(ended), lines, lines + 1,
-                   rc__source_name(longer), quoted,
-                   empty && rest ? "; what is too many is empty, so it may be enough to remove it"
-                                 : "; a line that was lost or cut in two is before it");
+    return rc_fail(
+        e, RC_EDATA,
+        "%s has %zu line%s and %s has %zu: they belong together line by line, and line %zu of %s (%s) has no "
+        "partner%s",
+        rc__source_name(longer), more, more == 1 ? "" : "s", rc__source_name(ended), lines, lines + 1,
+        rc__source_name(longer), quoted,
+        empty && rest ? "; what is too many is empty, so it may be enough to remove it"
+                      : "; a line that was lost or cut in two is before it");
 }
 
 static rc_status two_lines(rc__pairs_reader *r, rc__pair *pair, bool *more, rc_error *e) {
@@ -685,8 +695,8 @@ static rc_status json_texts(rc__pairs_reader *r, const json_t *object, const cha
     for (size_t i = 0; s == RC_OK && i < *n; i++) {
         const json_t *x = list ? json_array_get(v, i) : v;
         if (!json_is_string(x))
-            return rc_fail(e, RC_EDATA, "%s: line %zu: \"%.63s\": expected a text or a list of texts, found %s", name, line,
-                           key, list ? "another value in the list" : "another value");
+            return rc_fail(e, RC_EDATA, "%s: line %zu: \"%.63s\": expected a text or a list of texts, found %s", name,
+                           line, key, list ? "another value in the list" : "another value");
         (*parts)[i] = (rc__cell){json_string_value(x), json_string_length(x)};
         s = keep(r, &(*parts)[i], e);
     }
@@ -751,7 +761,8 @@ static rc_status next_conversation(rc__pairs_reader *r, bool *more, rc_error *e)
     if (r->form == JSON_TURNS) {
         json_t *object;
         s = next_object(r, &object, more, e);
-        if (s == RC_OK && *more) s = json_conversation(r, json_object_get(object, r->source_key), rc__source_line(r->src), e);
+        if (s == RC_OK && *more)
+            s = json_conversation(r, json_object_get(object, r->source_key), rc__source_line(r->src), e);
         json_decref(object);
         return s;
     }

@@ -1,9 +1,9 @@
 /* pairs.h - texts with the text that belongs to them: translations, summaries, replies. Record by record and whole.
  *   two files, line by line        TSV / CSV with two columns        JSON lines with two keys
- *   conversations: YAML (chatterbot's), JSON, JSON lines, lines of turns with tabs between, or a turn a line with empty
- *   lines between: each turn after the first is a target, the turns before it its source
- * A value of JSON may be a list of texts: of a source they are its sentences, which are joined by spaces; of a target they
- * are alternatives, of which the first is the target. */
+ *   conversations: YAML (chatterbot's), JSON, JSON lines, lines of turns with tabs between, or a turn a line with
+ *   empty lines between: each turn after the first is a target, the turns before it its source
+ * A value of JSON may be a list of texts: of a source they are its sentences, which are joined by spaces; of a target
+ * they are alternatives, of which the first is the target. */
 #ifndef RC_PAIRS_H
 #define RC_PAIRS_H
 #include "base/mem.h"
@@ -14,12 +14,13 @@ typedef struct rc__pairs_options {
     /* NULL or "auto": found out. "lines" (two files; sources alone: one), "table" and the formats of table.h, "jsonl",
      * "conversations" (which kind: by the file's name and look), "yaml", "json", "turns" (tabs), "dialogues" (text) */
     const char *format;
-    const char *source, *target; /* columns or keys; NULL: by their names (source, text, document, article / target, summary,
-                                    reply ...), else the first and the second */
-    bool unlabelled;             /* sources alone: targets may be missing and are not given */
-    bool conversations;          /* what "auto" means: conversations, unless the name says jsonl, csv or tsv with two keys */
-    size_t history;              /* conversations: turns before the reply that are its source; 0 = 1 */
-    const char *separator;       /* between them; NULL = " | " */
+    /* columns or keys; NULL: by their names (source, text, document, article / target, summary, reply ...), else the
+     * first and the second */
+    const char *source, *target;
+    bool unlabelled;       /* sources alone: targets may be missing and are not given */
+    bool conversations;    /* what "auto" means: conversations, unless the name says jsonl, csv or tsv with two keys */
+    size_t history;        /* conversations: turns before the reply that are its source; 0 = 1 */
+    const char *separator; /* between them; NULL = " | " */
     rc__table_options table;
 } rc__pairs_options;
 
@@ -33,13 +34,13 @@ typedef struct rc__pair {
 /* ---- record by record -------------------------------------------------------------------------------------------- */
 
 typedef struct rc__pairs_reader rc__pairs_reader;
-/* target NULL: pairs, or sources alone, from one source. Both stay the caller's and must outlive the reader. A stream gives
- * a record as soon as its line is there (YAML and JSON are read whole, and refused of a stream). RC_EDATA, RC_EINVAL with a
- * message that names the file. */
+/* target NULL: pairs, or sources alone, from one source. Both stay the caller's and must outlive the reader. A
+ * stream gives a record as soon as its line is there (YAML and JSON are read whole, and refused of a stream).
+ * RC_EDATA, RC_EINVAL with a message that names the file. */
 rc_status rc__pairs_open(rc__pairs_reader **out, rc__source *src, rc__source *target, const rc__pairs_options *o,
                          rc_error *e);
-/* The next pair; *more = false after the last. It lasts until the next call, of whole files until all are freed. Of plain
- * lines an empty one is an empty text, so that answers match lines. */
+/* The next pair; *more = false after the last. It lasts until the next call, of whole files until all are freed. Of
+ * plain lines an empty one is an empty text, so that answers match lines. */
 rc_status rc__pairs_next(rc__pairs_reader *r, rc__pair *pair, bool *more, rc_error *e);
 void rc__pairs_close(rc__pairs_reader *r);
 const char *rc__pairs_how(const rc__pairs_reader *r); /* "JSON lines; source is "source", target is "target"" */
@@ -58,9 +59,9 @@ typedef struct rc__pairs {
     rc__pairs_reader *reader;
 } rc__pairs;
 
-/* target_path NULL: pairs from one file. RC_EDATA: files of unequal length (both counts, and the first line without a
- * partner), a record without target. Pairs with an empty side are kept and counted: the caller leaves them out of training
- * and answers them with an empty line. */
+/* target_path NULL: pairs from one file. RC_EDATA: files of unequal length (both counts, and the first line without
+ * a partner), a record without target. Pairs with an empty side are kept and counted: the caller leaves them out of
+ * training and answers them with an empty line. */
 rc_status rc__pairs_read(rc__pairs **out, const char *source_path, const char *target_path, const rc__pairs_options *o,
                          rc_error *e);
 void rc__pairs_free(rc__pairs *p);

@@ -52,7 +52,7 @@ typedef struct sentence {
     size_t *n_now;                   /* (groups) */
     rc_real *covered, *covered_next; /* (groups, width, len): attention received, when it counts */
     done *best;                      /* (nbest) sorted */
-    size_t n_best;
+    size_t n_best, n_ended;
     rc_real *end_attention; /* (nbest, len) */
     rc_rng *rng;            /* (groups), of draws */
     candidate *candidates;  /* (2 width) */
@@ -320,6 +320,7 @@ static size_t advance_group(const search *x, sentence *s, size_t g, size_t n) {
             if (r >= x->width) continue;
             take_result(x, s, &s->now[c->from], c->from, c->logp, true);
             s->now[c->from].ended = ended = true;
+            s->n_ended++;
         } else if (!last && kept < x->width && !(x->width == 1 && ended))
             go_on(x, s, g, kept++, c);
     }
@@ -332,6 +333,7 @@ static size_t advance_group(const search *x, sentence *s, size_t g, size_t n) {
 
 static bool may_stop(const search *x, const sentence *s) {
     if (x->o->exhaustive || x->o->sampler || s->n_best < x->o->nbest) return false;
+    if (x->o->patience > 0 && (double)s->n_ended >= x->o->patience * (double)x->o->beam) return true;
     for (size_t g = 0; g < x->groups; g++)
         for (size_t k = 0; k < s->n_now[g]; k++)
             if (best_case(x->o, s->now[g * x->width + k].logp, s->limit) > s->best[x->o->nbest - 1].score) return false;
@@ -445,6 +447,8 @@ static rc_status check_options(const rc__beam_model *m, const rc__beam_options *
         return rc_fail(e, RC_EINVAL, "diversity %g: expected 0 to 1e6", o->diversity);
     if (!(o->max_ratio >= 0 && o->max_ratio <= 1e6))
         return rc_fail(e, RC_EINVAL, "length ratio %g: expected 0 to 1e6", o->max_ratio);
+    if (!(o->patience >= 0 && o->patience <= 1e6))
+        return rc_fail(e, RC_EINVAL, "patience %g: expected 0 to 1e6", o->patience);
     rc_status s = check_tokens("prefix", o->prefix, o->n_prefix, m, e);
     for (size_t i = 0; s == RC_OK && i < o->n_prefix; i++)
         if (o->prefix[i] == m->end) s = rc_fail(e, RC_EINVAL, "prefix: token %zu of it is the end", i + 1);

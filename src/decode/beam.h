@@ -43,6 +43,8 @@ typedef struct rc__beam_options {
     const int32_t *banned;  /* tokens that never come (n_banned), ascending */
     size_t n_banned;
     bool attention;         /* keep the weights of the results */
+    double patience;        /* > 0: an input is done when patience * beam of its hypotheses have ended, as in fairseq and CTranslate2
+                               (1): not exact, faster; 0 = when nothing better can come */
     bool exhaustive;        /* no early stop: the same results, later. For tests and timing */
 } rc__beam_options;
 rc__beam_options rc__beam_options_default(void); /* beam 5, nbest 1, max_len 200, AVERAGE with alpha 1 */
@@ -64,7 +66,7 @@ typedef struct rc__hypothesis {
  * finished when they are among the best `beam` of all (as in fairseq). With one hypothesis this is greedy: its first end is
  * the result. A result that max_len cut comes after all that ended. The search stops when no running hypothesis can beat the
  * nbest finished: exact for both norms (an unfinished one is bounded by its best case), so the result is that of a search to
- * max_len. Same results alone or in a batch, for any number of threads. Ties: the earlier hypothesis, then the lower token.
+ * max_len (unless patience ends it). Same results alone or in a batch, for any number of threads. Ties: the earlier hypothesis, then the lower token.
  * `begin` never comes, unless it is `end` too. RC_EDIVERGED: NaN from the model. RC_EINVAL: options that cannot be. */
 rc_status rc__beam_search(const rc__beam_model *m, size_t n, const size_t *input_length, const rc__beam_options *o,
                           rc__hypothesis *out, rc_error *e);

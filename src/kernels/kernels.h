@@ -61,7 +61,10 @@ typedef struct rc__row_kernels { /* rows of a matrix, contiguous, `cols` wide; o
     /* With th = tanh(q + k_j): dq += ds_j w (1 - th^2), dk_j likewise, dw += ds_j th; each may be NULL */
     void (*additive_back)(size_t rows, size_t A, const rc_real *q, const rc_real *k, const rc_real *w, const rc_real *ds,
                           rc_real *dq, rc_real *dk, rc_real *dw);
-    /* Each of `heads` pieces of D: the pair (j, j + D/2) turned; turn: D/2 cosines, then D/2 sines. = or += */
+    /* Cosines and then sign times the sines of angles a + b, whose cosines and then sines are a and b, `half` of each */
+    void (*turn)(size_t half, const double *a, const double *b, double sign, rc_real *turn);
+    /* Each of `heads` pieces of D: the pair (j, j + D/2) turned; turn: D/2 cosines, then D/2 sines. =, in place, or
+     * += */
     void (*rotate)(size_t heads, size_t D, const rc_real *x, const rc_real *turn, rc_real *y, bool add);
 } rc__row_kernels;
 

@@ -262,9 +262,10 @@ void rc__tf_rebase(const rc__transformer *m, rc_real *row, uint64_t from, uint64
 
 typedef struct batch_rows {
     size_t T, B, N;
-    const int32_t *lengths; /* (B) */
-    const uint64_t *seen;   /* (B): steps before these */
-    const int32_t *turn;    /* (N): rotary positions, NULL without */
+    const int32_t *lengths;   /* (B) */
+    const uint64_t *seen;     /* (B): steps before these */
+    rc_real *turn, *back;     /* rotary: cosines and sines of each angle (rows, D), and of the way back; NULL without */
+    const uint32_t *turn_row; /* (N): the row of those */
     /* the self-attention of a state: */
     rc_state *state;            /* NULL: from the start */
     const int32_t *past;        /* (B): steps of the state that are seen; NULL = none of any row */
@@ -274,6 +275,45 @@ typedef struct batch_rows {
 } batch_rows;
 
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+/* The angles of all rows: those of step i of any row, and those of where each row begins, in double; the theorem of
+ * addition makes the others. One row of them for each step where all rows of the batch are equally old. */
+static bool make_turns(rc_tape *t, const rc__transformer *m, batch_rows *r) {
+    size_t half = m->D / 2, longest = 0, at = 0;
+    bool same = true;
+    for (size_t b = 0; b < r->B; b++) {
+        same = same && r->seen[b] % RC__TF_ERA == r->seen[0] % RC__TF_ERA;
+        if ((size_t)r->lengths[b] > longest) longest = (size_t)r->lengths[b];
+    }
+    size_t rows = same ? longest : r->N, len = rows * m->D;
+    uint32_t *row = rc__tape_alloc(t, r->N * sizeof *row);
+    r->turn = rc__tape_alloc(t, len * sizeof *r->turn);
+    r->back = rc__tape_alloc(t, len * sizeof *r->back);
+    double *steps = rc__tape_alloc(t, longest * m->D * sizeof *steps);
+    double *start = rc__tape_alloc(t, m->D * sizeof *start);
+    if (!row || !r->turn || !r->back || !steps || !start) return false;
+    for (size_t i = 0; i < longest; i++)
+        for (size_t j = 0; j < half; j++) {
+            double angle = (double)i * m->speed[j];
+            steps[i * m->D + j] = cos(angle), steps[i * m->D + half + j] = sin(angle);
+        }
+    rc_real *turn = r->turn, *back = r->back;
+    for (size_t b = 0; b < r->B; b++) {
+        size_t n = same ? b ? 0 : longest : (size_t)r->lengths[b];
+        for (size_t j = 0; j < half && n; j++) {
+            double angle = (double)(r->seen[b] % RC__TF_ERA) * m->speed[j];
+            start[j] = cos(angle), start[half + j] = sin(angle);
+        }
+        for (size_t i = 0; i < n; i++, turn += m->D, back += m->D) {
+            rc__k->row.turn(half, start, steps + i * m->D, 1, turn);
+            rc__k->row.turn(half, start, steps + i * m->D, -1, back);
+        }
+    }
+    for (size_t b = 0; b < r->B; b++)
+        for (size_t i = 0; i < (size_t)r->lengths[b]; i++, at++) row[at] = (uint32_t)(same ? i : at);
+    r->turn_row = row;
+    return true;
+}
 
 static bool count_rows(rc_tape *t, const rc__transformer *m, const int32_t *lengths, rc_state *state, batch_rows *r) {
     size_t B = r->B;
@@ -299,13 +339,7 @@ static bool count_rows(rc_tape *t, const rc__transformer *m, const int32_t *leng
     r->past = any ? past : NULL;
     r->key_lengths = any ? keys : own;
     if (!any) r->keys = r->N;
-    if (m->opt.positions == RC_POSITIONS_ROTARY && r->N) {
-        int32_t *turn = rc__tape_alloc(t, r->N * sizeof *turn);
-        if (!turn) return false;
-        r->turn = turn;
-        for (size_t b = 0; b < B; b++)
-            for (int32_t i = 0; i < own[b]; i++) *turn++ = (int32_t)(seen[b] % RC__TF_ERA) + i;
-    }
+    if (m->opt.positions == RC_POSITIONS_ROTARY && r->N && !make_turns(t, m, r)) return false;
     if (state) {
         r->k = rc__tape_alloc(t, m->L * sizeof *r->k);
         r->v = rc__tape_alloc(t, m->L * sizeof *r->v);
@@ -332,17 +366,105 @@ static rc_var *rows_of(rc_tape *t, rc_param *p, size_t first, size_t n) {
 }
 
 static rc_var *linear(rc_tape *t, rc_var *x, rc_param *w, rc_param *b, size_t first, size_t n) {
-    return rc_linear(t, x, rows_of(t, w, first, n), b ? rows_of(t, b, first, n) : NULL);
+    return rc__passing(rc_linear(t, x, rows_of(t, w, first, n), b ? rows_of(t, b, first, n) : NULL));
 }
 
 static rc_var *whole_linear(rc_tape *t, rc_var *x, rc_param *w, rc_param *b) {
-    return rc_linear(t, x, rc_param_var(t, w), b ? rc_param_var(t, b) : NULL);
+    return rc__passing(rc_linear(t, x, rc_param_var(t, w), b ? rc_param_var(t, b) : NULL));
 }
 
 static rc_var *normed(rc_tape *t, const rc__transformer *m, rc_var *x, rc__tf_norm n) {
     rc_var *w = rc_param_var(t, n.w);
-    return m->opt.rms_norm ? rc_rms_norm(t, x, w, RC__TF_EPS)
-                           : rc_layer_norm(t, x, w, n.b ? rc_param_var(t, n.b) : NULL, RC__TF_EPS);
+    return rc__passing(m->opt.rms_norm ? rc_rms_norm(t, x, w, RC__TF_EPS)
+                                       : rc_layer_norm(t, x, w, n.b ? rc_param_var(t, n.b) : NULL, RC__TF_EPS));
+}
+
+/* A job on rows of matrices of the same width, tile by tile. */
+typedef struct rows_job {
+    const batch_rows *r;
+    const rc_real *turn; /* to turn by, or: */
+    const rc_real *add;
+    rc_real *x;
+    size_t width, heads, D, tile;
+} rows_job;
+
+static void rows_task(void *ctx, size_t task, int worker) {
+    (void)worker;
+    const rows_job *j = ctx;
+    size_t first = task * j->tile, end = rc__min_size(first + j->tile, j->r->N), at = first * j->width;
+    if (j->add) rc__k->pw.add((end - first) * j->width, j->x + at, j->add + at, j->x + at);
+    for (size_t i = first; !j->add && i < end; i++) {
+        rc_real *x = j->x + i * j->width;
+        rc__k->row.rotate(j->heads, j->D, x, j->turn + j->r->turn_row[i] * j->D, x, false);
+    }
+}
+
+static void run_rows(rows_job j) {
+    j.tile = 1 + RC__TILE / j.width;
+    rc__parallel(rc__tiles(j.r->N, j.tile), RC__WORK(j.r->N * j.width), rows_task, &j);
+}
+
+/* Where a product is the only one that knows its output, what comes next may be written over it: its backward reads the
+ * gradient alone. So it is with the two that follow. */
+typedef struct over_node {
+    rc__node n;
+    rc_var *x, *f; /* f: written over */
+    const batch_rows *r;
+    size_t heads, D;
+} over_node;
+
+static over_node *write_over(rc_tape *t, const char *op, const batch_rows *r, rc_var *f, bool needs_grad,
+                             void (*backward)(rc_tape *, rc__node *)) {
+    over_node *s = rc__node_view(t, sizeof *s, op, f->ndim, f->dim, needs_grad, backward);
+    if (!s) return NULL;
+    s->n.out.x = f->x;
+    s->f = f;
+    s->r = r;
+    rc__passing(&s->n.out);
+    return s;
+}
+
+static void rotary_backward(rc_tape *t, rc__node *self) {
+    over_node *s = (over_node *)self;
+    (void)t;
+    const batch_rows *r = s->r;
+    size_t width = s->f->dim[1];
+    run_rows((rows_job){.r = r, .turn = r->back, .x = self->out.dx, .width = width, .heads = s->heads, .D = s->D});
+    rc__grad_hand_on(self, s->f, true);
+}
+
+/* x in rotary positions (Su et al. 2021, eq. 34), as rc_rotary. */
+static rc_var *rotary(rc_tape *t, const rc__transformer *m, const batch_rows *r, rc_var *x, size_t heads) {
+    if (!x->len) return x;
+    over_node *s = write_over(t, "rotary", r, x, x->needs_grad, rotary_backward);
+    if (!s) return rc__dead(t);
+    s->heads = heads;
+    s->D = m->D;
+    run_rows((rows_job){.r = r, .turn = r->turn, .x = x->x, .width = x->dim[1], .heads = heads, .D = m->D});
+    return &s->n.out;
+}
+
+/* dx = df = dy. One memory serves both: f's own backward, which comes next, has read it before anything that made f
+ * of x adds to dx. */
+static void residual_backward(rc_tape *t, rc__node *self) {
+    over_node *s = (over_node *)self;
+    bool add, given = rc__grad_hand_on(self, s->x, true);
+    rc_real *dx = given ? NULL : rc__grad_to(t, s->x, &add);
+    if (dx && add)
+        rc__k->pw.add(self->out.len, dx, self->out.dx, dx);
+    else if (dx)
+        memcpy(dx, self->out.dx, self->out.len * sizeof *dx);
+    rc__grad_hand_on(self, s->f, !given);
+}
+
+/* x + f */
+static rc_var *residual(rc_tape *t, const batch_rows *r, rc_var *x, rc_var *f) {
+    if (!x->len || !f->len) return rc__dead(t);
+    over_node *s = write_over(t, "residual", r, f, x->needs_grad || f->needs_grad, residual_backward);
+    if (!s) return rc__dead(t);
+    s->x = x;
+    run_rows((rows_job){.r = r, .add = x->x, .x = f->x, .width = x->dim[1]});
+    return &s->n.out;
 }
 
 /* Of each sequence the keys (or values) of the state, oldest first, then the new ones. */
@@ -388,7 +510,7 @@ static rc_var *with_past(rc_tape *t, const rc__transformer *m, const batch_rows 
         memcpy(to, from, n * sizeof *to);
         to += n, from += n;
     }
-    return &p->n.out;
+    return rc__passing(&p->n.out);
 }
 
 static rc_var *self_attention(rc_tape *t, const rc__transformer *m, batch_rows *r, size_t layer, rc_var *x) {
@@ -398,8 +520,8 @@ static rc_var *self_attention(rc_tape *t, const rc__transformer *m, batch_rows *
     rc_var *k = linear(t, x, a->in_w, a->in_b, m->H, m->KV);
     rc_var *v = linear(t, x, a->in_w, a->in_b, m->H + m->KV, m->KV);
     if (r->turn) {
-        q = rc_rotary(t, q, o->heads, r->turn, RC__TF_ROTARY);
-        k = rc_rotary(t, k, o->kv_heads, r->turn, RC__TF_ROTARY);
+        q = rotary(t, m, r, q, o->heads);
+        k = rotary(t, m, r, k, o->kv_heads);
     }
     if (r->state) r->k[layer] = k, r->v[layer] = v;
     k = with_past(t, m, r, layer, k, false);
@@ -414,7 +536,7 @@ static rc_var *self_attention(rc_tape *t, const rc__transformer *m, batch_rows *
     at.window = o->context < r->longest ? o->context : 0;
     at.alibi = o->positions == RC_POSITIONS_ALIBI;
     at.dropout = o->attention_dropout;
-    return whole_linear(t, rc_attention(t, q, k, v, &at), a->out_w, a->out_b);
+    return whole_linear(t, rc__passing(rc_attention(t, q, k, v, &at)), a->out_w, a->out_b);
 }
 
 typedef struct memory_rows {
@@ -448,7 +570,8 @@ static rc_var *cross_attention(rc_tape *t, const rc__transformer *m, const batch
             memory->more->query = q;
             memory->more->keys = k;
         }
-        seen = rc_attention(t, q, k, v, &at);
+        rc__passing(q), rc__passing(k), rc__passing(v);
+        seen = rc__passing(rc_attention(t, q, k, v, &at));
     }
     return whole_linear(t, seen, a->out_w, a->out_b);
 }
@@ -458,7 +581,7 @@ static rc_var *feed_forward(rc_tape *t, const rc__transformer *m, const rc__tf_b
     f = m->opt.ffn_kind == RC_FFN_SWIGLU
             ? rc_swiglu(t, f)
             : rc_activate(t, f, m->opt.ffn_kind == RC_FFN_RELU ? RC_ACT_RELU : RC_ACT_GELU);
-    return whole_linear(t, f, b->w2, b->b2);
+    return whole_linear(t, rc__passing(f), b->w2, b->b2);
 }
 
 static rc_var *block(rc_tape *t, const rc__transformer *m, batch_rows *r, size_t layer, rc_var *x,
@@ -471,7 +594,7 @@ static rc_var *block(rc_tape *t, const rc__transformer *m, batch_rows *r, size_t
         rc_var *f = part == 0   ? self_attention(t, m, r, layer, in)
                     : part == 1 ? cross_attention(t, m, r, layer, in, memory)
                                 : feed_forward(t, m, b, in);
-        x = rc_add(t, x, rc_dropout(t, f, m->opt.dropout));
+        x = residual(t, r, x, rc__passing(rc_dropout(t, f, m->opt.dropout)));
         if (post) x = normed(t, m, x, b->norm[norm]);
         norm++;
     }
@@ -502,7 +625,7 @@ static rc_var *add_positions(rc_tape *t, const rc__transformer *m, const batch_r
             for (size_t i = 0; i < (size_t)r->lengths[b]; i++, at++) rc__tf_sinusoid(m, r->seen[b] + i, sines + at * H);
         table = rc_input(t, 2, (size_t[2]){n, H}, sines);
     }
-    return rc_add(t, x, rc_embedding(t, id, 1, &dim, table));
+    return rc__passing(rc_add(t, x, rc__passing(rc_embedding(t, id, 1, &dim, table))));
 }
 
 /* ---- whole sequences --------------------------------------------------------------------------------------------- */
@@ -549,7 +672,7 @@ static bool pack_memory(rc_tape *t, const rc__transformer *m, rc__transformer_me
     to->lengths = n;
     to->more = memory;
     memory->query = memory->keys = NULL;
-    if (n && all) to->x = rc_pack_rows(t, memory->steps, n);
+    if (n && all) to->x = rc__passing(rc_pack_rows(t, memory->steps, n));
     return n && (!all || to->x->len);
 }
 
@@ -593,7 +716,7 @@ rc_var *rc__transformer_forward(rc_tape *t, const rc__transformer *m, rc_var *x,
     if (!count_rows(t, m, lengths, state, r)) return rc__dead(t);
     if (memory && !pack_memory(t, m, memory, B, &looks)) return rc__dead(t);
     if (!r->N) return nothing(t, m, r, x);
-    rc_var *y = rc_pack_rows(t, x, r->lengths);
+    rc_var *y = rc__passing(rc_pack_rows(t, x, r->lengths));
     if (m->in_w) y = whole_linear(t, y, m->in_w, m->in_b);
     y = add_positions(t, m, r, y);
     for (size_t l = 0; l < m->L && y->len; l++) y = block(t, m, r, l, y, &looks);

@@ -9,7 +9,7 @@
 #define RC__TF_ROTARY 10000.0 /* base of rotary and sinusoidal positions */
 /* Keys in a state are turned as if the steps had been counted from the last multiple of this: angles stay small, so
  * that they are exact for ever; when the count passes one, the keys that are kept are turned back by as much. */
-#define RC__TF_ERA    65536
+#define RC__TF_ERA    4096
 
 typedef struct rc__tf_norm {
     rc_param *w, *b; /* b: NULL with RMSNorm or without biases */

@@ -90,17 +90,6 @@ static void normed(const step *w, const rc__tf_norm *n, const rc_real *x, rc_rea
         rc__k->row.layer_norm(rows, m->H, x, n->w->w, bias(n->b, 0), RC__TF_EPS, y, w->norm, w->norm + rows);
 }
 
-/* The pairs (j, j + D/2) of each head, as rc_rotary. */
-static void turn(size_t heads, size_t D, const rc_real *cos_sin, rc_real *x) {
-    size_t half = D / 2;
-    for (size_t h = 0; h < heads; h++, x += D)
-        for (size_t j = 0; j < half; j++) {
-            rc_real a = x[j], b = x[j + half], c = cos_sin[j], s = cos_sin[j + half];
-            x[j] = a * c - b * s;
-            x[j + half] = a * s + b * c;
-        }
-}
-
 static void attend_task(void *ctx, size_t i, int worker) {
     (void)worker;
     const step *w = ctx;
@@ -114,7 +103,8 @@ static void attend_task(void *ctx, size_t i, int worker) {
     } else {
         rc_real *k = NULL, *v = NULL;
         w->s->store.self(w->s->store.ctx, w->layer, i, &k, &v, &rows);
-        if (o->positions == RC_POSITIONS_ROTARY) turn(o->heads + o->kv_heads, m->D, w->turn + i * m->D, p);
+        if (o->positions == RC_POSITIONS_ROTARY)
+            rc__k->row.rotate(o->heads + o->kv_heads, m->D, p, w->turn + i * m->D, p, false);
         memcpy(k, p + H, KV * sizeof *k);
         memcpy(v, p + H + KV, KV * sizeof *v);
     }

@@ -8,11 +8,11 @@ static void defaults(rc_train_options *o) {
     o->max_target = 64;
     o->dropout = 0.2;
     o->dropout_input = 0.1;
-    o->batch_tokens = 1500;
     o->epochs = 60;
 }
 
-static rc_status make(rc__task **out, const rc_train_options *o, const char *initial, const rc_train_hooks *hooks, rc_error *e) {
+static rc_status make(rc__task **out, const rc_train_options *o, const char *initial, const rc_train_hooks *hooks,
+                      rc_error *e) {
     return rc__seq2seq_make(out, &rc__task_chat, o, initial, hooks, e);
 }
 static rc_status open(rc_model **out, const rc__st_file *file, const json_t *doc, const char *where, rc_error *e) {

@@ -91,6 +91,7 @@ rc_search_options rc_search_options_default(void) {
                                .length_norm = "model",
                                .length_penalty = -1,
                                .coverage_penalty = -1,
+                               .patience = -1,
                                .groups = 1,
                                .diversity = 0.5,
                                .no_repeat = -1,

@@ -12,6 +12,8 @@
     {"length-penalty", 0, RC_OPT_REAL, AT(length_penalty), -1, 10, NULL, "ALPHA", "Search", "its alpha; -1: the model's"}, \
     {"coverage-penalty", 0, RC_OPT_REAL, AT(coverage_penalty), -1, 1e6, NULL, "BETA", "Search",                         \
      "what leaving parts of the source out costs; -1: the model's"},                                                   \
+    {"patience", 0, RC_OPT_REAL, AT(patience), -1, 1e6, NULL, "X", "Search",                                            \
+     "done when X times the beam have ended, faster; 0: when nothing better can come; -1: the model's"},               \
     {"groups", 0, RC_OPT_INT, AT(groups), 1, 1000, NULL, "N", "Search", "diverse beams: so many groups that keep apart"}, \
     {"diversity", 0, RC_OPT_REAL, AT(diversity), 0, 1e6, NULL, "X", "Search", "how far they do"},                       \
     {"no-repeat", 0, RC_OPT_INT, AT(no_repeat), -1, 1000, NULL, "N", "Search",                                          \

@@ -149,7 +149,7 @@ typedef struct rc__seq2seq_search {
     rc_sampler_options sampler;
     int32_t *prefix;
     size_t n_prefix;
-    int32_t unknown;
+    int32_t banned[2];
     rc_model **others; /* of an ensemble, owned */
     const rc__seq2seq_net **nets;
     size_t n_nets, cap_nets;

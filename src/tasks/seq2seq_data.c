@@ -27,8 +27,8 @@ static rc__cell trimmed(rc__cell c) {
     return c;
 }
 
-/* A text is one line. Before a BPE it gets a blank, so that its first word is cut as others are: their pieces begin with
- * the blank before them. */
+/* A text is one line. Before a BPE it gets a blank, so that its first word is cut as others are: their pieces begin
+ * with the blank before them. */
 rc_status rc__seq2seq_prepare(const rc__seq2seq *m, bool target, rc__cell text, rc__string *out, rc_error *e) {
     rc__string lower = {0};
     rc_status s = RC_OK;
@@ -78,8 +78,8 @@ static rc_status encode(const rc__seq2seq *m, bool target, rc__cell text, rc__st
     return RC_OK;
 }
 
-rc_status rc__seq2seq_encode(const rc__seq2seq *m, bool target, rc__cell text, rc__string *scratch, int32_t **ids, size_t *n,
-                             size_t *unknown, rc_error *e) {
+rc_status rc__seq2seq_encode(const rc__seq2seq *m, bool target, rc__cell text, rc__string *scratch, int32_t **ids,
+                             size_t *n, size_t *unknown, rc_error *e) {
     bool cut;
     size_t ignored;
     return encode(m, target, text, scratch, ids, n, unknown ? unknown : &ignored, &cut, e);
@@ -117,8 +117,8 @@ static rc_status put_clean(const char *text, size_t len, rc__string *out, rc_err
     return s;
 }
 
-rc_status rc__seq2seq_decode(const rc__seq2seq *m, const int32_t *ids, size_t n, const rc__cell *replace, bool detokenize,
-                             rc__string *out, rc_error *e) {
+rc_status rc__seq2seq_decode(const rc__seq2seq *m, const int32_t *ids, size_t n, const rc__cell *replace,
+                             bool detokenize, rc__string *out, rc_error *e) {
     const rc_vocab *v = m->target_vocab;
     rc__string words = {0}, clean = {0};
     rc_status s = RC_OK;
@@ -197,16 +197,17 @@ static rc_status add_side(const rc__seq2seq *m, bool target, rc__cell text, int3
     return s;
 }
 
-rc_status rc__id_pairs_add(rc__id_pairs *p, const rc__seq2seq *m, rc__cell source, rc__cell target, size_t line, rc_error *e) {
+rc_status rc__id_pairs_add(rc__id_pairs *p, const rc__seq2seq *m, rc__cell source, rc__cell target, size_t line,
+                           rc_error *e) {
     rc__string scratch = {0};
     bool cut_source = false, cut_target = false;
     rc_status s = more_pairs(p, e);
     if (s == RC_OK)
-        s = add_side(m, false, source, &p->source, &p->cap_source, p->source_start + p->n, &p->unknown_source, &cut_source,
-                     &scratch, e);
+        s = add_side(m, false, source, &p->source, &p->cap_source, p->source_start + p->n, &p->unknown_source,
+                     &cut_source, &scratch, e);
     if (s == RC_OK)
-        s = add_side(m, true, target, &p->target, &p->cap_target, p->target_start + p->n, &p->unknown_target, &cut_target,
-                     &scratch, e);
+        s = add_side(m, true, target, &p->target, &p->cap_target, p->target_start + p->n, &p->unknown_target,
+                     &cut_target, &scratch, e);
     rc__string_free(&scratch);
     if (s != RC_OK) return s;
     p->line[p->n++] = line < UINT32_MAX ? (uint32_t)line : UINT32_MAX;
@@ -251,8 +252,8 @@ static void fill_row(rc__pair_batch *b, const rc__seq2seq *m, const rc__id_pairs
     b->target_lengths[row] = (int32_t)len + 1;
 }
 
-rc_status rc__pair_batch_make(rc__pair_batch *b, const rc__seq2seq *m, const rc__id_pairs *p, const uint32_t *index, size_t n,
-                              double drop, rc_rng *rng, rc_error *e) {
+rc_status rc__pair_batch_make(rc__pair_batch *b, const rc__seq2seq *m, const rc__id_pairs *p, const uint32_t *index,
+                              size_t n, double drop, rc_rng *rng, rc_error *e) {
     size_t S = 1, T = 1;
     for (size_t k = 0; k < n; k++) {
         size_t i = index[k], source = p->source_start[i + 1] - p->source_start[i];
@@ -318,8 +319,8 @@ static rc_status answer(answering *a, const rc__id_pairs *p, size_t n, rc_error 
         a->stream[k] = o->stream ? o->stream[a->index[k]] : a->index[k];
     }
     bo.stream = a->stream;
-    s = rc__seq2seq_run_new(&run, a->nets, a->n_nets, n, a->batch.b.source_len, a->batch.source, a->batch.source_lengths,
-                            n * o->beam, e);
+    s = rc__seq2seq_run_new(&run, a->nets, a->n_nets, n, a->batch.b.source_len, a->batch.source,
+                            a->batch.source_lengths, n * o->beam, e);
     if (s == RC_OK) {
         rc__beam_model model = rc__seq2seq_beam_model(run);
         s = rc__beam_search(&model, n, a->length, &bo, a->found, e);
@@ -331,13 +332,14 @@ static rc_status answer(answering *a, const rc__id_pairs *p, size_t n, rc_error 
     return s;
 }
 
-rc_status rc__seq2seq_answers(const rc__seq2seq *m, const rc__seq2seq_net *const *nets, size_t n_nets, const rc__id_pairs *p,
-                              const rc__beam_options *o, size_t batch, rc__seq2seq_take take, void *ctx, rc_error *e) {
+rc_status rc__seq2seq_answers(const rc__seq2seq *m, const rc__seq2seq_net *const *nets, size_t n_nets,
+                              const rc__id_pairs *p, const rc__beam_options *o, size_t batch, rc__seq2seq_take take,
+                              void *ctx, rc_error *e) {
     const rc__seq2seq_net *own = &m->net;
-    answering a = {
-        .m = m, .nets = nets ? nets : &own, .n_nets = nets ? n_nets : 1, .o = o, .take = take, .ctx = ctx};
+    answering a = {.m = m, .nets = nets ? nets : &own, .n_nets = nets ? n_nets : 1, .o = o, .take = take, .ctx = ctx};
     size_t n = 0;
-    if (batch < 1 || o->beam < 1 || o->nbest < 1) return rc_fail(e, RC_EINVAL, "decoding: batch, beam and nbest: expected 1 or more");
+    if (batch < 1 || o->beam < 1 || o->nbest < 1)
+        return rc_fail(e, RC_EINVAL, "decoding: batch, beam and nbest: expected 1 or more");
     by_length *order = rc__alloc((p->n + 1) * sizeof *order);
     a.index = rc__alloc(batch * sizeof *a.index);
     a.stream = rc__alloc(batch * sizeof *a.stream);
@@ -375,8 +377,9 @@ static rc_status take_text(void *ctx, size_t i, const rc__hypothesis *h, rc_erro
     return rc__seq2seq_decode(t->m, h->token, h->n, NULL, true, &t->text[i], e);
 }
 
-rc_status rc__seq2seq_translate(const rc__seq2seq *m, const rc__seq2seq_net *const *nets, size_t n_nets, const rc__id_pairs *p,
-                                const rc__beam_options *o, size_t batch, rc__string *text, rc_error *e) {
+rc_status rc__seq2seq_translate(const rc__seq2seq *m, const rc__seq2seq_net *const *nets, size_t n_nets,
+                                const rc__id_pairs *p, const rc__beam_options *o, size_t batch, rc__string *text,
+                                rc_error *e) {
     texts t = {m, text};
     for (size_t i = 0; i < p->n; i++) text[i].len = 0;
     return rc__seq2seq_answers(m, nets, n_nets, p, o, batch, take_text, &t, e);

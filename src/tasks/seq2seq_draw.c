@@ -45,8 +45,9 @@ static void put_escaped(rc__string *b, rc__cell text, size_t most) {
     }
 }
 
-/* Without the blank that a piece of BPE begins with. */
+/* Without the blank that a piece of BPE begins with; a blank alone is drawn as an open box. */
 static rc__cell label(rc__cell token) {
+    if (token.len == 1 && token.text[0] == ' ') return (rc__cell){"\xE2\x90\xA3", 3};
     if (token.len > 1 && token.text[0] == ' ') token.text++, token.len--;
     return token;
 }

@@ -120,7 +120,7 @@ static rc_status teacher_forced(evaluation *v, double *nll, size_t *tokens, rc_e
 typedef struct found {
     const rc__seq2seq *m;
     texts best, cut, all; /* all: (n, nbest) */
-    size_t nbest, finished;
+    size_t nbest, taken, finished;
     bool want_cut;
     double seconds;
 } found;
@@ -128,6 +128,7 @@ typedef struct found {
 static rc_status take(void *ctx, size_t i, const rc__hypothesis *h, rc_error *e) {
     found *f = ctx;
     rc_status s = rc__seq2seq_decode(f->m, h->token, h->n, NULL, true, &f->best.own[i], e);
+    f->taken++;
     f->finished += h->finished;
     if (s == RC_OK && f->want_cut) s = rc__seq2seq_decode(f->m, h->token, h->n, NULL, false, &f->cut.own[i], e);
     for (size_t k = 0; s == RC_OK && f->nbest > 1 && k < f->nbest; k++)
@@ -177,12 +178,25 @@ static rc_status answer(const evaluation *v, const rc_search_options *o, found *
 
 /* ---- scores ------------------------------------------------------------------------------------------------------ */
 
+/* Of several references each score takes the one that is best in it, as rouge-score's score_multi. */
+static rc_status rouge_of(const evaluation *v, rc__cell text, size_t i, rc__rouge out[RC__ROUGES], rc_error *e) {
+    const rc__pair *p = &v->pairs->pair[i];
+    rc_status s = rc__rouge_score(text, v->reference[i], v->o->stemmer, out, e);
+    for (size_t k = 0; s == RC_OK && k < p->n_others; k++) {
+        rc__rouge other[RC__ROUGES];
+        s = rc__rouge_score(text, p->others[k], v->o->stemmer, other, e);
+        for (int r = 0; s == RC_OK && r < RC__ROUGES; r++)
+            if (other[r].f > out[r].f) out[r] = other[r];
+    }
+    return s;
+}
+
 static rc_status mean_rouge(const evaluation *v, const rc__cell *text, rc__rouge mean[RC__ROUGES], rc_error *e) {
     rc_status s = RC_OK;
     memset(mean, 0, RC__ROUGES * sizeof *mean);
     for (size_t i = 0; i < v->n && s == RC_OK; i++) {
         rc__rouge one[RC__ROUGES];
-        s = rc__rouge_score(text[i], v->reference[i], v->o->stemmer, one, e);
+        s = rouge_of(v, text[i], i, one, e);
         for (int k = 0; s == RC_OK && k < RC__ROUGES; k++) {
             mean[k].precision += one[k].precision / (double)v->n;
             mean[k].recall += one[k].recall / (double)v->n;
@@ -301,7 +315,7 @@ static rc_status best_sentence(const evaluation *v, size_t i, rc__cell *out, rc_
     *out = (rc__cell){"", 0};
     while (s == RC_OK && (sentence = next_sentence(&rest)).len) {
         rc__rouge r[RC__ROUGES];
-        s = rc__rouge_score(sentence, v->reference[i], v->o->stemmer, r, e);
+        s = rouge_of(v, sentence, i, r, e);
         if (s != RC_OK || r[RC__ROUGE_1].f <= best) continue;
         best = r[RC__ROUGE_1].f;
         *out = sentence;
@@ -529,6 +543,9 @@ static rc_status put_counts(const evaluation *v, json_t *out, double nll, size_t
     double loss = tokens ? nll / (double)tokens : NAN;
     bool ok = put_size(out, "pairs", v->n) && put_real(out, "loss", loss) && put_real(out, "perplexity", exp(loss)) &&
               put_size(out, "target_tokens", tokens);
+    size_t others = 0;
+    for (size_t i = 0; i < v->n; i++) others += v->pairs->pair[i].n_others;
+    if (ok && others) ok = put_size(out, "further_references", others); /* of ROUGE alone */
     if (ok && v->ids.unknown_source) ok = put_size(out, "unknown_in_sources", v->ids.unknown_source);
     if (ok && v->ids.unknown_target) ok = put_size(out, "unknown_in_targets", v->ids.unknown_target);
     if (ok && v->ids.cut) ok = put_size(out, "pairs_cut_to_the_models_length", v->ids.cut);
@@ -545,8 +562,9 @@ static rc_status report(evaluation *v, json_t *out, rc_error *e) {
     if (s == RC_OK) s = put_counts(v, out, nll, tokens, e);
     if (s == RC_OK) s = answer(v, &search, &f, e);
     if (s == RC_OK) s = put_scores(v, &f, out, e);
-    bool ok = s != RC_OK || (put_size(out, "not_finished", v->n - f.finished) && put_real(out, "seconds", f.seconds) &&
-                             put_real(out, "sentences_per_second", f.seconds > 0 ? (double)v->n / f.seconds : NAN));
+    bool ok =
+        s != RC_OK || (put_size(out, "not_finished", f.taken - f.finished) && put_real(out, "seconds", f.seconds) &&
+                       put_real(out, "sentences_per_second", f.seconds > 0 ? (double)v->n / f.seconds : NAN));
     if (!ok) s = no_memory(e);
     if (s == RC_OK) s = put_strategies(v, out, e);
     if (s == RC_OK && v->o->details) s = put_baselines(v, out, e);

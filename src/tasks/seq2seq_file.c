@@ -38,12 +38,9 @@ static const rc__field decoder_fields[] = {
 };
 #define SEARCH(f) offsetof(rc__beam_options, f)
 static const rc__field search_fields[] = {
-    {"beam", RC__FIELD_SIZE, SEARCH(beam), NULL, 0},
-    {"min_len", RC__FIELD_SIZE, SEARCH(min_len), NULL, 0},
-    {"max_ratio", RC__FIELD_REAL, SEARCH(max_ratio), NULL, 0},
-    {"norm", RC__FIELD_NAME, SEARCH(norm), norms, 3},
-    {"alpha", RC__FIELD_REAL, SEARCH(alpha), NULL, 0},
-    {"coverage", RC__FIELD_REAL, SEARCH(coverage), NULL, 0},
+    {"beam", RC__FIELD_SIZE, SEARCH(beam), NULL, 0},           {"min_len", RC__FIELD_SIZE, SEARCH(min_len), NULL, 0},
+    {"max_ratio", RC__FIELD_REAL, SEARCH(max_ratio), NULL, 0}, {"norm", RC__FIELD_NAME, SEARCH(norm), norms, 3},
+    {"alpha", RC__FIELD_REAL, SEARCH(alpha), NULL, 0},         {"coverage", RC__FIELD_REAL, SEARCH(coverage), NULL, 0},
     {"no_repeat", RC__FIELD_SIZE, SEARCH(no_repeat), NULL, 0},
 };
 static_assert(sizeof(rc__attention_kind) == sizeof(int) && sizeof(rc__length_norm) == sizeof(int),
@@ -127,8 +124,8 @@ static rc_status check_layers(const rc__st_file *file, const rc_rnn_options *o, 
     return rc__check_widths(file, layers, widths, COUNT(widths), where, e);
 }
 
-static rc_status decoder_from_json(rc__decoder_options *d, const rc__st_file *file, const json_t *obj, const char *where,
-                                   rc_error *e) {
+static rc_status decoder_from_json(rc__decoder_options *d, const rc__st_file *file, const json_t *obj,
+                                   const char *where, rc_error *e) {
     static const char *const more[] = {"layers"};
     const char *keys[RC__RNN_KEYS];
     json_t *layers = NULL;
@@ -144,8 +141,8 @@ static rc_status decoder_from_json(rc__decoder_options *d, const rc__st_file *fi
     return s == RC_OK ? rc__check_widths(file, 1, &d->heads, 1, where, e) : s;
 }
 
-static rc_status network_from_json(rc__seq2seq_options *o, const rc__st_file *file, const json_t *doc, const char *where,
-                                   rc_error *e) {
+static rc_status network_from_json(rc__seq2seq_options *o, const rc__st_file *file, const json_t *doc,
+                                   const char *where, rc_error *e) {
     static const char *const more[] = {"encoder", "decoder"};
     json_t *model = NULL, *obj = NULL;
     rc_status s = rc__json_get_object(doc, "model", RC_JSON_REQUIRED, &model, where, e);
@@ -166,8 +163,10 @@ static rc_status vocabs_from_json(rc__seq2seq *m, const json_t *doc, const char 
     rc__seq2seq_options *o = &m->net.o;
     o->shared = json_object_get(doc, "vocab") != NULL;
     if (o->shared && (json_object_get(doc, "source_vocab") || json_object_get(doc, "target_vocab")))
-        return rc_fail(e, RC_EMODEL, "%s: expected \"vocab\", or \"source_vocab\" and \"target_vocab\", found both", where);
-    rc_status s = rc__vocab_get(&m->source_vocab, doc, o->shared ? "vocab" : "source_vocab", RC_JSON_REQUIRED, where, e);
+        return rc_fail(e, RC_EMODEL, "%s: expected \"vocab\", or \"source_vocab\" and \"target_vocab\", found both",
+                       where);
+    rc_status s =
+        rc__vocab_get(&m->source_vocab, doc, o->shared ? "vocab" : "source_vocab", RC_JSON_REQUIRED, where, e);
     if (s == RC_OK && o->shared)
         m->target_vocab = m->source_vocab;
     else if (s == RC_OK)
@@ -184,7 +183,8 @@ static rc_status own_text(char **out, const json_t *obj, const char *key, const 
     rc_status s = rc__json_get_string(obj, key, RC_JSON_REQUIRED, &text, where, e);
     if (s != RC_OK) return s;
     if (strlen(text) > MAX_TEXT)
-        return rc_fail(e, RC_EMODEL, "%s: \"%s\": expected at most %d bytes, found %zu", where, key, MAX_TEXT, strlen(text));
+        return rc_fail(e, RC_EMODEL, "%s: \"%s\": expected at most %d bytes, found %zu", where, key, MAX_TEXT,
+                       strlen(text));
     *out = rc__strdup(text);
     return *out ? RC_OK : rc_fail(e, RC_ENOMEM, "%s: out of memory", where);
 }
@@ -216,16 +216,18 @@ static rc_status search_from_json(rc__seq2seq *m, const json_t *doc, const char 
     if (s == RC_OK) s = rc__fields_get(search_fields, COUNT(search_fields), obj, o, where, e);
     if (s == RC_OK && (o->beam < 1 || o->beam > 1000 || o->max_ratio < 0 || o->alpha < 0 || o->coverage < 0 ||
                        o->no_repeat > 1000 || o->min_len > o->max_len))
-        s = rc_fail(e, RC_EMODEL,
-                    "%s: \"search\": expected a beam of 1 to 1000, no_repeat up to 1000, min_len up to max_target, and other "
-                    "numbers of 0 or more",
-                    where);
+        s = rc_fail(
+            e, RC_EMODEL,
+            "%s: \"search\": expected a beam of 1 to 1000, no_repeat up to 1000, min_len up to max_target, and other "
+            "numbers of 0 or more",
+            where);
     return s;
 }
 
-static rc_status read_model(rc__seq2seq *m, const rc__st_file *file, const json_t *doc, const char *where, rc_error *e) {
-    static const char *const keys[] = {"format", "task",   "model", "vocab",     "source_vocab", "target_vocab",
-                                       "text",   "search", "data",  "provenance"};
+static rc_status read_model(rc__seq2seq *m, const rc__st_file *file, const json_t *doc, const char *where,
+                            rc_error *e) {
+    static const char *const keys[] = {"format",       "task", "model",  "vocab", "source_vocab",
+                                       "target_vocab", "text", "search", "data",  "provenance"};
     json_t *obj = NULL;
     rc_status s = rc__json_only(doc, keys, COUNT(keys), where, e);
     if (s == RC_OK) s = network_from_json(&m->net.o, file, doc, where, e);

@@ -111,6 +111,7 @@ static rc_status take_numbers(rc__seq2seq_search *x, const rc_search_options *o,
         return rc_fail(e, RC_EINVAL, "min-length is %zu, at most %zu tokens may come", b->min_len, b->max_len);
     if (o->length_penalty >= 0) b->alpha = o->length_penalty;
     if (o->coverage_penalty >= 0) b->coverage = o->coverage_penalty;
+    if (o->patience >= 0) b->patience = o->patience;
     if (o->no_repeat >= 0) b->no_repeat = (size_t)o->no_repeat;
     b->diversity = o->diversity;
     b->seed = (uint64_t)o->seed;
@@ -130,17 +131,22 @@ static void take_sampler(rc__seq2seq_search *x, const rc_search_options *o) {
     if (o->beam <= 0) x->o.beam = x->o.nbest; /* as many draws as are wanted, not the model's beam */
 }
 
+/* Never the entry of a line end, which words have: a result is one line. */
+static void ban(rc__seq2seq_search *x, const rc_vocab *v, bool unk) {
+    int32_t unknown = rc_vocab_unk(v), eos = rc_vocab_eos(v);
+    if (!unk && unknown >= 0) x->banned[x->o.n_banned++] = unknown;
+    if (eos >= 0) x->banned[x->o.n_banned++] = eos;
+    if (x->o.n_banned == rc_vocab_size(v)) x->o.n_banned = 0; /* something must be left */
+    x->o.banned = x->banned;
+}
+
 rc_status rc__seq2seq_search_begin(rc__seq2seq_search *x, const rc__seq2seq *m, const rc_search_options *o,
                                    rc_error *e) {
     *x = (rc__seq2seq_search){.o = m->beam};
     x->o.groups = x->o.groups ? x->o.groups : 1;
     rc_status s = take_numbers(x, o, e);
     take_sampler(x, o);
-    x->unknown = rc_vocab_unk(m->target_vocab);
-    if (!o->unk && x->unknown >= 0 && rc_vocab_size(m->target_vocab) > 1) {
-        x->o.banned = &x->unknown;
-        x->o.n_banned = 1;
-    }
+    ban(x, m->target_vocab, o->unk);
     if (s == RC_OK && x->o.coverage > 0 && !rc__seq2seq_attends(m))
         s = rc_fail(e, RC_EINVAL, "coverage-penalty: this model has no attention");
     if (s == RC_OK) s = take_prefix(x, m, o->prefix, e);

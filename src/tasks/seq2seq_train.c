@@ -1,6 +1,6 @@
-/* seq2seq_train.c - translate, summarize and chat in training: reading pairs, what is said of them, vocabularies, batches,
- * validation by loss and by what the answers are worth. Outline: files - vocabularies - the model - reports - sets -
- * answers and their score - the task. */
+/* seq2seq_train.c - translate, summarize and chat in training: reading pairs, what is said of them, vocabularies,
+ * batches, validation by loss and by what the answers are worth. Outline: files - vocabularies - the model - reports
+ * - sets - answers and their score - the task. */
 #include "autograd/tape_internal.h"
 #include "base/json.h"
 #include "metrics/translation.h"
@@ -10,19 +10,19 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DROP_STREAM   0x7332732D64726F70u /* mixed into the seed: no other use of it draws these numbers */
-#define SAMPLE_STREAM 0x7332732D73616D70u
-#define PROBE_TEXTS   500  /* whose answers are scored at each validation, evenly spread over the validation data ... */
-#define FINAL_TEXTS   5000 /* ... and at the end */
-#define ENOUGH_TEXTS  50   /* with fewer the best weights are those of the lowest loss: the score is too rough */
-#define ANSWER_BATCH  64
-#define SHOWN_TEXTS   3
-#define AUTO_PIECES   8000 /* entries of a vocabulary that nobody asked for ... */
-#define AUTO_LEAST    512
-#define AUTO_WORDS    40   /* ... one for each so many words of the training data */
+#define DROP_STREAM    0x7332732D64726F70u /* mixed into the seed: no other use of it draws these numbers */
+#define SAMPLE_STREAM  0x7332732D73616D70u
+#define PROBE_TEXTS    500 /* whose answers are scored at each validation, evenly spread over the validation data ... */
+#define FINAL_TEXTS    5000 /* ... and at the end */
+#define ENOUGH_TEXTS   50   /* with fewer the best weights are those of the lowest loss: the score is too rough */
+#define ANSWER_BATCH   64
+#define SHOWN_TEXTS    3
+#define AUTO_PIECES    8000 /* entries of a vocabulary that nobody asked for ... */
+#define AUTO_LEAST    1000
+#define AUTO_WORDS    140   /* ... one for each so many words of the training data */
 #define LITTLE_BATCHES 100  /* of an epoch, where that leaves each ... */
-#define LEAST_TOKENS   400 /* ... so many tokens */
-#define LITTLE_STEPS  3000 /* updates that little data get by default */
+#define LEAST_TOKENS   400  /* ... so many tokens */
+#define LITTLE_STEPS   3000 /* updates that little data get by default */
 
 typedef enum measure { MEASURE_BLEU, MEASURE_ROUGE_L, MEASURE_NONE } measure;
 static const char *const measure_names[] = {"BLEU", "ROUGE-L", ""};
@@ -30,7 +30,7 @@ static const char *const measure_names[] = {"BLEU", "ROUGE-L", ""};
 typedef struct pairs_task {
     rc__task base;
     rc__seq2seq *m;
-    rc__id_pairs train, valid, probe; /* probe: those of valid whose answers are scored */
+    rc__id_pairs train, valid, probe;      /* probe: those of valid whose answers are scored */
     rc__cell *reference, *probe_reference; /* (valid.n), (probe.n): targets, in the files */
     rc__cell *valid_source;
     rc__pairs **files;
@@ -78,8 +78,10 @@ static rc_status read_one(pairs_task *t, corpus *c, const char *source, const ch
     if (s != RC_OK) return s;
     rc__say(hooks, "%s%s%s: %s; %zu pairs", source, target ? " and " : "", target ? target : "", p->how, p->n);
     for (size_t i = 0; i < p->n; i++)
-        if (!rc__pair_empty(p->pair[i].source) && !rc__pair_empty(p->pair[i].target)) c->at[c->n++] = p->pair[i];
-        else c->empty++;
+        if (!rc__pair_empty(p->pair[i].source) && !rc__pair_empty(p->pair[i].target))
+            c->at[c->n++] = p->pair[i];
+        else
+            c->empty++;
     c->equal += p->equal;
     c->repeated += p->repeated;
     return RC_OK;
@@ -99,17 +101,18 @@ static rc_status read_files(pairs_task *t, corpus *c, const char *const *files, 
     bool two = line_by_line(files, n, po);
     rc_status s = RC_OK;
     if (two && n % 2)
-        return rc_fail(e, RC_EINVAL,
-                       n == 1 ? "%s: lines of sources: the file of their targets is missing"
-                              : "%s ...: expected two files that belong together line by line, sources and targets, found %zu",
-                       files[0], n);
+        return rc_fail(
+            e, RC_EINVAL,
+            n == 1 ? "%s: lines of sources: the file of their targets is missing"
+                   : "%s ...: expected two files that belong together line by line, sources and targets, found %zu",
+            files[0], n);
     for (size_t i = 0; s == RC_OK && i < n; i += 1 + two)
         s = read_one(t, c, files[i], two ? files[i + 1] : NULL, po, hooks, e);
     return s;
 }
 
-/* Every so-and-so-many-th pair validates, spread evenly over the files in their order. Nothing is drawn, so the rule can be
- * told. */
+/* Every so-and-so-many-th pair validates, spread evenly over the files in their order. Nothing is drawn, so the rule
+ * can be told. */
 static rc_status split(corpus *train, corpus *valid, double fraction, rc_error *e) {
     size_t n = train->n, k = (size_t)((double)n * fraction + 0.5), kept = 0;
     if (k == 0 || k >= n) return RC_OK;
@@ -137,8 +140,8 @@ static rc_status check_targets(const corpus *c, rc_error *e) {
                    rc__cell_show(rc__cell_trim(c->at[0].target), shown));
 }
 
-/* Text to learn a vocabulary from: a line each. *words: those between white space, of scripts without any a fifth of the
- * characters. */
+/* Text to learn a vocabulary from: a line each. *words: those between white space, of scripts without any a fifth of
+ * the characters. */
 static rc_status gather(const rc__seq2seq *m, const corpus *c, bool source, bool target, rc__string *out, size_t *words,
                         rc_error *e) {
     rc__string one = {0};
@@ -160,14 +163,14 @@ static rc_status gather(const rc__seq2seq *m, const corpus *c, bool source, bool
 }
 
 static rc_vocab_kind kind_of(const char *spec) {
-    return strncmp(spec, "word", 4) == 0   ? RC_VOCAB_WORD
-           : strcmp(spec, "char") == 0     ? RC_VOCAB_CHAR
-           : strcmp(spec, "byte") == 0     ? RC_VOCAB_BYTE
-                                           : RC_VOCAB_BPE;
+    return strncmp(spec, "word", 4) == 0 ? RC_VOCAB_WORD
+           : strcmp(spec, "char") == 0   ? RC_VOCAB_CHAR
+           : strcmp(spec, "byte") == 0   ? RC_VOCAB_BYTE
+                                         : RC_VOCAB_BPE;
 }
 
-static rc_status learn_vocab(rc_vocab **out, rc__seq2seq *m, const char *spec, const corpus *c, bool source, bool target,
-                             rc_error *e) {
+static rc_status learn_vocab(rc_vocab **out, rc__seq2seq *m, const char *spec, const corpus *c, bool source,
+                             bool target, rc_error *e) {
     rc_vocab like = {.kind = kind_of(spec)}; /* tells rc__seq2seq_prepare what its texts are for */
     rc__string text = {0};
     char own[32];
@@ -219,14 +222,17 @@ static bool given(const rc_train_options *o, const char *name) {
 }
 
 static rc_status network_options(const rc_train_options *o, rc__seq2seq_options *n, rc_error *e) {
-    rc_train_options own = *o;
+    rc_train_options own = *o, plain;
+    rc_status s = rc_train_options_for(o->task, &plain, e);
+    if (s != RC_OK) return s;
     int k = 0;
     while (k < 7 && strcmp(rc__attention_kinds[k], o->attention) != 0) k++;
     if (k == 7) return rc_fail(e, RC_EINVAL, "attention: \"%s\" is unknown", o->attention);
-    if ((o->coverage || o->monotonic) && k == RC__ATTENTION_GENERAL && !given(o, "attention")) k = RC__ATTENTION_ADDITIVE;
+    if ((o->coverage || o->monotonic) && k == RC__ATTENTION_GENERAL && !given(o, "attention"))
+        k = RC__ATTENTION_ADDITIVE;
     if (!*o->encoder) own.encoder = o->cell;
     own.pool = ""; /* the decoder says how it begins */
-    rc_status s = rc__train_encoder_options(&own, "last", &n->encoder, e);
+    s = rc__train_encoder_options(&own, "last", &n->encoder, e);
     if (s == RC_OK) s = rc__train_rnn_options(o, &n->decoder.rnn, e);
     if (s != RC_OK) return s;
     n->encoder.pool = 0;
@@ -242,7 +248,8 @@ static rc_status network_options(const rc_train_options *o, rc__seq2seq_options 
     n->decoder.coverage = o->coverage;
     n->decoder.monotonic = o->monotonic;
     n->tied = o->tied;
-    n->copy = o->copy;
+    bool can_copy = o->shared && (blocks(o->cell) || k != RC__ATTENTION_NONE);
+    n->copy = o->copy && (can_copy || given(o, "copy") || !plain.copy); /* a default gives way to what was asked for */
     n->coverage_weight = o->coverage_weight;
     n->dropout_input = o->dropout_input;
     n->dropout_output = o->dropout_output < 0 ? o->dropout : o->dropout_output;
@@ -269,7 +276,8 @@ static double longest_ratio(const pairs_task *t) {
     return most;
 }
 
-static rc_status new_model(pairs_task *t, const rc__task_kind *kind, const rc_train_options *o, const corpus *c, rc_error *e) {
+static rc_status new_model(pairs_task *t, const rc__task_kind *kind, const rc_train_options *o, const corpus *c,
+                           rc_error *e) {
     rc__seq2seq *m = rc__calloc(1, sizeof *m);
     if (!m) return rc_fail(e, RC_ENOMEM, "train: out of memory");
     t->m = m;
@@ -324,16 +332,17 @@ static void say_set(const rc_train_hooks *hooks, const char *name, const rc__seq
     char unknown[96] = "", cut[64] = "";
     double n = (double)p->n, source = (double)(p->source_start[p->n] - p->n), target = (double)p->target_start[p->n];
     if (rc_vocab_unk(m->source_vocab) >= 0 || rc_vocab_unk(m->target_vocab) >= 0)
-        snprintf(unknown, sizeof unknown, "; unknown %.2f %% and %.2f %%", source > 0 ? 100 * (double)p->unknown_source / source : 0.0,
+        snprintf(unknown, sizeof unknown, "; unknown %.2f %% and %.2f %%",
+                 source > 0 ? 100 * (double)p->unknown_source / source : 0.0,
                  target > 0 ? 100 * (double)p->unknown_target / target : 0.0);
     if (p->cut) snprintf(cut, sizeof cut, "; %zu cut to %zu and %zu", p->cut, m->max_source, m->max_target);
-    rc__say(hooks, "%s: %zu pairs; sources of %.1f tokens, at most %zu, targets of %.1f, at most %zu%s%s", name, p->n, source / n,
-            longest(p->source_start, p->n) - 1, target / n, longest(p->target_start, p->n), unknown, cut);
+    rc__say(hooks, "%s: %zu pairs; sources of %.1f tokens, at most %zu, targets of %.1f, at most %zu%s%s", name, p->n,
+            source / n, longest(p->source_start, p->n) - 1, target / n, longest(p->target_start, p->n), unknown, cut);
 }
 
 static void layers_text(const rc_rnn_options *r, char *out, size_t cap) {
-    snprintf(out, cap, "%s%s %d x %zu", r->bidirectional && !blocks(r->cell) ? "bidirectional " : "", r->cell, r->num_layers,
-             r->hidden_size);
+    snprintf(out, cap, "%s%s %d x %zu", r->bidirectional && !blocks(r->cell) ? "bidirectional " : "", r->cell,
+             r->num_layers, r->hidden_size);
 }
 
 static void say_model(const pairs_task *t, const rc_train_hooks *hooks) {
@@ -343,16 +352,16 @@ static void say_model(const pairs_task *t, const rc_train_hooks *hooks) {
     if (o->encoder.kind == RC__ENCODER_BOW) snprintf(encoder, sizeof encoder, "the words alone");
     layers_text(&o->decoder.rnn, decoder, sizeof decoder);
     if (o->shared)
-        snprintf(vocab, sizeof vocab, "%s, %zu entries for both sides", rc_vocab_kind_name(rc_vocab_get_kind(t->m->source_vocab)),
-                 o->source_vocab);
+        snprintf(vocab, sizeof vocab, "%s, %zu entries for both sides",
+                 rc_vocab_kind_name(rc_vocab_get_kind(t->m->source_vocab)), o->source_vocab);
     else
-        snprintf(vocab, sizeof vocab, "%s, %zu and %zu entries", rc_vocab_kind_name(rc_vocab_get_kind(t->m->source_vocab)),
-                 o->source_vocab, o->target_vocab);
-    rc__say(hooks, "model: %s; encoder %s, decoder %s, attention %s%s%s%s%s; embedding %zu%s; %zu parameters", vocab, encoder,
-            decoder, blocks(o->decoder.rnn.cell) ? "in each block" : rc__attention_kinds[o->decoder.attention],
+        snprintf(vocab, sizeof vocab, "%s, %zu and %zu entries",
+                 rc_vocab_kind_name(rc_vocab_get_kind(t->m->source_vocab)), o->source_vocab, o->target_vocab);
+    rc__say(hooks, "model: %s; encoder %s, decoder %s, attention %s%s%s%s%s; embedding %zu%s; %zu parameters", vocab,
+            encoder, decoder, blocks(o->decoder.rnn.cell) ? "in each block" : rc__attention_kinds[o->decoder.attention],
             o->decoder.input_feeding ? ", input feeding" : "", o->decoder.coverage ? ", coverage" : "",
-            o->decoder.monotonic ? ", monotonic" : "", o->copy ? ", copying" : "", o->embedding, o->tied ? " (tied)" : "",
-            rc_params_len(t->m->base.params));
+            o->decoder.monotonic ? ", monotonic" : "", o->copy ? ", copying" : "", o->embedding,
+            o->tied ? " (tied)" : "", rc_params_len(t->m->base.params));
 }
 
 /* ---- sets -------------------------------------------------------------------------------------------------------- */
@@ -364,11 +373,13 @@ static rc_status fill(rc__id_pairs *p, const rc__seq2seq *m, const corpus *c, rc
     return s;
 }
 
-static rc_status visits(rc__epochs **out, const rc__id_pairs *p, size_t batch, size_t budget, uint64_t seed, rc_error *e) {
+static rc_status visits(rc__epochs **out, const rc__id_pairs *p, size_t batch, size_t budget, uint64_t seed,
+                        rc_error *e) {
     uint32_t *lengths = rc__alloc((p->n + 1) * sizeof *lengths);
     if (!lengths) return rc_fail(e, RC_ENOMEM, "out of memory for %zu pairs", p->n);
     for (size_t i = 0; i < p->n; i++) {
-        size_t source = p->source_start[i + 1] - p->source_start[i], target = p->target_start[i + 1] - p->target_start[i] + 1;
+        size_t source = p->source_start[i + 1] - p->source_start[i],
+               target = p->target_start[i + 1] - p->target_start[i] + 1;
         lengths[i] = (uint32_t)(source > target ? source : target);
     }
     rc_status s = rc__epochs_new_budget(out, lengths, p->n, batch, budget, seed, false, e);
@@ -407,7 +418,8 @@ static rc_status make_probe(pairs_task *t, const corpus *valid, rc_error *e) {
 static size_t batch_tokens(const pairs_task *t, const rc_train_options *o) {
     rc_train_options plain;
     size_t share = (t->train.source_start[t->train.n] + t->train.target_start[t->train.n]) / (2 * LITTLE_BATCHES);
-    if (rc_train_options_for(o->task, &plain, NULL) != RC_OK || o->batch_tokens != plain.batch_tokens || share >= (size_t)o->batch_tokens)
+    if (rc_train_options_for(o->task, &plain, NULL) != RC_OK || o->batch_tokens != plain.batch_tokens ||
+        share >= (size_t)o->batch_tokens)
         return (size_t)o->batch_tokens;
     return share < LEAST_TOKENS ? LEAST_TOKENS : share;
 }
@@ -419,14 +431,16 @@ static rc_status make_sets(pairs_task *t, const rc_train_options *o, const corpu
     if (s == RC_OK) s = fill(&t->valid, t->m, valid, e);
     size_t tokens = s == RC_OK ? batch_tokens(t, o) : 1;
     if (s == RC_OK) s = visits(&t->epochs, &t->train, (size_t)o->batch, tokens, t->seed, e);
-    if (s == RC_OK && valid->n) s = visits(&t->valid_visits, &t->valid, (size_t)o->batch, (size_t)o->batch_tokens, 1, e);
+    if (s == RC_OK && valid->n)
+        s = visits(&t->valid_visits, &t->valid, (size_t)o->batch, (size_t)o->batch_tokens, 1, e);
     if (s == RC_OK && valid->n) s = make_probe(t, valid, e);
     if (s == RC_OK && valid->n) s = rc__pairs_common(train->at, train->n, valid->at, valid->n, &common, e);
     if (s != RC_OK) return s;
     t->base.validates = valid->n > 0;
     t->hash = hash_pairs(&t->train);
     say_set(hooks, "training", t->m, &t->train);
-    rc__say(hooks, "batches: about %zu, of %zu pairs and %zu tokens at most", rc__epochs_batches(t->epochs), (size_t)o->batch, tokens);
+    rc__say(hooks, "batches: about %zu, of %zu pairs and %zu tokens at most", rc__epochs_batches(t->epochs),
+            (size_t)o->batch, tokens);
     if (valid->n) say_set(hooks, "validation", t->m, &t->valid);
     if (common)
         rc__say(hooks, "validation: %zu of its pairs (%.1f %%) are in the training data too, word for word", common,
@@ -446,8 +460,8 @@ static rc__bleu_tokenizer tokenizer_for(const rc__cell *reference, size_t n) {
     return bytes > 200 && blanks * 40 < bytes ? RC__BLEU_CHAR : RC__BLEU_13A;
 }
 
-static rc_status score_texts(const pairs_task *t, const rc__cell *text, const rc__cell *reference, size_t n, double *score,
-                             rc_error *e) {
+static rc_status score_texts(const pairs_task *t, const rc__cell *text, const rc__cell *reference, size_t n,
+                             double *score, rc_error *e) {
     rc__bleu bleu;
     rc__rouge rouge[RC__ROUGES];
     rc_status s = RC_OK;
@@ -464,7 +478,8 @@ static rc_status score_texts(const pairs_task *t, const rc__cell *text, const rc
     return s;
 }
 
-static rc_status answers(const pairs_task *t, const rc__id_pairs *p, size_t beam, rc__string *text, rc__cell *cell, rc_error *e) {
+static rc_status answers(const pairs_task *t, const rc__id_pairs *p, size_t beam, rc__string *text, rc__cell *cell,
+                         rc_error *e) {
     rc__beam_options bo = t->m->beam;
     bo.beam = beam;
     bo.nbest = 1;
@@ -474,11 +489,12 @@ static rc_status answers(const pairs_task *t, const rc__id_pairs *p, size_t beam
 }
 
 /* The score of what the model answers to p. */
-static rc_status score_answers(const pairs_task *t, const rc__id_pairs *p, const rc__cell *reference, size_t beam, double *score,
-                               rc_error *e) {
+static rc_status score_answers(const pairs_task *t, const rc__id_pairs *p, const rc__cell *reference, size_t beam,
+                               double *score, rc_error *e) {
     rc__string *text = rc__calloc(p->n + 1, sizeof *text);
     rc__cell *cell = rc__calloc(p->n + 1, sizeof *cell);
-    rc_status s = text && cell ? answers(t, p, beam, text, cell, e) : rc_fail(e, RC_ENOMEM, "out of memory for %zu texts", p->n);
+    rc_status s =
+        text && cell ? answers(t, p, beam, text, cell, e) : rc_fail(e, RC_ENOMEM, "out of memory for %zu texts", p->n);
     if (s == RC_OK) s = score_texts(t, cell, reference, p->n, score, e);
     for (size_t i = 0; text && i < p->n; i++) rc__string_free(&text[i]);
     rc__free(text, (p->n + 1) * sizeof *text);
@@ -503,8 +519,8 @@ static rc_status say_baseline(pairs_task *t, const rc_train_hooks *hooks, rc_err
     for (size_t i = 0; i < n; i++) copy[i] = summary ? first_sentence(t->valid_source[i]) : t->valid_source[i];
     rc_status s = score_texts(t, copy, t->reference, n, &score, e);
     if (s == RC_OK)
-        rc__say(hooks, "baseline, the source%s: %s %.2f", summary ? "'s first sentence" : " as it is", measure_names[t->measure],
-                score);
+        rc__say(hooks, "baseline, the source%s: %s %.2f", summary ? "'s first sentence" : " as it is",
+                measure_names[t->measure], score);
     rc__free(copy, (n + 1) * sizeof *copy);
     return s;
 }
@@ -543,8 +559,8 @@ static rc_var *s2s_next_loss(rc__task *base, rc_tape *tape, rc__task_step *info)
     if (s == RC_OK)
         s = rc__pair_batch_make(&t->batch, t->m, &t->train, t->last.index, t->last.n, t->word_dropout, &drop, &why);
     if (s == RC_OK && t->sampler)
-        s = rc__seq2seq_sample_inputs(t->sampler, &t->m->net, &t->batch.b, t->batch.target_in, t->sampling * t->progress, &draw,
-                                      &why);
+        s = rc__seq2seq_sample_inputs(t->sampler, &t->m->net, &t->batch.b, t->batch.target_in,
+                                      t->sampling * t->progress, &draw, &why);
     if (s != RC_OK) return rc__op_fail(tape, s, "next batch", "%s", why.text);
     info->tokens = 0;
     for (size_t i = 0; i < t->last.n; i++) info->tokens += (size_t)t->batch.target_lengths[i];
@@ -561,7 +577,8 @@ static rc_status s2s_validate(rc__task *base, rc_tape *tape, rc__task_score *sco
     score->accuracy = NAN;
     if (s != RC_OK || t->measure == MEASURE_NONE) return s;
     s = score_answers(t, &t->probe, t->probe_reference, 1, &score->accuracy, e);
-    if (t->probe.n >= ENOUGH_TEXTS) score->criterion = 1e-4 * score->loss - score->accuracy / 100; /* a tie: by the loss */
+    if (t->probe.n >= ENOUGH_TEXTS)
+        score->criterion = 1e-4 * score->loss - score->accuracy / 100; /* a tie: by the loss */
     return s;
 }
 
@@ -576,7 +593,8 @@ static size_t shown(rc__cell c, size_t most) {
 }
 
 /* A few sources with what the model answers. */
-static rc_status s2s_sample(rc__task *base, const rc_train_options *o, uint64_t step, char **text, size_t *len, rc_error *e) {
+static rc_status s2s_sample(rc__task *base, const rc_train_options *o, uint64_t step, char **text, size_t *len,
+                            rc_error *e) {
     pairs_task *t = (pairs_task *)base;
     const rc__id_pairs *from = t->probe.n ? &t->probe : &t->train;
     rc__id_pairs few = {0};
@@ -655,10 +673,11 @@ static rc_status s2s_finish(rc__task *base, const rc_train_options *o, const rc_
     rc_tape_free(tape);
     if (s != RC_OK || t->measure == MEASURE_NONE) return s;
     bool all = t->valid.n <= FINAL_TEXTS;
-    s = score_answers(t, all ? &t->valid : &t->probe, all ? t->reference : t->probe_reference, (size_t)o->beam, &r->accuracy, e);
+    s = score_answers(t, all ? &t->valid : &t->probe, all ? t->reference : t->probe_reference, (size_t)o->beam,
+                      &r->accuracy, e);
     if (s == RC_OK)
-        rc__say(hooks, "validation: %s %.2f on %zu texts, %s", measure_names[t->measure], r->accuracy, all ? t->valid.n : t->probe.n,
-                o->beam > 1 ? "beam search" : "greedy");
+        rc__say(hooks, "validation: %s %.2f on %zu texts, %s", measure_names[t->measure], r->accuracy,
+                all ? t->valid.n : t->probe.n, o->beam > 1 ? "beam search" : "greedy");
     return s;
 }
 
@@ -667,7 +686,8 @@ static void s2s_plan(rc__task *base, rc_plan *plan, size_t *data_bytes) {
     plan->train_tokens = plan->epoch_tokens = t->train.n ? t->train.target_start[t->train.n] + t->train.n : 0;
     plan->valid_tokens = t->valid.n ? t->valid.target_start[t->valid.n] + t->valid.n : 0;
     plan->vocab_size = rc_vocab_size(t->m->target_vocab);
-    *data_bytes = (t->train.cap_source + t->train.cap_target + t->valid.cap_source + t->valid.cap_target) * sizeof(int32_t);
+    *data_bytes =
+        (t->train.cap_source + t->train.cap_target + t->valid.cap_source + t->valid.cap_target) * sizeof(int32_t);
 }
 
 static void s2s_free(rc__task *base) {
@@ -711,15 +731,16 @@ static measure measure_of(const rc__task_kind *kind) {
     return kind == &rc__task_translate ? MEASURE_BLEU : kind == &rc__task_summarize ? MEASURE_ROUGE_L : MEASURE_NONE;
 }
 
-static rc_status read_all(pairs_task *t, const rc_train_options *o, corpus *train, corpus *valid, const rc_train_hooks *hooks,
-                          rc_error *e) {
+static rc_status read_all(pairs_task *t, const rc_train_options *o, corpus *train, corpus *valid,
+                          const rc_train_hooks *hooks, rc_error *e) {
     const char *valid_files[2] = {o->valid, o->valid_target};
     rc_data_options data = t->m ? rc__data_merge(&o->data, &t->m->data) : o->data;
     rc__pairs_options po;
     if (o->valid_target && !o->valid)
         return rc_fail(e, RC_EINVAL, "valid-target: only with --valid, the file of its sources");
-    rc_status s = rc__seq2seq_pairs_options(&data, t->measure == MEASURE_NONE, t->m ? t->m->history : (size_t)o->history,
-                                            t->m ? t->m->separator : o->separator, false, &po, e);
+    rc_status s =
+        rc__seq2seq_pairs_options(&data, t->measure == MEASURE_NONE, t->m ? t->m->history : (size_t)o->history,
+                                  t->m ? t->m->separator : o->separator, false, &po, e);
     if (s == RC_OK) s = read_files(t, train, o->files, o->n_files, &po, hooks, e);
     if (s == RC_OK && o->valid) s = read_files(t, valid, valid_files, o->valid_target ? 2 : 1, &po, hooks, e);
     if (s == RC_OK && train->n == 0) s = rc_fail(e, RC_EDATA, "%s: every pair has an empty side", o->files[0]);

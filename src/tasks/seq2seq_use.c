@@ -311,20 +311,32 @@ static rc_status predict_all(predicting *p, rc__pairs_reader *r, bool standard, 
     return s == RC_OK ? answer(p, e) : s;
 }
 
-/* Plain lines, unless the options or the file's name say otherwise. */
+/* Plain lines, unless the options or the file's name say otherwise; a model that learnt from records knows JSON lines when it sees
+ * them. */
+static rc_status choose_format(const predicting *p, const char *path, rc__source *src, rc_data_options *d,
+                               rc_error *e) {
+    const char *text = NULL, *own = d->format ? d->format : "";
+    size_t len = 0;
+    if (p->o->data.format && *p->o->data.format) return RC_OK;
+    if (rc__pairs_named(path)) {
+        if (strcmp(own, "lines") == 0) d->format = "";
+        return RC_OK;
+    }
+    rc_status s = rc__source_peek(src, &text, &len, e);
+    bool json = s == RC_OK && len && text[0] == '{' && d->text && *d->text;
+    if (!json) d->format = "lines";
+    return s;
+}
+
 static rc_status predict_path(predicting *p, const char *path, rc_error *e) {
     rc_data_options d = rc__data_merge(&p->o->data, &p->m->data);
-    bool standard = strcmp(path, "-") == 0, asked = p->o->data.format && *p->o->data.format;
+    bool standard = strcmp(path, "-") == 0;
     rc__pairs_options po;
     rc__source *src = NULL;
     rc__pairs_reader *r = NULL;
-    if (!asked && (standard || !rc__pairs_named(path)))
-        d.format = "lines";
-    else if (!asked && d.format && strcmp(d.format, "lines") == 0)
-        d.format = "";
-    rc_status s = rc__seq2seq_pairs_options(&d, false, p->m->history, p->m->separator, true, &po, e);
-    if (s == RC_OK)
-        s = standard ? rc__source_stream(&src, stdin, "standard input", 0, e) : rc__source_open(&src, path, e);
+    rc_status s = standard ? rc__source_stream(&src, stdin, "standard input", 0, e) : rc__source_open(&src, path, e);
+    if (s == RC_OK) s = choose_format(p, path, src, &d, e);
+    if (s == RC_OK) s = rc__seq2seq_pairs_options(&d, false, p->m->history, p->m->separator, true, &po, e);
     if (s == RC_OK) s = rc__pairs_open(&r, src, NULL, &po, e);
     if (s == RC_OK && p->o->csv) s = p->sink->line(p->sink->ctx, "line,rank,score,text", 20);
     if (s == RC_OK) s = predict_all(p, r, standard, e);

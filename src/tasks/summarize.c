@@ -12,7 +12,8 @@ static void defaults(rc_train_options *o) {
     o->batch_tokens = 8000;
 }
 
-static rc_status make(rc__task **out, const rc_train_options *o, const char *initial, const rc_train_hooks *hooks, rc_error *e) {
+static rc_status make(rc__task **out, const rc_train_options *o, const char *initial, const rc_train_hooks *hooks,
+                      rc_error *e) {
     return rc__seq2seq_make(out, &rc__task_summarize, o, initial, hooks, e);
 }
 static rc_status open(rc_model **out, const rc__st_file *file, const json_t *doc, const char *where, rc_error *e) {

@@ -12,7 +12,7 @@
 
 const rc__task_kind *const rc__task_kinds[] = {&rc__task_lm,       &rc__task_classify, &rc__task_regress, &rc__task_tag,
                                                &rc__task_forecast, &rc__task_detect,   &rc__task_translate, &rc__task_summarize,
-                                               &rc__task_chat,     NULL};
+                                               &rc__task_chat,     &rc__task_answer,    NULL};
 
 const rc__task_kind *rc__task_find(const char *name) {
     for (const rc__task_kind *const *k = rc__task_kinds; *k; k++)

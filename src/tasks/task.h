@@ -101,7 +101,7 @@ struct rc__task_kind {
 const rc__task_kind *rc__task_find(const char *name); /* NULL when unknown */
 extern const rc__task_kind *const rc__task_kinds[];   /* ends in NULL; task.c */
 extern const rc__task_kind rc__task_lm, rc__task_classify, rc__task_regress, rc__task_tag, rc__task_forecast, rc__task_detect,
-    rc__task_translate, rc__task_summarize, rc__task_chat;
+    rc__task_translate, rc__task_summarize, rc__task_chat, rc__task_answer;
 
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 /* The document of a model file whatever its task: parsed, "format" and "task" checked. *doc: json_decref. where receives

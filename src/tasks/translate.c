@@ -25,11 +25,14 @@ void rc__seq2seq_defaults(rc_train_options *o) {
     o->average = "ema";
     o->average_decay = 0.998;
     o->batch = 256;
-    o->batch_tokens = 3000;
+    /* updates count for more than their size: multi30k, 4 minutes, 3 epochs: BLEU 22.6 with 3000 and 8,000 pieces, 27.7 with
+     * 1000 and 5,000 (validation, greedy) */
+    o->batch_tokens = 1000;
     o->epochs = 30;
 }
 
-static rc_status make(rc__task **out, const rc_train_options *o, const char *initial, const rc_train_hooks *hooks, rc_error *e) {
+static rc_status make(rc__task **out, const rc_train_options *o, const char *initial, const rc_train_hooks *hooks,
+                      rc_error *e) {
     return rc__seq2seq_make(out, &rc__task_translate, o, initial, hooks, e);
 }
 static rc_status open(rc_model **out, const rc__st_file *file, const json_t *doc, const char *where, rc_error *e) {

@@ -1,5 +1,6 @@
-/* damaged_model.h - a model file whose document is changed member by member: what is loaded all the same must run, what is
- * refused must name the file, and the member where its type is wrong; nothing is lost, and no more memory taken than told. */
+/* damaged_model.h - a model file whose document is changed member by member: what is loaded all the same must run,
+ * what is refused must name the file, and the member where its type is wrong; nothing is lost, and no more memory
+ * taken than told. */
 #ifndef DAMAGED_MODEL_H
 #define DAMAGED_MODEL_H
 #include <jansson.h>
@@ -7,9 +8,7 @@
 #include "train_helpers.h"
 
 /* Memory of the library, with a bound. */
-static struct {
-    size_t now, most;
-} memory;
+static struct { size_t now, most; } memory;
 static inline void *bounded(void *ctx, void *p, size_t old_size, size_t new_size) {
     (void)ctx;
     void *q = NULL;
@@ -92,8 +91,9 @@ static inline void try_damaged(const char *what, const char *key, bool must_fail
     if (memory.now) fail_msg("%s: %zu bytes are lost", what, memory.now);
 }
 
-static const char *const values[] = {"null", "true", "-1", "0", "1e30", "4611686018427387904", "1000000000", "0.5", "\"\"",
-                                     "\"lstm\"", "[]", "[[]]", "{}", "{\"x\": 1}", "[\"a\", \"a\"]", "[1e300, -1]"};
+static const char *const values[] = {
+    "null", "true",     "-1", "0",    "1e30", "4611686018427387904", "1000000000",     "0.5",
+    "\"\"", "\"lstm\"", "[]", "[[]]", "{}",   "{\"x\": 1}",          "[\"a\", \"a\"]", "[1e300, -1]"};
 
 static inline bool same_type(const json_t *a, const json_t *b) {
     return json_typeof(a) == json_typeof(b) || (json_is_number(a) && json_is_number(b)) ||
@@ -113,7 +113,8 @@ static inline size_t damage(const parts *whole, json_t *obj, int depth, damage_u
     for (size_t k = 0; k < n_keys; k++) {
         const char *key = keys[k];
         char what[200];
-        bool vocab = strcmp(key, "tokens") == 0 || strcmp(key, "chars") == 0 || strstr(key, "vocab"); /* tests of their own */
+        bool vocab =
+            strcmp(key, "tokens") == 0 || strcmp(key, "chars") == 0 || strstr(key, "vocab"); /* tests of their own */
         json_t *old = json_incref(json_object_get(obj, key));
         json_object_del(obj, key);
         put_together(whole, "damaged.safetensors");

@@ -206,6 +206,17 @@ static void beyond_huge(edited *x) { set_model(x, "hidden_size", json_integer(IN
 static void negative(edited *x) { set_model(x, "num_layers", json_integer(-1)); }
 static void many_layers(edited *x) { set_model(x, "num_layers", json_integer(999)); }
 static void bad_skip(edited *x) { set_model(x, "skip", json_string("jump")); }
+static void heads_of_a_cell(edited *x) { set_model(x, "heads", json_integer(2)); }
+static void blocks(edited *x, const char *key, json_t *value) {
+    set_model(x, "cell", json_string("transformer"));
+    set_model(x, key, value);
+}
+static void other_blocks(edited *x) { blocks(x, "kv_heads", json_integer(0)); }
+static void bad_heads(edited *x) { blocks(x, "heads", json_integer(5)); }
+static void bad_context(edited *x) { blocks(x, "context", json_integer(1000000)); }
+static void bad_positions(edited *x) { blocks(x, "positions", json_string("somewhere")); }
+static void bad_attention_dropout(edited *x) { blocks(x, "attention_dropout", json_real(1)); }
+static void bad_ffn(edited *x) { blocks(x, "ffn", json_integer(-1)); }
 static void bad_provenance(edited *x) { json_object_set_new(x->doc, "provenance", json_integer(1)); }
 static void missing(edited *x) {
     rc__strfree((char *)(uintptr_t)x->list.tensor[1].name);
@@ -274,6 +285,13 @@ static void wrong_files(void **unused) {
         {no_vocab, "vocab"},
         {no_hidden, "hidden_size"},
         {unknown_cell, "ltsm"},
+        {heads_of_a_cell, "\"heads\" is for cell transformer, the cell is"},
+        {other_blocks, "tensor \"rnn.input_proj.weight\" is missing"},
+        {bad_heads, "heads is 5, which does not divide hidden_size 12"},
+        {bad_context, "context is 1000000, expected 1 to 65536"},
+        {bad_positions, "\"positions\": \"somewhere\" is unknown"},
+        {bad_attention_dropout, "attention_dropout"},
+        {bad_ffn, "ffn"},
         {other_cell, "rnn.weight_ih_l0"},
         {bad_type, "tied"},
         {bad_probability, "dropout"},

@@ -81,7 +81,7 @@ static void refused(const char *text, const char *ending, const char *target, co
 static void two_files_go_line_by_line(void **state) {
     (void)state;
     gives("a b\nc\r\n\n", ".en", "x\n\nz\n", NULL, false, "a b>x@1;c>@2;>z@3;", "two files");
-    gives("a\nb", ".en", "x\ny\n", NULL, false, "a>x@1;b>y@2;", NULL); /* the last line end says nothing */
+    gives("a\nb", ".en", "x\ny\n", NULL, false, "a>x@1;b>y@2;", NULL);           /* the last line end says nothing */
     gives("{\"a\": 1}\n", ".en", "{}\n", NULL, false, "{\"a\": 1}>{}@1;", NULL); /* lines are lines */
 }
 
@@ -125,7 +125,8 @@ static void tables_have_two_columns(void **state) {
     gives("id,question,answer\n1,a,x\n", ".csv", NULL, NULL, false, "a>x@2;", NULL);
     gives("de,en\nx,a\n", ".csv", NULL,
           &(rc__pairs_options){.source = "en", .target = "de", .table = {.header = RC_YES}}, false, "a>x@2;", NULL);
-    gives("q,1,x\nr,2,y\n", ".csv", NULL, &(rc__pairs_options){.source = "1", .target = "3"}, false, "q>x@1;r>y@2;", NULL);
+    gives("q,1,x\nr,2,y\n", ".csv", NULL, &(rc__pairs_options){.source = "1", .target = "3"}, false, "q>x@1;r>y@2;",
+          NULL);
     REFUSED("a\tx\nb\n", ".tsv", NULL, NULL, "line 2", "expected 2");
     REFUSED("a\nb\n", ".csv", NULL, NULL, "expected two columns");
     const rc__pairs_options same = {.source = "1", .target = "1"}, unknown = {.format = "tex"};
@@ -137,18 +138,18 @@ static void tables_have_two_columns(void **state) {
 
 static void json_lines_have_two_keys(void **state) {
     (void)state;
-    gives("{\"target\": \"x\", \"source\": \"a\"}\n\n{\"source\": \"b\", \"target\": \"\"}\n", ".jsonl", NULL, NULL, true,
-          "a>x@1;b>@3;", "source is \"source\"");
-    gives("{\"id\": 7, \"source\": [\"A.\", \"B.\"], \"rest\": {}, \"target\": [\"x\", \"y\", \"z\"]}\n", ".jsonl", NULL,
-          NULL, true, "A. B.>x/y/z@1;", NULL);
+    gives("{\"target\": \"x\", \"source\": \"a\"}\n\n{\"source\": \"b\", \"target\": \"\"}\n", ".jsonl", NULL, NULL,
+          true, "a>x@1;b>@3;", "source is \"source\"");
+    gives("{\"id\": 7, \"source\": [\"A.\", \"B.\"], \"rest\": {}, \"target\": [\"x\", \"y\", \"z\"]}\n", ".jsonl",
+          NULL, NULL, true, "A. B.>x/y/z@1;", NULL);
     gives("{\"en\": \"a\", \"de\": \"x\"}\n", ".jsonl", NULL, NULL, true, "a>x@1;", NULL);
-    gives("{\"en\": \"a\", \"de\": \"x\"}\n", ".jsonl", NULL, &(rc__pairs_options){.source = "de", .target = "en"}, true,
-          "x>a@1;", NULL);
+    gives("{\"en\": \"a\", \"de\": \"x\"}\n", ".jsonl", NULL, &(rc__pairs_options){.source = "de", .target = "en"},
+          true, "x>a@1;", NULL);
     gives("{\"source\": null, \"target\": []}\n", ".jsonl", NULL, NULL, true, ">@1;", NULL);
-    REFUSED("{\"source\": \"a\", \"target\": \"x\"}\n{\"source\": \"b\"}\n", ".jsonl", NULL, NULL, "line 2", "\"target\"",
-            "no such key");
-    REFUSED("{\"source\": \"a\", \"target\": \"x\"}\n{\"source\": 5, \"target\": \"x\"}\n", ".jsonl", NULL, NULL, "line 2",
-            "another value");
+    REFUSED("{\"source\": \"a\", \"target\": \"x\"}\n{\"source\": \"b\"}\n", ".jsonl", NULL, NULL, "line 2",
+            "\"target\"", "no such key");
+    REFUSED("{\"source\": \"a\", \"target\": \"x\"}\n{\"source\": 5, \"target\": \"x\"}\n", ".jsonl", NULL, NULL,
+            "line 2", "another value");
     REFUSED("{\"source\": [\"a\", 1], \"target\": \"x\"}\n", ".jsonl", NULL, NULL, "line 1", "in the list");
     REFUSED("{\"source\": \"a\"}\n", ".jsonl", NULL, NULL, "line 1", "two keys");
     REFUSED("{\"source\": \"a\", \n", ".jsonl", NULL, NULL, "line 1");
@@ -178,7 +179,8 @@ static void conversations_give_replies(void **state) {
           ".json", NULL, &talk, false, "a>b@1;c>d@3;", "1 left out: no list of texts (entry 4)");
     gives("{\"conversations\": [[\"a\", \"b\"]]}", ".txt", NULL, &talk, false, "a>b@1;", "JSON");
     gives("[[\"a\",\n\"b\"]]", ".json", NULL, &talk, false, "a>b@1;", NULL);
-    gives("{\"turns\": [\"a\", \"b\", \"c\"]}\n{\"turns\": [\"d\"]}\n{\"turns\": [\"e\", 5]}\n{\"turns\": [\"f\", \"g\"]}\n",
+    gives("{\"turns\": [\"a\", \"b\", \"c\"]}\n{\"turns\": [\"d\"]}\n{\"turns\": [\"e\", 5]}\n{\"turns\": [\"f\", "
+          "\"g\"]}\n",
           ".jsonl", NULL, &talk, true, "a>b@1;b>c@1;f>g@4;", "turns are");
     gives("{\"source\": \"a\", \"target\": \"b\"}\n", ".jsonl", NULL, &talk, true, "a>b@1;", NULL);
     gives("a\nb\n", ".txt", NULL, &(rc__pairs_options){.format = "dialogues"}, true, "a>b@2;", NULL);
@@ -195,8 +197,8 @@ static bool has_yaml(void) {
 static void yaml_has_conversations(void **state) {
     (void)state;
     if (!has_yaml()) return;
-    gives("categories:\n- x\nconversations:\n- - Hi\n  - \"He: llo\"\n- - a\n  - |\n    b\n      c\n  - 22\n", ".yml", NULL,
-          &talk, false, "Hi>He: llo@5;a>b   c@7;b   c>22@10;", "YAML");
+    gives("categories:\n- x\nconversations:\n- - Hi\n  - \"He: llo\"\n- - a\n  - |\n    b\n      c\n  - 22\n", ".yml",
+          NULL, &talk, false, "Hi>He: llo@5;a>b   c@7;b   c>22@10;", "YAML");
     gives("- [a, b]\n- [c, d]\n", ".yaml", NULL, &talk, false, "a>b@1;c>d@2;", NULL);
     gives("conversations:\n- In a game - '22'\n- - a\n  - b: c\n- - d\n  - e\n", ".yml", NULL, &talk, false, "d>e@6;",
           "2 left out: no list of texts (line 2)");

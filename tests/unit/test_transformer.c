@@ -367,6 +367,70 @@ static void long_streams(void **state) {
     free(x);
 }
 
+/* Rows of one batch may be of any age: each goes on as if it were alone. */
+static void rows_of_any_age(void **state) {
+    (void)state;
+    static const uint64_t ages[] = {0, 4090, 17, (UINT64_C(1) << 30) + 4095};
+    float *x = numbers(T * B * I, 13), *row = malloc(T * I * sizeof *row);
+    for (size_t v = 0; v < N_VARIANTS; v++) {
+        net n = made(options(v), RC_FP32);
+        size_t width = rc_rnn_state_size(n.rnn);
+        rc_state *all, *one;
+        assert_int_equal(rc_state_new(&all, n.rnn, B, NULL), RC_OK);
+        assert_int_equal(rc_state_new(&one, n.rnn, 1, NULL), RC_OK);
+        for (size_t l = 0; l < 2; l++)
+            for (size_t b = 0; b < B; b++) {
+                rc_state_h(all)[(l * B + b) * width] = (float)(ages[b] & 1048575);
+                rc_state_h(all)[(l * B + b) * width + 1] = (float)(ages[b] >> 20);
+            }
+        for (int round = 0; round < 2; round++) {
+            rc_state *before;
+            assert_int_equal(rc_state_new(&before, n.rnn, B, NULL), RC_OK);
+            assert_int_equal(rc_state_copy(before, all, NULL), RC_OK);
+            float *y = forward(&n, x, T, B, NULL, all);
+            for (size_t b = 0; b < B; b++) {
+                assert_int_equal(rc_state_copy_row(one, 0, before, b, NULL), RC_OK);
+                for (size_t t = 0; t < T; t++) memcpy(row + t * I, x + (t * B + b) * I, I * sizeof *row);
+                float *alone = forward(&n, row, T, 1, NULL, one);
+                for (size_t t = 0; t < T; t++)
+                    near(variants[v].name, "of any age", y + (t * B + b) * H, alone + t * H, H, 1e-5);
+                free(alone);
+            }
+            rc_state_free(before);
+            free(y);
+        }
+        rc_state_free(all), rc_state_free(one);
+        drop(&n);
+    }
+    free(x), free(row);
+}
+
+/* Deviations of the matrices: those that add to the stream are smaller by sqrt(2 layers). */
+static void beginnings(void **state) {
+    (void)state;
+    rc_rnn_options o = layers_of("transformer", 3, 100, 128);
+    net n = make(o, RC_FP32);
+    static const struct {
+        const char *name;
+        double fan_in, less;
+    } all[] = {{"input_proj.weight", 100, 1},
+               {"layers.1.self_attn.in_proj_weight", 128, 1},
+               {"layers.2.self_attn.out_proj.weight", 128, 6},
+               {"layers.0.linear1.weight", 128, 1},
+               {"layers.1.linear2.weight", 512, 6}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const rc_param *p = rc_params_find(n.ps, all[i].name);
+        double sum = 0, want = sqrt(1 / (3 * all[i].fan_in * all[i].less));
+        for (size_t k = 0; k < p->len; k++) sum += (double)p->w[k] * (double)p->w[k];
+        if (fabs(sqrt(sum / (double)p->len) / want - 1) > 0.05)
+            fail_msg("%s: deviation %g, expected %g", all[i].name, sqrt(sum / (double)p->len), want);
+        assert_false(p->no_decay);
+    }
+    assert_true(rc_params_find(n.ps, "layers.0.norm1.weight")->w[5] == 1);
+    assert_true(rc_params_find(n.ps, "layers.0.norm1.weight")->no_decay);
+    drop(&n);
+}
+
 static void precision(void **state) {
     (void)state;
     float *x = numbers(T * B * I, 8), y[B * H];
@@ -569,6 +633,8 @@ int main(void) {
         cmocka_unit_test(one_frozen_parameter),
         cmocka_unit_test(completed),
         cmocka_unit_test(messages),
+        cmocka_unit_test(rows_of_any_age),
+        cmocka_unit_test(beginnings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Translating, summarizing, chatting: texts to ids and back, batches, training on made-up pairs, the model file, stopping and
- * going on, what is refused. */
+/* Translating, summarizing, chatting: texts to ids and back, batches, training on made-up pairs, the model file,
+ * stopping and going on, what is refused. */
 #include "train_helpers.h"
 
 #include "base/mem.h"
@@ -201,8 +201,8 @@ static void all_drops(rc_train_options *o) {
 
 static void every_kind_trains(void **state) {
     (void)state;
-    void (*const kinds[])(rc_train_options *o) = {nothing, without_attention, copying,   sides_apart,
-                                                 pieces,  characters,        bytes, all_drops};
+    void (*const kinds[])(rc_train_options * o) = {nothing, without_attention, copying, sides_apart,
+                                                   pieces,  characters,        bytes,   all_drops};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         char run[32];
         snprintf(run, sizeof run, "kind%zu", i);
@@ -233,8 +233,10 @@ static void summarizes(void **state) {
     (void)state;
     FILE *f = fopen("train.jsonl", "w");
     for (int i = 0; i < 200; i++)
-        fprintf(f, "{\"id\": %d, \"source\": [\"%s is here.\", \"We saw the %s too.\"], \"target\": [\"%s and %s\", \"x\"]}\n", i,
-                words[i % 8], words[i / 8 % 8], words[i % 8], words[i / 8 % 8]);
+        fprintf(
+            f,
+            "{\"id\": %d, \"source\": [\"%s is here.\", \"We saw the %s too.\"], \"target\": [\"%s and %s\", \"x\"]}\n",
+            i, words[i % 8], words[i / 8 % 8], words[i % 8], words[i / 8 % 8]);
     fclose(f);
     static const char *const files[] = {"train.jsonl"};
     static heard h;
@@ -349,6 +351,18 @@ static void goes_on_from_a_model(void **state) {
     assert_non_null(strstr(E.text, "expected a chat model, found a translator"));
 }
 
+/* Summaries copy unless what was asked for leaves nothing to copy by. */
+static void a_default_gives_way(void **state) {
+    (void)state;
+    rc_train_options o = small("summarize", "no-copy");
+    o.steps = 1;
+    o.shared = false;
+    train_ok(&o, NULL);
+    rc__seq2seq *m = load("m.safetensors");
+    assert_false(m->net.o.copy);
+    rc_model_free(&m->base);
+}
+
 static void plans(void **state) {
     (void)state;
     rc_plan p;
@@ -444,8 +458,8 @@ static void batches(void **state) {
     rc__pair_batch b = {0};
     const char *const sources[] = {"a b c", "", "c"}, *const targets[] = {"b", "c a", ""};
     for (size_t i = 0; i < 3; i++)
-        OK(rc__id_pairs_add(&p, m, (rc__cell){sources[i], strlen(sources[i])}, (rc__cell){targets[i], strlen(targets[i])}, i + 1,
-                            &E));
+        OK(rc__id_pairs_add(&p, m, (rc__cell){sources[i], strlen(sources[i])},
+                            (rc__cell){targets[i], strlen(targets[i])}, i + 1, &E));
     assert_int_equal(p.n, 3);
     OK(rc__pair_batch_make(&b, m, &p, (uint32_t[]){2, 0, 1}, 3, 0, NULL, &E));
     assert_true(b.b.n == 3 && b.b.source_len == 4 && b.b.target_len == 3);
@@ -599,6 +613,7 @@ int main(void) {
         cmocka_unit_test(saved_and_loaded),
         cmocka_unit_test(resumed_and_in_threads),
         cmocka_unit_test(goes_on_from_a_model),
+        cmocka_unit_test(a_default_gives_way),
         cmocka_unit_test(plans),
         cmocka_unit_test(texts_to_ids_and_back),
         cmocka_unit_test(batches),
