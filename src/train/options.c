@@ -176,7 +176,7 @@ static const rc_option table[] = {
     {"tying", 0, RC_OPT_CHOICE, AT(tying), 0, 0, "adjacent layer", "KIND", "Model",
      "memory: neighbouring hops share a table, or all hops share theirs"},
     {"restarts", 0, RC_OPT_INT, AT(restarts), 0, 256, NULL, "N", "Model",
-     "memory, query: networks trained side by side, each from its own start; 0 = memory 10, query 3"},
+     "memory, query: networks trained side by side, each from its own start; 0 = memory 10, query 5"},
     {"ensemble", 0, RC_OPT_INT, AT(ensemble), 1, 256, NULL, "N", "Model",
      "how many of them answer together: those best on the validation data, without it on the training data"},
     {"blocks", 0, RC_OPT_INT, AT(blocks), 1, 1024, NULL, "N", "Model", "entity: blocks of memory"},
