@@ -571,7 +571,7 @@ static void answer_defaults(rc_train_options *o) {
 const rc__task_kind rc__task_answer = {.name = "answer",
                                        .title = "a model that answers questions about stories",
                                        .options = "model hops embedding encoding temporal noise linear-start tying "
-                                                  "restarts ensemble blocks memory cell layers hidden "
+                                                  "restarts ensemble blocks memory cell "
                                                   "lowercase format",
                                        .defaults = answer_defaults,
                                        .make = answer_make,

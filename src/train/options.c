@@ -188,7 +188,7 @@ static const rc_option table[] = {
      "memory: share of the run in which the looks have no softmax"},
     {"layers", 0, RC_OPT_INT, AT(layers), 1, 64, NULL, "N", "Model", "recurrent layers"},
     {"hidden", 0, RC_OPT_INT, AT(hidden), 1, 65536, NULL, "N", "Model", "width of each layer"},
-    {"embedding", 0, RC_OPT_INT, AT(embedding), 0, 65536, NULL, "N", "Model", "width of the embedding; 0 = as hidden (answer: memory 20, others 50)"},
+    {"embedding", 0, RC_OPT_INT, AT(embedding), 0, 65536, NULL, "N", "Model", "width of the embedding; 0 = as hidden"},
     {"proj", 0, RC_OPT_INT, AT(proj), 0, 65536, NULL, "N", "Model", "lstm-projection: width of h; 0 = half of hidden"},
     {"depth", 0, RC_OPT_INT, AT(depth), 1, 8, NULL, "N", "Model", "rhn: micro-steps per time step"},
     {"tied", 0, RC_OPT_BOOL, AT(tied), 0, 0, NULL, NULL, "Model", "the softmax shares the embedding's matrix"},
