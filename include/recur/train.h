@@ -98,7 +98,7 @@ typedef struct rc_train_options {
     double noise;             /* answer, memory: share of empty memories between the others while training */
     double linear_start;      /* answer, memory: share of the run in which the hops have no softmax */
     const char *tying;        /* answer, memory: adjacent | layer: which hops share their tables */
-    int64_t restarts;         /* answer, memory and query: networks trained side by side, each from its own start; 0 = 10, 3 */
+    int64_t restarts;         /* answer, memory and query: networks trained side by side, each from its own start; 0 = 10, 5 */
     int64_t ensemble;         /* answer: so many of them answer together, the best on the validation (else training) data; 3 */
     int64_t blocks;           /* answer, entity: blocks of memory */
     int64_t memory;           /* answer: the last sentences of a story that are remembered; 0 = all */

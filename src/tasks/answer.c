@@ -204,9 +204,6 @@ static rc_var *scale_heads(rc_tape *t, rc_var *x, rc_var *z, size_t H) {
     return rc_reshape(t, y, 2, (size_t[]){three[0], x->dim[1]});
 }
 
-/* At the start a sentence changes a twelfth of the query, so that all sentences of a story have a say in it. */
-#define KEEP 2.5
-
 static rc_var *forward_query(rc_tape *t, const rc__answerer *m, const rc__answer_batch *b, rc__answer_looks *looks) {
     const rc__answer_options *o = &m->o;
     size_t H = o->members, N = b->rows;
@@ -224,7 +221,7 @@ static rc_var *forward_query(rc_tape *t, const rc__answerer *m, const rc__answer
             rc_linear_heads(t, rc_mul(t, x, q), rc_param_var(t, m->gate_w[k]), rc_param_var(t, m->gate_b[k]), H);
         rc_var *split = rc_reshape(t, gate, 3, (size_t[]){N, H, 2}); /* of each head: update, reset */
         rc_var *z =
-            rc_sigmoid(t, rc_scale(t, rc_reshape(t, rc_slice(t, split, 2, 0, 1), 2, (size_t[]){N, H}), 1, -KEEP));
+            rc_sigmoid(t, rc_scale(t, rc_reshape(t, rc_slice(t, split, 2, 0, 1), 2, (size_t[]){N, H}), 1, -o->keep));
         rc_var *r = rc_sigmoid(t, rc_reshape(t, rc_slice(t, split, 2, 1, 1), 2, (size_t[]){N, H}));
         rc_var *of_x = rows_of(
             t, b->row, N, rc_linear_heads(t, vectors, rc_param_var(t, m->in_w[k]), rc_param_var(t, m->in_b[k]), H));

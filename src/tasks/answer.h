@@ -46,6 +46,7 @@ typedef struct rc__answer_options {
     bool layerwise; /* memory: all hops share their tables, else neighbours do */
     size_t memory;  /* the last so many sentences of a story; up to RC__ANSWER_NO_MEMORY */
     double noise;   /* memory: up to this share of empty memories between the others while training */
+    double keep;    /* query: taken off before the update gates' sigmoid */
     size_t blocks;  /* entity */
     double dropout;
     rc__encoder_options reader; /* recurrent */

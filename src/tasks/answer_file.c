@@ -20,6 +20,7 @@ static const rc__field fields[] = {{"kind", RC__FIELD_NAME, offsetof(rc__answer_
                                    F("layerwise", RC__FIELD_BOOL, layerwise),
                                    F("memory", RC__FIELD_SIZE, memory),
                                    F("noise", RC__FIELD_REAL, noise),
+                                   F("keep", RC__FIELD_REAL, keep),
                                    F("blocks", RC__FIELD_SIZE, blocks),
                                    F("dropout", RC__FIELD_PROBABILITY, dropout)};
 enum { N_FIELDS = sizeof fields / sizeof *fields };

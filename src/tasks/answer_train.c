@@ -143,7 +143,20 @@ static size_t longest_story(const corpus *c) {
 }
 
 /* What 0 stands for, by rc__answer_kind. */
-static const struct { int64_t hops, embedding, restarts; } usual[4] = {{3, 20, 10}, {2, 50, 3}, {1, 50, 1}, {1, 50, 1}};
+static const struct { int64_t hops, embedding, restarts; } usual[4] = {{3, 20, 10}, {2, 50, 5}, {1, 50, 1}, {1, 50, 1}};
+
+/* Sentences told before a question, in the mean. */
+static double mean_story(const corpus *c) {
+    size_t n = 0, questions = 0;
+    double total = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        if (c->at[i].line.begins) n = 0;
+        n += !c->at[i].line.question;
+        questions += c->at[i].line.question;
+        if (c->at[i].line.question) total += (double)n;
+    }
+    return fmax(total / (double)questions, 1);
+}
 
 static rc_status read_options(rc__answerer *m, const rc_train_options *o, const corpus *c, rc_error *e) {
     rc__answer_options *x = &m->o;
@@ -168,6 +181,8 @@ static rc_status read_options(rc__answerer *m, const rc_train_options *o, const 
                 : x->kind == RC__ANSWER_MEMORY           ? longest
                 : o->memory                              ? (size_t)o->memory
                                                          : RC__ANSWER_NO_MEMORY;
+    /* A gate begins as 1 / (1 + mean), so that all sentences of a story have a say in the query at the start. */
+    x->keep = x->kind == RC__ANSWER_QUERY ? log(fmin(mean_story(c), (double)x->memory)) : 0;
     if (x->kind != RC__ANSWER_RECURRENT) return RC_OK;
     x->reader.kind = RC__ENCODER_RNN;
     x->reader.pool = RC__POOL_LAST;

@@ -259,6 +259,30 @@ static void batches_change_nothing(void **state) {
     }
 }
 
+/* Of a story without an end only what is remembered is kept, and the answers are those of its last sentences. */
+static void long_stories_are_forgotten(void **state) {
+    (void)state;
+    static const char *const people[] = {"Ann", "Bert", "Cleo"}, *const places[] = {"park", "attic", "shop", "river"};
+    write_world("data_train.txt", 60, 1, false, "babi");
+    rc_train_options o = short_run("memory", "forget");
+    o.memory = 4;
+    train_ok(&o, NULL);
+    rc_model *m = load("m.safetensors");
+    rc_predict_options po = exact();
+    for (int whole = 0; whole < 2; whole++) {
+        FILE *f = open_to_write(whole ? "whole.txt" : "last.txt");
+        for (int i = 0; i < 5000; i++)
+            if (whole || i >= 4996) fprintf(f, "%s went to the %s.\n", people[i * 7 % 3], places[i * 5 % 4]);
+        fprintf(f, "Where is Bert?\nAnn went to the shop.\nWhere is Ann?\n");
+        fclose(f);
+    }
+    lines a = predict(m, "whole.txt", &po), b = predict(m, "last.txt", &po);
+    same_lines("a long story and its end", a, b);
+    free(a.text);
+    free(b.text);
+    rc_model_free(m);
+}
+
 /* ---- parts ------------------------------------------------------------------------------------------------------- */
 
 /* The members that answer are those with the lowest error, and the error is that of each on the training data. */
@@ -402,6 +426,7 @@ static void members_many(json_t *d) { set(d, "members", json_integer(200)); }
 static void members_none(json_t *d) { set(d, "members", json_integer(0)); }
 static void ensemble_more(json_t *d) { set(d, "ensemble", json_integer(4)); }
 static void hops_more(json_t *d) { set(d, "hops", json_integer(4)); }
+static void hops_none(json_t *d) { set(d, "hops", json_integer(0)); }
 static void hops_many(json_t *d) { set(d, "hops", json_integer(17)); }
 static void wide(json_t *d) { set(d, "embedding", json_integer(65536)); }
 static void wider(json_t *d) { set(d, "embedding", json_integer(1 << 23)); }
@@ -425,7 +450,7 @@ static void hostile_documents(void **state) {
     void (*const bad[])(json_t *) = {kind_other,  kind_none,     kind_text, members_many, members_none, ensemble_more,
                                      hops_more,   hops_many,     wide,      wider,        memory_long,  memory_none,
                                      noisy,       layerwise,     timeless,  words_more,   words_none,   word_twice,
-                                     answers_one, answer_number, no_model,  key_more};
+                                     answers_one, answer_number, no_model,  key_more,     hops_none};
     write_world("data_train.txt", 30, 1, false, "babi");
     rc_train_options o = short_run("memory", "hostile");
     o.steps = 3;
@@ -477,6 +502,7 @@ int main(void) {
         cmocka_unit_test(several_files),
         cmocka_unit_test(resumed_and_in_threads),
         cmocka_unit_test(batches_change_nothing),
+        cmocka_unit_test(long_stories_are_forgotten),
         cmocka_unit_test(members_are_chosen),
         cmocka_unit_test(position_encoding),
         cmocka_unit_test(refuses_what_is_no_data),
