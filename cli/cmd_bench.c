@@ -5,7 +5,8 @@
  *
  * Operations are counted as 2 * tokens * (elements of the weight matrices): for a cell with G gates that is
  * 2*B*T*G*H*(I+H) a layer; training counts three times that, one forward and two products backward. Pointwise work is
- * not counted.
+ * not counted. The attention of a Transformer's blocks (rnn) counts with 4 H operations for each step and step that it sees,
+ * in training three times that too, though the weights are made again.
  *
  * The peak is measured in the same run (recur/bench.h): before, a few times between the passes, and after. Like the times it
  * is a median: the clock moves by 10 %, and the best reading of a millisecond would be a clock that no longer run gets. The
@@ -29,7 +30,7 @@
 
 struct bench_options {
     const char *cell, *lengths, *skip, *precision;
-    int64_t batch, seq_len, hidden, input, layers, proj, depth, threads, seed, heads, kv_heads, dim;
+    int64_t batch, seq_len, hidden, input, layers, proj, depth, threads, seed, heads, kv_heads, dim, context;
     double time, dropout, recurrent_dropout, zoneout, zoneout_c, weight_drop;
     bool train, bidirectional, dropout_sequence, learn_initial_state, json, causal;
 };
@@ -58,9 +59,12 @@ static const rc_option entries[] = {
     {"zoneout-c", 0, RC_OPT_REAL, AT(zoneout_c), 0, 0.99, NULL, "P", "Layers", "units of c that keep their last value"},
     {"weight-drop", 0, RC_OPT_REAL, AT(weight_drop), 0, 0.99, NULL, "P", "Layers",
      "on the recurrent weights (rnn --train)"},
-    {"heads", 0, RC_OPT_INT, AT(heads), 1, 1000, NULL, "N", "Attention", "heads of queries"},
+    {"heads", 0, RC_OPT_INT, AT(heads), 0, 1000, NULL, "N", "Attention",
+     "heads of queries; 0: 4, of a transformer one for each 64 columns"},
     {"kv-heads", 0, RC_OPT_INT, AT(kv_heads), 0, 1000, NULL, "N", "Attention", "heads of keys and values; 0: as heads"},
     {"dim", 0, RC_OPT_INT, AT(dim), 1, 10000, NULL, "N", "Attention", "numbers of a head"},
+    {"context", 0, RC_OPT_INT, AT(context), 0, 65536, NULL, "N", "Attention",
+     "transformer: steps that a step sees; 0: the default"},
     {"causal", 0, RC_OPT_BOOL, AT(causal), 0, 0, NULL, NULL, "Attention", "no step sees a later one"},
     {"batch", 0, RC_OPT_INT, AT(batch), 1, 1e6, NULL, "N", "Work", "rows"},
     {"seq-len", 0, RC_OPT_INT, AT(seq_len), 1, 1e6, NULL, "N", "Work", "time steps (rnn, attention)"},
@@ -87,7 +91,6 @@ static void defaults(void *options) {
                                                               .seq_len = 64,
                                                               .hidden = 256,
                                                               .layers = 1,
-                                                              .heads = 4,
                                                               .dim = 64,
                                                               .time = 2,
                                                               .seed = 1};
@@ -114,7 +117,7 @@ static bool belongs(const char *kind, const char *option) {
     snprintf(word, sizeof word, " %s ", option);
     if (strstr(" batch threads time seed json ", word)) return true;
     if (strcmp(kind, "attention") == 0) return strstr(" heads kv-heads dim causal seq-len train dropout ", word);
-    if (strstr(" heads kv-heads dim causal ", word)) return false;
+    if (strstr(" dim causal ", word)) return false;
     return strcmp(kind, "rnn") == 0 ||
            !strstr(" train seq-len lengths bidirectional dropout dropout-sequence recurrent-dropout weight-drop ",
                    word);
@@ -122,7 +125,7 @@ static bool belongs(const char *kind, const char *option) {
 
 static rc_status settle(cli_args *a, rc_error *e) {
     static const char *const kinds[] = {"rnn", "step", "attention"};
-    const struct bench_options *o = a->options;
+    struct bench_options *o = a->options;
     if (a->help) return RC_OK;
     if (a->n_words == 0) {
         for (size_t i = 0; i < a->n_given; i++)
@@ -148,6 +151,7 @@ static rc_status settle(cli_args *a, rc_error *e) {
                            strcmp(kind, "step") == 0 ? "; bench step runs one time step at a time" : "");
         }
     if (strcmp(kind, "attention") == 0) {
+        if (!o->heads) o->heads = 4;
         if (o->kv_heads && o->heads % o->kv_heads)
             return rc_fail(e, RC_EINVAL, "--kv-heads %lld does not divide --heads %lld", (long long)o->kv_heads,
                            (long long)o->heads);
@@ -181,6 +185,9 @@ static rc_status net_new(struct net *net, const struct bench_options *o, rc_erro
     ro.bidirectional = o->bidirectional;
     ro.proj_size = (size_t)o->proj;
     if (o->depth) ro.depth = (int)o->depth;
+    ro.heads = (size_t)o->heads;
+    ro.kv_heads = (size_t)o->kv_heads;
+    ro.context = (size_t)o->context;
     ro.skip = strcmp(o->skip, "residual") == 0  ? RC_SKIP_RESIDUAL
               : strcmp(o->skip, "highway") == 0 ? RC_SKIP_HIGHWAY
                                                 : RC_SKIP_NONE;
@@ -326,6 +333,15 @@ static int32_t draw_lengths(struct measured *m, const struct bench_options *o) {
     return longest;
 }
 
+/* Of a sequence of so many steps, in a block of attention; 0 in recurrent layers. */
+static double pairs_seen(const struct net *net, double steps) {
+    const rc_rnn_options *o = rc_rnn_get_options(net->rnn);
+    if (rc_cell_find(o->cell)->recurrent) return 0;
+    double sees = o->context && (double)o->context < steps ? (double)o->context : steps;
+    double causal = sees * (sees + 1) / 2 + sees * (steps - sees);
+    return o->bidirectional ? 2 * causal - steps : causal;
+}
+
 static rc_status timed_pass(const struct net *net, rc_tape *t, const struct bench_options *o, const rc_real *x,
                             const int32_t *lengths, double *ms, rc_error *e) {
     double before = cli_now();
@@ -343,6 +359,7 @@ static rc_status measure_rnn(const struct bench_options *o, struct measured *m, 
     rc_real *x = NULL;
     double *ms = NULL, warm, spent = 0, next = o->time / PEAK_READINGS;
     int32_t steps = (int32_t)o->seq_len;
+    double seen = 0; /* pairs of steps of which one sees the other */
     size_t resident = process_bytes("VmRSS");
     *m = (struct measured){.tokens = (double)o->batch * (double)o->seq_len};
     rc_status s = net_new(&net, o, e);
@@ -367,9 +384,12 @@ static rc_status measure_rnn(const struct bench_options *o, struct measured *m, 
     }
     note_memory(m, resident);
     double all = (double)net.matrix_elements, recurrent = (double)net.recurrent_elements, passes = o->train ? 2 : 1;
+    for (size_t b = 0; !s && b < (size_t)o->batch; b++)
+        seen += pairs_seen(&net, m->lengths ? (double)m->lengths[b] : (double)o->seq_len);
     m->working_set = set_bytes((recurrent > 0 ? recurrent : all) / (double)o->layers, o);
     if (!s)
-        s = summarize(m, ms, m->n, 1e3, 2 * m->tokens * all * (o->train ? 3 : 1),
+        s = summarize(m, ms, m->n, 1e3,
+                      (2 * m->tokens * all + 4 * (double)(o->hidden * o->layers) * seen) * (o->train ? 3 : 1),
                       passes * element_bytes(o) * (all + recurrent * (steps - 1)), e);
     free(x);
     free(ms);

@@ -17,17 +17,21 @@
 #include "base/mem.h"
 #include "data/conll.h"
 #include "data/labelled.h"
+#include "data/pairs.h"
 #include "data/synthetic.h"
 #include "data/series.h"
+#include "data/stories.h"
 #include "data/table.h"
 #include "data/timestamp.h"
 #include "data/ts_file.h"
 #include "data/vectors.h"
 #include "formats/params_file.h"
 #include "recur/recur.h"
+#include "tasks/answer.h"
 #include "tasks/tag.h"
 #include "tasks/detect_score.h"
 #include "tasks/classify.h"
+#include "tasks/seq2seq.h"
 #include "train/loop.h"
 
 #define TRY(call)                   \
@@ -204,6 +208,62 @@ static rc_status write_tagger(const char *path, rc_error *e) {
     rc__word_counts_free(&counts);
     rc__tagset_free(tags);
     rc__tagger_free(&m->base);
+    return s;
+}
+
+static rc_status write_answerer(const char *path, int kind, rc_error *e) {
+    static const char *const words[] = {"where", "cat", "went", "home"};
+    rc__answerer *m = rc__calloc(1, sizeof *m);
+    uint32_t id;
+    if (!m) return rc_fail(e, RC_ENOMEM, "%s: out of memory", path);
+    rc_status s = RC_OK;
+    m->base.kind = &rc__task_answer;
+    m->o = (rc__answer_options){.kind = kind, .embedding = 2, .members = kind < 2 ? 2 : 1, .ensemble = 1, .hops = 2, .position = true,
+                                .temporal = kind == 0, .memory = 3, .noise = 0.1, .blocks = 2};
+    m->o.reader = (rc__encoder_options){.rnn = rc_rnn_options_default(), .pool = RC__POOL_LAST};
+    m->o.reader.rnn.cell = "gru";
+    m->o.reader.rnn.hidden_size = 2;
+    m->o.reader.rnn.num_layers = 1;
+    for (int i = 0; i < 4; i++) TRY(rc__strtab_add(&m->words, words[i], strlen(words[i]), &id, NULL, e));
+    TRY(rc__strtab_add(&m->answers, "home", 4, &id, NULL, e));
+    TRY(rc__strtab_add(&m->answers, "a,b", 3, &id, NULL, e));
+    TRY(rc__answerer_declare(m, e));
+    TRY(rc_params_build(m->base.params, 7, e));
+    TRY(rc_model_save(&m->base, path, "{\"steps\": 3}", e));
+    rc__answerer_free(&m->base);
+    return s;
+}
+static rc_status write_answerer_memory(const char *path, rc_error *e) { return write_answerer(path, RC__ANSWER_MEMORY, e); }
+static rc_status write_answerer_query(const char *path, rc_error *e) { return write_answerer(path, RC__ANSWER_QUERY, e); }
+static rc_status write_answerer_entity(const char *path, rc_error *e) { return write_answerer(path, RC__ANSWER_ENTITY, e); }
+static rc_status write_answerer_reader(const char *path, rc_error *e) { return write_answerer(path, RC__ANSWER_RECURRENT, e); }
+
+/* A model of any task that answers must answer. */
+static rc_status read_answerer(const char *path, rc_error *e) {
+    rc_model *base = NULL;
+    rc_status s = rc_model_load(&base, path, e);
+    if (s != RC_OK) return base ? rc_fail(e, RC_ENO, "%s: failed, and left a model", path) : s;
+    if (strcmp(rc_model_task(base), "answer") != 0) { /* its document was changed into another's that is whole, too */
+        rc_model_free(base);
+        return RC_OK;
+    }
+    rc__answerer *m = (rc__answerer *)base;
+    rc__story_set x = {0};
+    rc__answer_result r = {0};
+    rc_tape *t = NULL;
+    const rc__story_line lines[] = {{.begins = true, .text = {"The cat went home.", 18}},
+                                    {.text = {"", 0}},
+                                    {.question = true, .text = {"Where is the cat?", 17}, .answer = {"home", 4}}};
+    for (int i = 0; i < 3; i++) TRY(rc__story_set_add(&x, m, &lines[i], 0, e));
+    TRY(rc_tape_new(&t, e));
+    TRY(rc__answer_result_new(&r, m, 1, true, e));
+    TRY(rc__answerer_run(m, t, &x, NULL, 1, 4, &r, e));
+    if (s == RC_OK && (r.answer[0] < 0 || (size_t)r.answer[0] >= m->answers.count))
+        s = rc_fail(e, RC_ENO, "%s: an answer that there is not", path);
+    rc_tape_free(t);
+    rc__answer_result_free(&r, m, 1);
+    rc__story_set_free(&x);
+    rc_model_free(base);
     return s;
 }
 
@@ -387,6 +447,83 @@ static rc_status read_series(const char *path, rc_error *e) {
     }
     rc__series_free(a);
     return RC_OK;
+}
+
+/* ---- sequence to sequence ---------------------------------------------------------------------------------------- */
+
+static const char seed_talk[] = "{\"source\": \"a b \\u00e9\", \"target\": \"B A\"}\n{\"source\": \"b a\", \"target\": \"A b\"}\n";
+
+static rc_status write_writer(const char *path, const char *task, const char *vocab, const char *cell, bool shared, rc_error *e) {
+    char data[300];
+    const char *files[1] = {data};
+    rc_train_options o;
+    rc__task *t = NULL;
+    snprintf(data, sizeof data, "%.280s.jsonl", path);
+    rc_status s = rc__file_write(data, seed_talk, sizeof seed_talk - 1, e);
+    TRY(rc_train_options_for(task, &o, e));
+    if (s != RC_OK) return s;
+    o.files = files;
+    o.n_files = 1;
+    o.valid_fraction = 0;
+    o.vocab = vocab;
+    o.cell = cell;
+    if (!shared) o.encoder = "cnn";
+    o.kernels = "2";
+    o.filters = 2;
+    o.layers = 1;
+    o.hidden = o.embedding = o.ffn = 2;
+    o.heads = 1;
+    o.shared = o.tied = shared;
+    o.attention = shared ? "general" : "additive";
+    o.coverage = !shared;
+    o.copy = false;
+    o.max_source = o.max_target = 9;
+    s = rc__task_find(task)->make(&t, &o, NULL, NULL, e);
+    TRY(t->ops->save(t, path, "{}", e));
+    if (t) t->ops->free(t);
+    unlink(data);
+    return s;
+}
+static rc_status write_translator(const char *path, rc_error *e) {
+    return write_writer(path, "translate", "word", "lstm", true, e);
+}
+static rc_status write_apart(const char *path, rc_error *e) {
+    return write_writer(path, "summarize", "char", "gru", false, e);
+}
+static rc_status write_chat(const char *path, rc_error *e) {
+    return write_writer(path, "chat", "word", "transformer", true, e);
+}
+
+/* A model that loads must write, and no more than it may. */
+static rc_status read_writer(const char *path, rc_error *e) {
+    rc_model *base = NULL;
+    rc_status s = rc_model_load(&base, path, e);
+    if (s != RC_OK) return base ? rc_fail(e, RC_ENO, "%s: failed, and left a model", path) : s;
+    rc__seq2seq *m = (rc__seq2seq *)base;
+    rc__id_pairs p = {0};
+    rc__string text[2] = {{0}};
+    const char *task = rc_model_task(base);
+    if (strcmp(task, "translate") != 0 && strcmp(task, "summarize") != 0 && strcmp(task, "chat") != 0) {
+        rc_model_free(base); /* its document was changed into another's that is whole, too */
+        return RC_OK;
+    }
+    rc__beam_options bo = m->beam;
+    rc_error why;
+    bo.beam = bo.beam < 3 ? bo.beam : 3;
+    if (bo.max_len > 20) bo.max_len = 20;
+    if (bo.min_len > bo.max_len) bo.min_len = 0;
+    TRY(rc__id_pairs_add(&p, m, (rc__cell){"a b \xC3\xA9 zz", 9}, (rc__cell){"", 0}, 1, e));
+    TRY(rc__id_pairs_add(&p, m, (rc__cell){" ", 1}, (rc__cell){"", 0}, 2, e));
+    if (s == RC_OK) {
+        rc_status used = rc__seq2seq_translate(m, NULL, 0, &p, &bo, 2, text, &why);
+        if (used == RC_OK && text[1].len) s = rc_fail(e, RC_ENO, "%s: an answer to nothing", path);
+        if (used != RC_OK && used != RC_EDIVERGED && used != RC_EINVAL) s = rc_fail(e, RC_ENO, "%s: loaded, then %s", path, why.text);
+    }
+    rc__string_free(&text[0]);
+    rc__string_free(&text[1]);
+    rc__id_pairs_free(&p);
+    rc_model_free(base);
+    return s;
 }
 
 static rc_status drop_line(void *ctx, const char *text, size_t len) {
@@ -964,6 +1101,88 @@ static rc_status read_labelled(const char *path, rc_error *e) {
     return t == RC_OK || t == RC_EDATA ? s : rc_fail(e, RC_ENO, "%s", why.text);
 }
 
+SEED(pairs_tabs, "a b\tx\n\"c\ty\r\n")
+SEED(pairs_jsonl, "{\"source\": [\"a\", \"b\\n\"], \"target\": [\"x\", \"y\"]}\n{\"target\": \"\", \"source\": null}\n")
+SEED(pairs_json, "{\"conversations\": [[\"a\", {\"text\": \"b\"}], [\"c\", \"d\", \"e\"]]}")
+SEED(pairs_talk, "hi\nyes\n\n\nhi\nno\nwhy\n")
+#ifdef RC_HAVE_YAML
+SEED(pairs_yaml, "conversations:\n- - a\n  - |\n    b\n- [c, \"d: e\", 5]\n- none\n")
+#endif
+
+static rc_status use_pairs(const char *path, const rc__pairs_options *o, rc_error *e) {
+    rc__pairs *p;
+    size_t common = 0, empty = 0, letters = 0;
+    char format[16], source[128], target[128];
+    rc_status s = rc__pairs_read(&p, path, NULL, o, e);
+    if (s != RC_OK) return p ? rc_fail(e, RC_ENO, "%s: failed, and left pairs", path) : s;
+    for (size_t i = 0; i < p->n; i++) {
+        const rc__pair *one = &p->pair[i];
+        empty += rc__pair_empty(one->source);
+        for (size_t k = 0; k < one->source.len; k++) letters += one->source.text[k] != 0;
+        for (size_t k = 0; k < one->target.len; k++) letters += one->target.text[k] != 0;
+        for (size_t k = 0; k < one->n_others; k++) letters += one->others[k].len && one->others[k].text[0];
+    }
+    rc__pairs_form(p->reader, format, source, target);
+    s = rc__pairs_common(p->pair, p->n, p->pair, p->n, &common, e);
+    if (s == RC_OK && (common != p->n || empty != p->empty_sources || letters > SIZE_MAX / 2))
+        s = rc_fail(e, RC_ENO, "%s: pairs are lost", path);
+    rc__pairs_free(p);
+    return s;
+}
+
+/* As pairs, as conversations, and as a stream of sources. */
+static rc_status read_pairs(const char *path, rc_error *e) {
+    rc_error why;
+    rc_status s = use_pairs(path, NULL, e), t = use_pairs(path, &(rc__pairs_options){.conversations = true, .history = 2}, &why);
+    if (t == RC_ENO) return rc_fail(e, t, "%s", why.text);
+    if (s == RC_EDATA && t == RC_OK) s = RC_OK;
+    FILE *f = fopen(path, "rb");
+    rc__source *src = NULL;
+    rc__pairs_reader *r = NULL;
+    rc__pair pair;
+    bool more = true;
+    t = f ? rc__source_stream(&src, f, path, 0, &why) : RC_EIO;
+    if (t == RC_OK) t = rc__pairs_open(&r, src, NULL, &(rc__pairs_options){.unlabelled = true}, &why);
+    while (t == RC_OK && more) t = rc__pairs_next(r, &pair, &more, &why);
+    rc__pairs_close(r);
+    rc__source_free(src);
+    if (f) fclose(f);
+    return t == RC_OK || t == RC_EDATA ? s : rc_fail(e, RC_ENO, "%s", why.text);
+}
+
+SEED(stories_babi, "1 Ann went home.\n2 Where is Ann? \thome\t1\n3 Bob, too.\n4 Who?\tann,bob\t1 3\n1 Is it?\tno\n")
+SEED(stories_json, "{\"story\": [\"a b.\", \"c\"], \"question\": \"d?\", \"answer\": [\"e\", \"f\"]}\n")
+SEED(stories_plain, "Ann went home.\nWhere is Ann?\thome\n\nBob left.\nWho left?\tbob\n")
+
+static rc_status read_some_stories(const char *path, bool stream, rc_error *e) {
+    FILE *f = stream ? fopen(path, "rb") : NULL;
+    rc__source *src = NULL;
+    rc__stories_reader *r = NULL;
+    bool more = true;
+    rc_status s = stream ? (f ? rc__source_stream(&src, f, path, 0, e) : rc_fail(e, RC_EIO, "%s", path)) : rc__source_open(&src, path, e);
+    TRY(rc__stories_open(&r, src, &(rc__stories_options){.answers = !stream}, e));
+    for (int32_t told = 0; s == RC_OK && more;) {
+        rc__story_line l;
+        s = rc__stories_next(r, &l, &more, e);
+        if (s != RC_OK || !more) break;
+        if (l.begins) told = 0;
+        for (size_t i = 0; i < l.n_support; i++)
+            if (l.support[i] < 0 || l.support[i] >= told) s = rc_fail(e, RC_ENO, "%s: support by a sentence that was not told", path);
+        if (l.text.len == 0) s = rc_fail(e, RC_ENO, "%s: a line of nothing", path);
+        told += !l.question;
+    }
+    rc__stories_close(r);
+    rc__source_free(src);
+    if (f) fclose(f);
+    return s;
+}
+
+static rc_status read_stories(const char *path, rc_error *e) {
+    rc_error why;
+    rc_status s = read_some_stories(path, false, e), t = read_some_stories(path, true, &why);
+    return t == RC_OK || t == RC_EDATA || t == s ? s : rc_fail(e, RC_ENO, "%s", why.text);
+}
+
 SEED(conllu, "# x\n1-2\tab\t_\t_\t_\t_\t_\t_\t_\t_\n1\ta\ta\tX\t_\t_\t0\tr\t_\t_\n2\tb\tb\tY\t_\t_\t1\to\t_\t_\n\n")
 SEED(conll_columns, "-DOCSTART- O\n\nEU B-x\n# I-x\n\nb O\n")
 SEED(conll_json, "{\"tokens\": [\"a\", \"b\"], \"tags\": [\"X\", 3], \"intent\": \"I\"}\n")
@@ -1046,6 +1265,10 @@ const reader readers[] = {
     {"model", "char", "model.safetensors", write_char_model, read_model, 0, 0, 1},
     {"model", "word", "model.safetensors", write_word_model, read_model, 0, 0, 1},
     {"tagger", "crf", "model.safetensors", write_tagger, read_tagger, 0, 0, 1},
+    {"answerer", "memory", "model.safetensors", write_answerer_memory, read_answerer, 0, 0, 1},
+    {"answerer", "query", "model.safetensors", write_answerer_query, read_answerer, 0, 0, 1},
+    {"answerer", "entity", "model.safetensors", write_answerer_entity, read_answerer, 0, 0, 1},
+    {"answerer", "reader", "model.safetensors", write_answerer_reader, read_answerer, 0, 0, 1},
     {"classifier", "words", "model.safetensors", write_words, read_classifier, 0, 0, 1},
     {"classifier", "several", "model.safetensors", write_several, read_classifier, 0, 0, 1},
     {"classifier", "numbers", "model.safetensors", write_numbers, read_classifier, 0, 0, 1},
@@ -1053,6 +1276,9 @@ const reader readers[] = {
     {"forecaster", "direct", "forecaster.safetensors", write_forecaster_direct, read_forecaster, 0, 0, 1},
     {"forecaster", "es-rnn", "forecaster.safetensors", write_forecaster_esrnn, read_forecaster, 0, 0, 1},
     {"forecaster", "deepar", "forecaster.safetensors", write_forecaster_deepar, read_forecaster, 0, 0, 1},
+    {"writer", "translate", "model.safetensors", write_translator, read_writer, 0, 0, 1},
+    {"writer", "summarize", "model.safetensors", write_apart, read_writer, 0, 0, 1},
+    {"writer", "chat", "model.safetensors", write_chat, read_writer, 0, 0, 1},
     {"series", "long", "series.csv", write_series, read_series, SIZE_MAX, 0, 1},
     {"state", "lstm", "state.safetensors", write_state, read_state, 0, 0, 1},
     {"detector", "forecast", "model.safetensors", write_detector, read_detector, 0, 0, 1},
@@ -1076,10 +1302,20 @@ const reader readers[] = {
     {"labelled", "jsonl", "a.txt", write_labelled_json, read_labelled, ANY, 0, 1},
     {"labelled", "fasttext", "a.txt", write_labelled_fasttext, read_labelled, ANY, 0, 1},
     {"labelled", "label-first", "a.txt", write_labelled_first, read_labelled, ANY, 0, 1},
+    {"pairs", "tabs", "a.txt", write_pairs_tabs, read_pairs, ANY, 0, 1},
+    {"pairs", "jsonl", "a.txt", write_pairs_jsonl, read_pairs, ANY, 0, 1},
+    {"pairs", "json", "a.txt", write_pairs_json, read_pairs, ANY, 0, 1},
+    {"pairs", "conversations", "a.txt", write_pairs_talk, read_pairs, ANY, 0, 1},
+#ifdef RC_HAVE_YAML
+    {"yaml", "conversations", "a.yml", write_pairs_yaml, read_pairs, ANY, 0, 1},
+#endif
     {"conll", "conllu", "a.conllu", write_conllu, read_conll, ANY, 0, 1},
     {"conll", "columns", "a.conllu", write_conll_columns, read_conll, ANY, 0, 1},
     {"conll", "jsonl", "a.conllu", write_conll_json, read_conll, 0, 1, 1},
     {"conll", "snips", "a.conllu", write_conll_snips, read_conll, 0, 0, 1},
+    {"stories", "babi", "a.txt", write_stories_babi, read_stories, ANY, 0, 1},
+    {"stories", "jsonl", "a.txt", write_stories_json, read_stories, ANY, 0, 1},
+    {"stories", "plain", "a.txt", write_stories_plain, read_stories, ANY, 0, 1},
     {"series", "ts", "a.ts", write_ts, read_ts, ANY, 0, 1},
     {"series", "ucr", "a.ts", write_ucr, read_ts, ANY, 0, 1},
     {"vectors", "word2vec", "a.vec", write_word2vec, read_vectors, ANY, 0, 1},

@@ -170,6 +170,18 @@ rc_var *rc_conv1d(rc_tape *t, rc_var *x, const int32_t *lengths, rc_var *w, rc_v
  * parameter marked sparse, only those rows are noted. ids are borrowed. RC_EDATA names a bad id and its position. */
 rc_var *rc_embedding(rc_tape *t, const int32_t *ids, int ndim, const size_t *dim, rc_var *table);
 
+/* Bags of rows: bag r holds ids[start[r]] .. ids[start[r + 1] - 1]. All borrowed until the next rc_tape_begin. */
+typedef struct rc_bags {
+    size_t bags;           /* 1 or more */
+    const uint32_t *start; /* (bags + 1), from 0 on, never falling */
+    const int32_t *ids;    /* 0..V-1 */
+    const int32_t *place;  /* of each id its row of the mask, 0..P-1; NULL without a mask */
+} rc_bags;
+/* The sum of a bag's rows of table (V, E), each times its row of mask (P, E) element by element when there is one -> (bags, E);
+ * 0 for an empty bag. A bag of words with position encoding, fixed (Sukhbaatar et al. 2015, arXiv 1503.08895, section 4.1) or
+ * learnt (Henaff et al. 2017, arXiv 1612.03969, eq. 1). RC_EDATA names a bad id or place. */
+rc_var *rc_embedding_bags(rc_tape *t, const rc_bags *b, rc_var *table, rc_var *mask);
+
 /* ---- ops: reductions over one axis (kept out of the result), and over all ---------------------------------------- */
 rc_var *rc_sum(rc_tape *t, rc_var *x, int axis);
 rc_var *rc_mean(rc_tape *t, rc_var *x, int axis);
@@ -261,6 +273,29 @@ rc_var *rc_rotary(rc_tape *t, rc_var *x, size_t heads, const int32_t *positions,
 rc_var *rc_rms_norm(rc_tape *t, rc_var *x, rc_var *gain, double eps);
 /* (..., 2F) -> (..., F): silu(x[..F]) * x[F..] (Shazeer 2020, arXiv 2002.05202, eq. 6, with both products in x). */
 rc_var *rc_swiglu(rc_tape *t, rc_var *x);
+
+/* ---- ops: memories -------------------------------------------------------------------------------------------------
+ * Several networks side by side as heads: H of them of D columns each lie one after the other in a row, and none sees another.
+ * Sequences are packed rows as for attention. Same bits for any number of threads and whatever other sequences are there. */
+/* y[:, head h] = x[:, head h] w[:, head h]^T + b: x (N, H K), w (O, H K), b (H O) or NULL -> (N, H O). All fp32. */
+rc_var *rc_linear_heads(rc_tape *t, rc_var *x, rc_var *w, rc_var *b, size_t heads);
+/* A hop of an end-to-end memory network (Sukhbaatar et al. 2015, arXiv 1503.08895, eq. 1 and 2): u (B, H D) looks k (N, H D) of
+ * its sequence up, p = softmax(u k), or p = u k without softmax (their linear start, section 5), and gets the sum of p v, v
+ * (N, H D) -> (B, H D); 0 for a sequence of length 0. lengths (B), summing up to N, are borrowed during the call. *weights (may
+ * be NULL) becomes p (N, H), there until the next rc_tape_begin. */
+rc_var *rc_memory_read(rc_tape *t, rc_var *u, rc_var *k, rc_var *v, const int32_t *lengths, size_t heads, bool softmax,
+                       const rc_real **weights);
+/* h(t) = z(t) c(t) + (1 - z(t)) h(t-1) over each sequence, h before it 0; from its end when reverse (Seo et al. 2017, arXiv
+ * 1606.04582, eq. 3): c (N, H D), z (N, H) -> (N, H D). lengths (batch) as above. */
+rc_var *rc_gated_scan(rc_tape *t, rc_var *c, rc_var *z, const int32_t *lengths, size_t batch, size_t heads, bool reverse);
+/* The dynamic memory of a recurrent entity network (Henaff et al. 2017, arXiv 1612.03969, eq. 2-5): J blocks that each begin as
+ * its key and that every sentence s of its sequence may write to,
+ *   g = sigmoid(s h + sk)   c = prelu(U h + kv + sw)   h <- (h + g c) / |h + g c|
+ * s (N, D); sw (N, D) = W s and sk (N, J) = s times keys, kv (J, D) = V keys, which are products of the caller's; keys (J, D); U
+ * (D, D); slope (D), of the PReLU -> (B J, D), the blocks after the last sentence. lengths (batch) as above. *gates (may be NULL)
+ * becomes g (N, J). fp32. */
+rc_var *rc_entity_memory(rc_tape *t, rc_var *s, rc_var *sw, rc_var *sk, rc_var *kv, rc_var *keys, rc_var *u, rc_var *slope,
+                         const int32_t *lengths, size_t batch, const rc_real **gates);
 
 /* ---- losses ------------------------------------------------------------------------------------------------------
  * Scalars. A position counts when t < lengths[b] (lengths NULL = all) and, for classes, target != ignore_index. The

@@ -11,7 +11,8 @@ typedef struct rc__span { /* of one sequence */
 typedef struct rc__spans {
     size_t batch;
     const rc__span *at;
-    size_t pairs; /* of all */
+    size_t pairs;   /* of all */
+    size_t longest; /* nk */
     bool causal;
     size_t window;
 } rc__spans;

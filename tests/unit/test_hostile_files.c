@@ -662,8 +662,8 @@ static void pipes_in_a_run(void **state) {
 }
 
 int main(void) {
-    struct CMUnitTest tests[128];
-    char names[128][80];
+    struct CMUnitTest tests[256];
+    char names[256][80];
     size_t n = 0;
     for (size_t i = 0; i < n_readers; i++)
         for (int k = 0; k < 2; k++) {
