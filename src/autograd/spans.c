@@ -46,6 +46,7 @@ static bool fill(rc__spans *s, rc_tape *t, const char *op, const rc_attention_op
         if (nk > s->longest) s->longest = nk;
         pairs += nq * nk; /* at most Nq * Nk once q is checked */
         if (q > Nq) break;
+        if (nk > s->longest) s->longest = nk;
     }
     if (q != Nq || (!o->k_start && k != Nk)) {
         rc__op_fail(t, RC_EINVAL, op, "lengths add up to %zu queries and %zu keys, q has %zu rows and k %zu", q, k, Nq,
