@@ -3,8 +3,8 @@
  * the decoder makes.
  *
  * Initialisation. The layers have their own. The tables are N(0, 0.4^2), tied or not; the softmax's weights N(0,
- * 0.3^2), its bias 0. Measured, validation nats a word of Multi30k en-de by deviations (4,000 words a side; an LSTM of 64
- * in either direction, two of 128 with general attention, AdamW 0.002, dropout 0.2, 600 batches of 32, one seed):
+ * 0.3^2), its bias 0. Measured, validation nats a word of Multi30k en-de by deviations (4,000 words a side; an LSTM of
+ * 64 in either direction, two of 128 with general attention, AdamW 0.002, dropout 0.2, 600 batches of 32, one seed):
  *
  *   tables                  0.1    0.3    1      2      | tied to the target's table     0.1    0.2    0.4    0.7
  *   softmax 0.05            3.91   3.54   3.46   3.50   |                                3.42   2.63   2.64   2.78
