@@ -508,7 +508,7 @@ static int run(cli_args *a) {
 
 const cli_command cmd_compare = {
     .name = "compare",
-    .tasks = "lm classify regress tag forecast detect",
+    .tasks = "lm classify regress tag forecast detect answer",
     .usage =
         "compare TASK FILE... --cells LIST [OPTIONS OF train]\ncompare lm SOURCE... --cells LIST [--gradient-svg FILE]",
     .summary = "the same data and budget for several cells",
