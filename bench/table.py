@@ -10,9 +10,11 @@ left out, and a line below the table says why. Ctrl-C prints what there is so fa
 """
 import argparse
 import datetime
+import itertools
 import json
 import os
 import platform
+import random
 import select
 import shlex
 import signal
@@ -23,7 +25,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SECTIONS = ["rnn", "lengths", "bidirectional", "cells", "options", "memory", "startup", "step", "program", "classify"]
+SECTIONS = ["rnn", "lengths", "bidirectional", "cells", "options", "memory", "startup", "step", "program", "classify", "seq2seq"]
 SHAPES = "1x64x128 1x64x512 8x64x256 32x64x128 32x64x256 64x64x512 64x128x1024"
 CELLS = ("rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 gru-d mgu rhn indrnn "
          "mingru minlstm sru").split()
@@ -449,6 +451,12 @@ PROGRAMS = [
     ("GRU 1 x 128, characters", "--cell gru --layers 1 --hidden 128 --batch 64 --seq-len 70", "--vocab char", ""),
     ("LSTM 2 x 256, words, V = 10,000", "--cell lstm --layers 2 --hidden 256 --batch 32 --seq-len 35",
      "--vocab word:10000", "--words 10000"),
+    ("Transformer 4 x 128, characters", "--cell transformer --layers 4 --hidden 128 --batch 64 --seq-len 64",
+     "--vocab char --no-carry", ""),
+    ("Transformer 6 x 256, T = 256, characters", "--cell transformer --layers 6 --hidden 256 --batch 16 --seq-len 256",
+     "--vocab char --no-carry", ""),
+    ("Transformer 4 x 512, words, V = 10,000", "--cell transformer --layers 4 --hidden 512 --batch 32 --seq-len 35",
+     "--vocab word:10000 --no-carry", "--words 10000"),
 ]
 UNTIL = "--layers 2 --hidden 256 --batch 16 --seq-len 64 --lr 0.004 --dropout 0.2 --warmup 100 --average-decay 0.998"
 
@@ -616,6 +624,89 @@ def section_classify():
                         [number(v) for v in values] + [quotient])
     print_table(["lengths", "work", "recur", "PyTorch", "recur's speed / PyTorch's"], rows)
     print("Sequences a second; training with optimizer, clipping and data.\n", flush=True)
+    return records
+
+
+# ---- sequence to sequence -------------------------------------------------------------------------------
+
+TRANSLATOR = ("--vocab word --no-shared --cell lstm --encoder lstm --bidirectional --attention general --layers 2 --hidden 256 "
+              "--embedding 256 --batch 128 --batch-tokens 0 --dropout 0 --dropout-input 0 --word-dropout 0 --label-smoothing 0.1 "
+              "--average none --optimizer adamw --clip 1 --valid-fraction 0.005 --valid-every 1000000")
+
+
+def made_up_pairs(path, pairs, words=6000):
+    """Sources of 5 to 25 words, targets about as long; the words' frequencies fall as in text (Zipf's law)."""
+    draw = random.Random(1)
+    weights = list(itertools.accumulate(1 / (k + 10) for k in range(words)))
+    with open(path, "w", encoding="utf-8") as f:
+        for _ in range(pairs):
+            sides = [draw.choices(range(words), cum_weights=weights, k=n)
+                     for n in (draw.randint(5, 25), draw.randint(5, 25))]
+            f.write("\t".join(" ".join(f"w{i}" for i in side) for side in sides) + "\n")
+
+
+def section_seq2seq():
+    print("## A translator: LSTM 2 x 256 on both sides, attention, V = 6,000, batch 128\n")
+    records = []
+    work = tempfile.TemporaryDirectory()
+    try:
+        source, sources = os.path.join(work.name, "pairs.tsv"), os.path.join(work.name, "sources.txt")
+        made_up_pairs(source, 10000)
+        with open(source, encoding="utf-8") as f, open(sources, "w", encoding="utf-8") as out:
+            out.writelines(line.split("\t")[0] + "\n" for line in itertools.islice(f, 256))
+        for threads in a.threads:
+            for precision in [x for x in a.precision if x != "int8"]:
+                progress(f"seq2seq: {precision}, {threads} threads")
+
+                def ours(threads=threads, precision=precision):
+                    run, model = os.path.join(work.name, "run"), os.path.join(work.name, "m.safetensors")
+                    subprocess.run(["rm", "-rf", run], check=True)
+                    answer = recur(["train", "translate", source, "--run", run, "-o", model, "--json", "--quiet", "--steps",
+                                    str(a.steps), "--threads", str(threads), "--precision", precision] +
+                                   shlex.split(TRANSLATOR), 3600)
+                    if "skip" in answer or precision != "fp32":
+                        return answer
+                    for beam in (1, 5):
+                        # as long as the peer's: nothing ends early that the peer does not end
+                        began = time.perf_counter()
+                        done = subprocess.run([a.recur, "predict", model, sources, "--beam", str(beam), "--max-length", "40",
+                                               "--batch", "64", "--threads", str(threads)], capture_output=True, check=False)
+                        if done.returncode == 0:
+                            answer[f"sentences_per_second_{beam}"] = 256 / (time.perf_counter() - began)
+                    return answer
+
+                def theirs(threads=threads, precision=precision):
+                    command = [a.python, os.path.join(HERE, "peers", "torch_seq2seq.py"), source, "--steps", str(a.steps),
+                               "--threads", str(threads), "--precision", precision]
+                    try:
+                        done = subprocess.run(command, capture_output=True, text=True, timeout=3600, check=False)
+                    except (OSError, subprocess.TimeoutExpired) as error:
+                        return dict(skip=str(error))
+                    if done.returncode:
+                        return dict(skip=(done.stderr.strip().splitlines() or ["failed"])[-1])
+                    return json.loads(done.stdout)
+
+                contenders = {"recur": ours}
+                if "torch" in a.peers:
+                    contenders["PyTorch"] = theirs
+                records.append(dict(point=dict(precision=precision, threads=threads), result=measure(contenders, a.rounds)))
+    except KeyboardInterrupt:
+        STOPPED.append(True)
+    finally:
+        work.cleanup()
+    rows = []
+    for r in records:
+        for name, key in (("training, target tokens/s", "tokens_per_second"), ("beam 1, sentences/s", "sentences_per_second_1"),
+                          ("beam 5, sentences/s", "sentences_per_second_5")):
+            values = [r["result"].get(n, {}).get(key) for n in ("recur", "PyTorch")]
+            if not any(values):
+                continue
+            quotient = ratio_text((values[0] / values[1], "PyTorch")) if all(values) else ""
+            rows.append([f"{name}, {r['point']['precision']}", f"{r['point']['threads']} threads"] +
+                        [number(v) for v in values] + [quotient])
+    print_table(["work", "threads", "recur", "PyTorch", "recur's speed / PyTorch's"], rows)
+    print("Training with optimizer, clipping and data; recur's decoding is the whole command, its start and the file's reading\n"
+          "included.\n", flush=True)
     return records
 
 

@@ -350,6 +350,15 @@ static int settle_task(cli_args *a) {
     return CLI_DONE;
 }
 
+/* Is argument i the one that follows --name VALUE or --name=VALUE? */
+static bool after_value(const cli_args *a, char **argv, int i, const char *name) {
+    const cli_given *last = &a->given[a->n_given - 1];
+    size_t n = strlen(name);
+    if (strcmp(last->option->name, name) != 0) return false;
+    if (last->value == argv[i - 1]) return true;
+    return strncmp(argv[i - 1], "--", 2) == 0 && strncmp(argv[i - 1] + 2, name, n) == 0 && argv[i - 1][2 + n] == '=';
+}
+
 static int parse(cli_args *a, int argc, char **argv) {
     const cli_command *c = a->command;
     const char *config = NULL;
@@ -363,8 +372,10 @@ static int parse(cli_args *a, int argc, char **argv) {
             used = take_long(a, argc, argv, i, &config);
         else if (argv[i][0] == '-' && argv[i][1])
             used = take_short(a, argc, argv, i);
-        else
+        else {
+            if (i >= 1 && a->n_given && after_value(a, argv, i, "valid")) a->behind_valid = a->n_words + 1;
             add_word(a, argv[i]);
+        }
         if (!used) return CLI_USAGE;
         i += used;
     }

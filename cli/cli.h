@@ -59,6 +59,7 @@ struct cli_args {
     void *options;
     const char **words; /* arguments that are no options */
     size_t n_words;
+    size_t behind_valid; /* the word that follows --valid FILE directly, counted from 1; 0 = none does */
     cli_given *given; /* options that were set, config file first, in order */
     size_t n_given;
     const char **names; /* their names, for rc_train_apply_preset */

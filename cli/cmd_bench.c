@@ -5,7 +5,8 @@
  *
  * Operations are counted as 2 * tokens * (elements of the weight matrices): for a cell with G gates that is
  * 2*B*T*G*H*(I+H) a layer; training counts three times that, one forward and two products backward. Pointwise work is
- * not counted.
+ * not counted. The attention of a Transformer's blocks (rnn) counts with 4 H operations for each step and step that it sees,
+ * in training three times that too, though the weights are made again.
  *
  * The peak is measured in the same run (recur/bench.h): before, a few times between the passes, and after. Like the times it
  * is a median: the clock moves by 10 %, and the best reading of a millisecond would be a clock that no longer run gets. The
@@ -29,9 +30,9 @@
 
 struct bench_options {
     const char *cell, *lengths, *skip, *precision;
-    int64_t batch, seq_len, hidden, input, layers, proj, depth, threads, seed;
+    int64_t batch, seq_len, hidden, input, layers, proj, depth, threads, seed, heads, kv_heads, dim, context;
     double time, dropout, recurrent_dropout, zoneout, zoneout_c, weight_drop;
-    bool train, bidirectional, dropout_sequence, learn_initial_state, json;
+    bool train, bidirectional, dropout_sequence, learn_initial_state, json, causal;
 };
 
 #define AT(field) offsetof(struct bench_options, field)
@@ -48,7 +49,8 @@ static const rc_option entries[] = {
      "the initial state is a parameter"},
     {"precision", 0, RC_OPT_CHOICE, AT(precision), 0, 0, "fp32 bf16 int8", "KIND", "Layers",
      "of the products; int8 without --train"},
-    {"dropout", 0, RC_OPT_REAL, AT(dropout), 0, 0.99, NULL, "P", "Layers", "between layers (rnn --train)"},
+    {"dropout", 0, RC_OPT_REAL, AT(dropout), 0, 0.99, NULL, "P", "Layers",
+     "between layers (rnn --train), of weights (attention --train)"},
     {"dropout-sequence", 0, RC_OPT_BOOL, AT(dropout_sequence), 0, 0, NULL, NULL, "Layers",
      "one dropout mask per sequence instead of one per step"},
     {"recurrent-dropout", 0, RC_OPT_REAL, AT(recurrent_dropout), 0, 0.99, NULL, "P", "Layers",
@@ -57,11 +59,18 @@ static const rc_option entries[] = {
     {"zoneout-c", 0, RC_OPT_REAL, AT(zoneout_c), 0, 0.99, NULL, "P", "Layers", "units of c that keep their last value"},
     {"weight-drop", 0, RC_OPT_REAL, AT(weight_drop), 0, 0.99, NULL, "P", "Layers",
      "on the recurrent weights (rnn --train)"},
+    {"heads", 0, RC_OPT_INT, AT(heads), 0, 1000, NULL, "N", "Attention",
+     "heads of queries; 0: 4, of a transformer one for each 64 columns"},
+    {"kv-heads", 0, RC_OPT_INT, AT(kv_heads), 0, 1000, NULL, "N", "Attention", "heads of keys and values; 0: as heads"},
+    {"dim", 0, RC_OPT_INT, AT(dim), 1, 10000, NULL, "N", "Attention", "numbers of a head"},
+    {"context", 0, RC_OPT_INT, AT(context), 0, 65536, NULL, "N", "Attention",
+     "transformer: steps that a step sees; 0: the default"},
+    {"causal", 0, RC_OPT_BOOL, AT(causal), 0, 0, NULL, NULL, "Attention", "no step sees a later one"},
     {"batch", 0, RC_OPT_INT, AT(batch), 1, 1e6, NULL, "N", "Work", "rows"},
-    {"seq-len", 0, RC_OPT_INT, AT(seq_len), 1, 1e6, NULL, "N", "Work", "time steps (rnn)"},
+    {"seq-len", 0, RC_OPT_INT, AT(seq_len), 1, 1e6, NULL, "N", "Work", "time steps (rnn, attention)"},
     {"lengths", 0, RC_OPT_CHOICE, AT(lengths), 0, 0, "full random", "WHICH", "Work",
      "rows of full length, or of 1 to seq-len steps"},
-    {"train", 0, RC_OPT_BOOL, AT(train), 0, 0, NULL, NULL, "Work", "forward and backward (rnn)"},
+    {"train", 0, RC_OPT_BOOL, AT(train), 0, 0, NULL, NULL, "Work", "forward and backward (rnn, attention)"},
     {"time", 0, RC_OPT_TIME, AT(time), 0.01, 600, NULL, "TIME", "Work", "how long to measure"},
     {"threads", 0, RC_OPT_INT, AT(threads), 0, 1024, NULL, "N", "Work", "0: all the cores the process may use"},
     {"seed", 0, RC_OPT_INT, AT(seed), 0, 9.2e18, NULL, "N", "Work", "of weights, input and lengths"},
@@ -82,6 +91,7 @@ static void defaults(void *options) {
                                                               .seq_len = 64,
                                                               .hidden = 256,
                                                               .layers = 1,
+                                                              .dim = 64,
                                                               .time = 2,
                                                               .seed = 1};
 }
@@ -101,34 +111,52 @@ rc_status cli_check_cell(const char *where, const char *cell, rc_error *e) {
     return rc_fail(e, RC_EINVAL, "%s: unknown cell \"%s\"; cells: %s", where, cell, all);
 }
 
+/* Which options belong to which measurement; those that stand nowhere belong to rnn and step. */
+static bool belongs(const char *kind, const char *option) {
+    char word[40];
+    snprintf(word, sizeof word, " %s ", option);
+    if (strstr(" batch threads time seed json ", word)) return true;
+    if (strcmp(kind, "attention") == 0) return strstr(" heads kv-heads dim causal seq-len train dropout ", word);
+    if (strstr(" dim causal ", word)) return false;
+    return strcmp(kind, "rnn") == 0 ||
+           !strstr(" train seq-len lengths bidirectional dropout dropout-sequence recurrent-dropout weight-drop ",
+                   word);
+}
+
 static rc_status settle(cli_args *a, rc_error *e) {
-    static const char *const kinds[] = {"rnn", "step"};
-    const struct bench_options *o = a->options;
+    static const char *const kinds[] = {"rnn", "step", "attention"};
+    struct bench_options *o = a->options;
     if (a->help) return RC_OK;
     if (a->n_words == 0) {
         for (size_t i = 0; i < a->n_given; i++)
             if (!strstr(" seq-len time threads seed json ", a->given[i].option->name))
                 return rc_fail(e, RC_EINVAL,
-                               "--%s: expected what to measure first: rnn (sequences) or step (streaming)",
+                               "--%s: expected what to measure first: rnn (sequences), step (streaming) or attention",
                                a->given[i].option->name);
         return RC_OK;
     }
     if (a->n_words > 1) return rc_fail(e, RC_EINVAL, "unexpected argument \"%s\"", a->words[1]);
-    if (strcmp(a->words[0], "rnn") != 0 && strcmp(a->words[0], "step") != 0) {
-        const char *near = cli_suggest(kinds, 2, a->words[0]);
+    const char *kind = a->words[0];
+    if (strcmp(kind, "rnn") != 0 && strcmp(kind, "step") != 0 && strcmp(kind, "attention") != 0) {
+        const char *near = cli_suggest(kinds, 3, kind);
         return rc_fail(e, RC_EINVAL,
                        near ? "unknown benchmark \"%s\"; did you mean %s?"
-                            : "unknown benchmark \"%s\"; expected rnn or step",
-                       a->words[0], near);
+                            : "unknown benchmark \"%s\"; expected rnn, step or attention",
+                       kind, near);
     }
-    static const char *const of_rnn[] = {"train",   "seq-len",          "lengths",           "bidirectional",
-                                         "dropout", "dropout-sequence", "recurrent-dropout", "weight-drop"};
-    if (strcmp(a->words[0], "step") == 0)
-        for (size_t i = 0; i < a->n_given; i++)
-            for (size_t k = 0; k < sizeof of_rnn / sizeof *of_rnn; k++)
-                if (strcmp(a->given[i].option->name, of_rnn[k]) == 0)
-                    return rc_fail(e, RC_EINVAL, "--%s is of bench rnn; bench step runs one time step at a time",
-                                   of_rnn[k]);
+    for (size_t i = 0; i < a->n_given; i++)
+        if (!belongs(kind, a->given[i].option->name)) {
+            const char *of = belongs("rnn", a->given[i].option->name) ? "rnn" : "attention";
+            return rc_fail(e, RC_EINVAL, "--%s is of bench %s%s", a->given[i].option->name, of,
+                           strcmp(kind, "step") == 0 ? "; bench step runs one time step at a time" : "");
+        }
+    if (strcmp(kind, "attention") == 0) {
+        if (!o->heads) o->heads = 4;
+        if (o->kv_heads && o->heads % o->kv_heads)
+            return rc_fail(e, RC_EINVAL, "--kv-heads %lld does not divide --heads %lld", (long long)o->kv_heads,
+                           (long long)o->heads);
+        return RC_OK;
+    }
     if (o->train && strcmp(o->precision, "int8") == 0)
         return rc_fail(e, RC_EINVAL, "--precision int8 is for inference, --train computes gradients");
     return cli_check_cell("--cell", o->cell, e);
@@ -157,6 +185,9 @@ static rc_status net_new(struct net *net, const struct bench_options *o, rc_erro
     ro.bidirectional = o->bidirectional;
     ro.proj_size = (size_t)o->proj;
     if (o->depth) ro.depth = (int)o->depth;
+    ro.heads = (size_t)o->heads;
+    ro.kv_heads = (size_t)o->kv_heads;
+    ro.context = (size_t)o->context;
     ro.skip = strcmp(o->skip, "residual") == 0  ? RC_SKIP_RESIDUAL
               : strcmp(o->skip, "highway") == 0 ? RC_SKIP_HIGHWAY
                                                 : RC_SKIP_NONE;
@@ -222,7 +253,7 @@ struct measured {
     double first, median, least, p99, mean; /* rnn: ms a pass; step: us a step */
     double tokens;                          /* of a pass or step */
     double rate, gflops;                    /* tokens a second */
-    rc_machine_peak peak; /* the median of: */
+    rc_machine_peak peak;                   /* the median of: */
     double readings[MOST_READINGS];
     size_t n_readings;
     double load; /* bytes a second of one core, for a set of so many bytes: */
@@ -302,6 +333,15 @@ static int32_t draw_lengths(struct measured *m, const struct bench_options *o) {
     return longest;
 }
 
+/* Of a sequence of so many steps, in a block of attention; 0 in recurrent layers. */
+static double pairs_seen(const struct net *net, double steps) {
+    const rc_rnn_options *o = rc_rnn_get_options(net->rnn);
+    if (rc_cell_find(o->cell)->recurrent) return 0;
+    double sees = o->context && (double)o->context < steps ? (double)o->context : steps;
+    double causal = sees * (sees + 1) / 2 + sees * (steps - sees);
+    return o->bidirectional ? 2 * causal - steps : causal;
+}
+
 static rc_status timed_pass(const struct net *net, rc_tape *t, const struct bench_options *o, const rc_real *x,
                             const int32_t *lengths, double *ms, rc_error *e) {
     double before = cli_now();
@@ -319,6 +359,7 @@ static rc_status measure_rnn(const struct bench_options *o, struct measured *m, 
     rc_real *x = NULL;
     double *ms = NULL, warm, spent = 0, next = o->time / PEAK_READINGS;
     int32_t steps = (int32_t)o->seq_len;
+    double seen = 0; /* pairs of steps of which one sees the other */
     size_t resident = process_bytes("VmRSS");
     *m = (struct measured){.tokens = (double)o->batch * (double)o->seq_len};
     rc_status s = net_new(&net, o, e);
@@ -343,9 +384,12 @@ static rc_status measure_rnn(const struct bench_options *o, struct measured *m, 
     }
     note_memory(m, resident);
     double all = (double)net.matrix_elements, recurrent = (double)net.recurrent_elements, passes = o->train ? 2 : 1;
+    for (size_t b = 0; !s && b < (size_t)o->batch; b++)
+        seen += pairs_seen(&net, m->lengths ? (double)m->lengths[b] : (double)o->seq_len);
     m->working_set = set_bytes((recurrent > 0 ? recurrent : all) / (double)o->layers, o);
     if (!s)
-        s = summarize(m, ms, m->n, 1e3, 2 * m->tokens * all * (o->train ? 3 : 1),
+        s = summarize(m, ms, m->n, 1e3,
+                      (2 * m->tokens * all + 4 * (double)(o->hidden * o->layers) * seen) * (o->train ? 3 : 1),
                       passes * element_bytes(o) * (all + recurrent * (steps - 1)), e);
     free(x);
     free(ms);
@@ -424,10 +468,87 @@ static rc_status measure_step(const struct bench_options *o, struct measured *m,
     return s;
 }
 
+/* ---- attention ----------------------------------------------------------------------------------------------- */
+
+/* Self-attention of sequences of equal length on packed rows. Two products over the pairs that are seen, in training five
+ * more: 2 * 2 * pairs * heads * dim operations, times 3.5. Read and written at least: q, k, v and the result, in training
+ * q, k, v, result and its gradient again, and the three gradients. */
+static rc_status measure_attention(const struct bench_options *o, struct measured *m, rc_error *e) {
+    enum { MOST = 100000, WARM = 3 };
+    size_t T = (size_t)o->seq_len, B = (size_t)o->batch, H = (size_t)o->heads, D = (size_t)o->dim;
+    size_t G = o->kv_heads ? (size_t)o->kv_heads : H, resident = process_bytes("VmRSS");
+    rc_tape *t = NULL;
+    *m = (struct measured){.tokens = (double)B * (double)T};
+    if (m->tokens * (double)((H + 2 * G) * D) > 1e15)
+        return rc_fail(e, RC_ENOMEM, "out of memory for so many queries and keys");
+    rc_status s = rc_tape_new(&t, e);
+    rc_real *x = s ? NULL : random_values(T * B * (H + 2 * G) * D, (uint64_t)o->seed, e);
+    if (!s && !x) s = RC_ENOMEM;
+    int32_t *lengths = cli_alloc(B * sizeof *lengths);
+    for (size_t b = 0; b < B; b++) lengths[b] = (int32_t)T;
+    rc_attention_options a = rc_attention_options_default();
+    a.batch = B, a.q_lengths = lengths, a.heads = H, a.kv_heads = G, a.causal = o->causal, a.dropout = o->dropout;
+    double *ms = cli_alloc(MOST * sizeof *ms), spent = 0, next = o->time / PEAK_READINGS;
+    for (int warm = -WARM; !s && m->n < MOST && (warm < 0 || m->n < 5 || spent < o->time); warm += warm < 0) {
+        double before = cli_now(), after;
+        rc_tape_begin(t, (rc_tape_mode){.grad = o->train, .training = o->train, .seed = 1, .step = m->n});
+        rc_real *k = x + T * B * H * D, *v = k + T * B * G * D;
+        rc_var *y =
+            rc_attention(t, rc_leaf(t, 2, (size_t[]){T * B, H * D}, x), rc_leaf(t, 2, (size_t[]){T * B, G * D}, k),
+                         rc_leaf(t, 2, (size_t[]){T * B, G * D}, v), &a);
+        s = o->train ? rc_backward(t, rc_sum_all(t, y), 1, e) : rc_tape_status(t, e);
+        after = 1e3 * (cli_now() - before);
+        if (warm == -WARM) m->first = after;
+        if (warm < 0) {
+            if (!s && warm == -1) s = read_peak(m, o, e);
+            continue;
+        }
+        ms[m->n++] = after;
+        spent += 1e-3 * after;
+        if (!s && spent >= next) {
+            s = read_peak(m, o, e);
+            next += o->time / PEAK_READINGS;
+        }
+    }
+    note_memory(m, resident);
+    double pairs = m->tokens * (o->causal ? ((double)T + 1) / 2 : (double)T), row = 4 * m->tokens * (double)D;
+    double bytes = row * (double)((H + G) * (o->train ? 6 : 2));
+    m->working_set = (size_t)(bytes / rc_threads()) + 1;
+    if (!s) s = summarize(m, ms, m->n, 1e3, 4 * pairs * (double)(H * D) * (o->train ? 3.5 : 1), bytes, e);
+    free(x);
+    free(ms);
+    free(lengths);
+    rc_tape_free(t);
+    return s;
+}
+
 /* ---- telling ------------------------------------------------------------------------------------------------- */
 
 static double of_peak(const struct measured *m) { return 100 * m->gflops / m->peak.gflops; }
 static const char *bound(const struct measured *m) { return m->floor_flops >= m->floor_bytes ? "flops" : "bytes"; }
+
+/* The limits of a measurement: peak and floor. */
+static void add_limits(json_t *j, const struct measured *m, bool step) {
+    json_t *limits =
+        json_pack("{s:f, s:s, s:f, s:f, s:f, s:f, s:s, s:f, s:I}", "peak_gflops", m->peak.gflops, "peak_of",
+                  m->peak.instruction, "percent_of_peak", of_peak(m), step ? "floor_us" : "floor_ms",
+                  fmax(m->floor_flops, m->floor_bytes), step ? "floor_flops_us" : "floor_flops_ms", m->floor_flops,
+                  step ? "floor_bytes_us" : "floor_bytes_ms", m->floor_bytes, "bound", bound(m), "load_gb_per_second",
+                  m->load / 1e9, "working_set_bytes", (json_int_t)m->working_set);
+    json_object_update(j, limits);
+    json_decref(limits);
+}
+
+static json_t *attention_json(const struct bench_options *o, const struct measured *m) {
+    json_t *j = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:f, s:i, s:I, s:f, s:f, s:f, s:f, s:f}", "bench",
+                          "attention", "batch", (json_int_t)o->batch, "seq_len", (json_int_t)o->seq_len, "heads",
+                          (json_int_t)o->heads, "kv_heads", (json_int_t)(o->kv_heads ? o->kv_heads : o->heads), "dim",
+                          (json_int_t)o->dim, "causal", (int)o->causal, "train", (int)o->train, "dropout", o->dropout,
+                          "threads", rc_threads(), "passes", (json_int_t)m->n, "tokens_per_second", m->rate, "gflops",
+                          m->gflops, "ms", m->median, "ms_min", m->least, "first_ms", m->first);
+    add_limits(j, m, false);
+    return j;
+}
 
 static json_t *measured_json(const struct bench_options *o, const struct measured *m, bool step) {
     json_t *j = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:s, s:i, s:I, s:f, s:f}", "bench", step ? "step" : "rnn",
@@ -440,16 +561,9 @@ static json_t *measured_json(const struct bench_options *o, const struct measure
                         : json_pack("{s:I, s:b, s:s, s:b, s:f, s:f, s:f}", "seq_len", (json_int_t)o->seq_len, "train",
                                     (int)o->train, "lengths", o->lengths, "bidirectional", (int)o->bidirectional, "ms",
                                     m->median, "ms_min", m->least, "first_ms", m->first);
-    double most = m->floor_flops >= m->floor_bytes ? m->floor_flops : m->floor_bytes;
-    json_t *limits = json_pack(
-        "{s:f, s:s, s:f, s:f, s:f, s:f, s:s, s:f, s:I}", "peak_gflops", m->peak.gflops, "peak_of", m->peak.instruction,
-        "percent_of_peak", of_peak(m), step ? "floor_us" : "floor_ms", most, step ? "floor_flops_us" : "floor_flops_ms",
-        m->floor_flops, step ? "floor_bytes_us" : "floor_bytes_ms", m->floor_bytes, "bound", bound(m),
-        "load_gb_per_second", m->load / 1e9, "working_set_bytes", (json_int_t)m->working_set);
     json_object_update(j, more);
-    json_object_update(j, limits);
     json_decref(more);
-    json_decref(limits);
+    add_limits(j, m, step);
     return j;
 }
 
@@ -463,8 +577,20 @@ static void add_alone(json_t *j, const struct bench_options *o, const struct mea
     json_object_set_new(j, "row_lengths", rows);
 }
 
+static void print_limits(const struct measured *m, const char *unit, const char *what) {
+    char memory[24], process[24];
+    const char *plural = rc_threads() == 1 ? "" : "s";
+    printf("first call %.3f %s; memory at most %s", m->first, unit,
+           cli_bytes_text(memory, sizeof memory, (double)m->memory));
+    if (m->resident) printf(", the process grew by %s", cli_bytes_text(process, sizeof process, (double)m->resident));
+    printf("\n%.1f %% of the peak of %.0f GFLOP/s (%s, %d thread%s)\n", of_peak(m), m->peak.gflops, m->peak.instruction,
+           m->peak.threads, plural);
+    printf("floor: %.3f %s for the operations, %.3f %s for %s (%s at %.0f GB/s a thread)\n", m->floor_flops, unit,
+           m->floor_bytes, unit, what, cli_bytes_text(memory, sizeof memory, (double)m->working_set), m->load / 1e9);
+}
+
 static void print_measured(const struct bench_options *o, const struct measured *m, bool step) {
-    char rate[24], memory[24], process[24], work[64] = "one step at a time";
+    char rate[24], work[64] = "one step at a time";
     const char *plural = rc_threads() == 1 ? "" : "s", *unit = step ? "us" : "ms";
     if (!step)
         snprintf(work, sizeof work, "%s%lld steps, %s", strcmp(o->lengths, "random") == 0 ? "1 to " : "",
@@ -478,14 +604,17 @@ static void print_measured(const struct bench_options *o, const struct measured 
     else
         printf("%.3f ms a pass (median of %zu), least %.3f ms, %s tokens/s, %.1f GFLOP/s\n", m->median, m->n, m->least,
                rate, m->gflops);
-    printf("first call %.3f %s; memory at most %s", m->first, unit,
-           cli_bytes_text(memory, sizeof memory, (double)m->memory));
-    if (m->resident) printf(", the process grew by %s", cli_bytes_text(process, sizeof process, (double)m->resident));
-    printf("\n%.1f %% of the peak of %.0f GFLOP/s (%s, %d thread%s)\n", of_peak(m), m->peak.gflops, m->peak.instruction,
-           m->peak.threads, plural);
-    printf("floor: %.3f %s for the operations, %.3f %s for reading the weights (%s at %.0f GB/s a thread)\n",
-           m->floor_flops, unit, m->floor_bytes, unit, cli_bytes_text(memory, sizeof memory, (double)m->working_set),
-           m->load / 1e9);
+    print_limits(m, unit, "reading the weights");
+}
+
+static void print_attention(const struct bench_options *o, const struct measured *m) {
+    char rate[24];
+    printf("attention %lld x %lld, batch %lld, %lld steps, %s%s, %d thread%s\n", (long long)o->heads, (long long)o->dim,
+           (long long)o->batch, (long long)o->seq_len, o->causal ? "causal, " : "",
+           o->train ? "forward and backward" : "forward", rc_threads(), rc_threads() == 1 ? "" : "s");
+    printf("%.3f ms a pass (median of %zu), least %.3f ms, %s tokens/s, %.1f GFLOP/s\n", m->median, m->n, m->least,
+           cli_count_text(rate, sizeof rate, m->rate), m->gflops);
+    print_limits(m, "ms", "reading and writing");
 }
 
 /* What `recur bench` alone measures: the sizes of the presets, and streaming. */
@@ -548,7 +677,16 @@ static int run(cli_args *a) {
     bool step = a->n_words && strcmp(a->words[0], "step") == 0;
     rc_status s = o->threads ? rc_set_threads((int)o->threads, &e) : RC_OK;
     if (!s && a->n_words == 0) s = run_suite(a, &e);
-    if (!s && a->n_words) {
+    if (!s && a->n_words && strcmp(a->words[0], "attention") == 0) {
+        s = measure_attention(o, &m, &e);
+        if (!s && o->json) {
+            json_t *j = attention_json(o, &m);
+            add_alone(j, o, &m);
+            cli_print_json(j);
+        } else if (!s) {
+            print_attention(o, &m);
+        }
+    } else if (!s && a->n_words) {
         if (step && !cli_is_given(a, "batch")) o->batch = 1; /* streaming serves one row */
         s = step ? measure_step(o, &m, &e) : measure_rnn(o, &m, &e);
         if (!s && o->json) {
@@ -565,12 +703,14 @@ static int run(cli_args *a) {
 
 const cli_command cmd_bench = {
     .name = "bench",
-    .actions = "rnn step",
-    .usage = "bench\nbench rnn [OPTIONS]\nbench step [OPTIONS]",
-    .summary = "speed of the recurrent layers on this machine",
+    .actions = "rnn step attention",
+    .usage = "bench\nbench rnn [OPTIONS]\nbench step [OPTIONS]\nbench attention [OPTIONS]",
+    .summary = "speed of the recurrent layers and of attention on this machine",
     .text =
         "rnn runs whole sequences, forward or forward and backward; step runs one time step at a time, as a stream "
-        "would (batch 1 unless given); alone it measures a table of usual sizes. Times are medians, the first call "
+        "would (batch 1 unless given); attention runs self-attention of sequences; alone it measures a table of usual "
+        "sizes. "
+        "Times are medians, the first call "
         "apart. GFLOP/s counts the matrix products alone: 2 * tokens * "
         "elements of the weight matrices, three times that for training. "
         "The peak is how fast the same number of threads can multiply and add, measured between the passes: the median "
@@ -578,11 +718,15 @@ const cli_command cmd_bench = {
         "(threads * load rate), where the load rate is measured for as many bytes as one thread has to go through "
         "again and again. rnn reads the recurrent matrices once per time step and the others once, in training "
         "twice that; step reads all once per step. A weight has 4 bytes, 2 in bf16, 1 in int8. "
-        "step times blocks of up to 64 steps for the median, and single steps for the 99th percentile.",
+        "step times blocks of up to 64 steps for the median, and single steps for the 99th percentile. "
+        "attention counts 4 * pairs of a query and a key that it sees * heads * dim, 3.5 times that for training, and "
+        "reads "
+        "and writes queries, keys, values, results and their gradients.",
     .examples = "bench rnn --cell gru --batch 32 --seq-len 64 --hidden 256 --train --threads 2\n"
                 "bench rnn --cell lstm --lengths random --json\n"
                 "bench rnn --cell lstm-layernorm --train --recurrent-dropout 0.2 --precision bf16\n"
-                "bench step --cell lstm --hidden 64",
+                "bench step --cell lstm --hidden 64\n"
+                "bench attention --heads 4 --dim 64 --seq-len 256 --causal --train",
     .words = "",
     .table = table,
     .options_size = sizeof(struct bench_options),

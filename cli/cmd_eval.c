@@ -29,16 +29,16 @@ static const rc_option entries[] = {
 };
 
 static const rc_option *table(size_t *n) {
-    static rc_option all[64];
+    static rc_option all[96];
     static size_t count;
     size_t more;
     const rc_option *t;
     if (count == 0) {
-        cli_append_options(all, &count, 64, entries, sizeof entries / sizeof *entries, 0);
+        cli_append_options(all, &count, 96, entries, sizeof entries / sizeof *entries, 0);
         t = rc_data_option_table(&more);
-        cli_append_options(all, &count, 64, t, more, AT(model.data));
+        cli_append_options(all, &count, 96, t, more, AT(model.data));
         t = rc_eval_option_table(&more);
-        cli_append_options(all, &count, 64, t, more, AT(model));
+        cli_append_options(all, &count, 96, t, more, AT(model));
     }
     *n = count;
     return all;
@@ -55,13 +55,16 @@ static void defaults(void *options) {
 }
 
 static rc_status settle(cli_args *a, rc_error *e) {
-    const struct eval_options *o = a->options;
+    struct eval_options *o = a->options;
     rc_status s;
     if (a->help) return RC_OK;
     if (a->n_words < 2)
         return rc_fail(e, RC_EINVAL,
                        a->n_words ? "expected FILE: the text to score (- is standard input)"
                                   : "expected MODEL and FILE: a trained model and the text to score");
+    if (a->n_words == 3 && o->model.reference)
+        return rc_fail(e, RC_EINVAL, "expected one file of references, found %s and --reference %s", a->words[2],
+                       o->model.reference);
     if (o->dynamic && strcmp(o->precision, "int8") == 0)
         return rc_fail(e, RC_EINVAL, "--dynamic goes on learning, and int8 weights are for inference");
     if ((s = cli_check_input("model", a->words[0], e))) return s;
@@ -118,8 +121,8 @@ static void add_change(cli_table *t, const rc_lm *m, const rc_lm_score *from, co
 }
 
 /* fp32: the score in that precision, when plain is in another, else NULL. */
-static void print_scores(const rc_lm *m, const struct eval_options *o, const rc_lm_score *fp32, const rc_lm_score *plain,
-                         const rc_lm_score *dynamic) {
+static void print_scores(const rc_lm *m, const struct eval_options *o, const rc_lm_score *fp32,
+                         const rc_lm_score *plain, const rc_lm_score *dynamic) {
     char pass[64], in[96], time[24];
     const char *unit = unit_of(m);
     snprintf(pass, sizeof pass, o->window ? "windows of %lld" : "one pass, state carried", (long long)o->window);
@@ -168,16 +171,21 @@ static int run(cli_args *a) {
     char task[32] = "lm";
     if (!s) s = rc_model_task_of(a->words[0], task, sizeof task, &e);
     bool lm = strcmp(task, "lm") == 0;
-    const char *const of_lm[] = {"Evaluation"}, *const of_others[] = {"Data", "Results"};
-    if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, lm ? 2 : 1, false, a->words[0], task, &e);
+    bool writes = cli_task_writes(task);
+    const char *const of_lm[] = {"Evaluation", "Search"}, *const of_others[] = {"Data", "Results", "Search"};
+    if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, lm ? 3 : writes ? 1 : 2, false, a->words[0], task, &e);
     if (!s && !lm) s = cli_check_tasks(a, a->words[0], task, &e);
-    if (!s && a->n_words > 2 && strcmp(task, "answer") != 0)
-        s = rc_fail(&e, RC_EINVAL, "expected one FILE, found also \"%s\"", a->words[2]);
+    bool several = strcmp(task, "answer") == 0;
+    size_t most = several ? a->n_words : writes ? 3 : 2; /* of a model that writes the third word is its references */
+    if (!s && a->n_words > most)
+        s = rc_fail(&e, RC_EINVAL, "expected %s, found also \"%s\": %s is a model for %s",
+                    writes ? "FILE and REFERENCE" : "one FILE", a->words[most], a->words[0], task);
     if (!s && !lm) {
         rc_eval_options mo = o->model;
         mo.batch = o->batch;
-        mo.more = (const char *const *)a->words + 2;
-        mo.n_more = a->n_words - 2;
+        if (several) mo.more = (const char *const *)a->words + 2;
+        if (several) mo.n_more = a->n_words - 2;
+        if (writes && a->n_words == 3) mo.reference = a->words[2];
         return cli_eval_model(a, a->words[0], a->words[1], &mo, o->json, o->precision);
     }
     if (!s) s = rc_lm_load(&m, a->words[0], &e);
@@ -214,24 +222,37 @@ static int run(cli_args *a) {
 
 const cli_command cmd_eval = {
     .name = "eval",
-    .usage = "eval MODEL FILE... [OPTIONS]",
+    .usage = "eval MODEL FILE [REFERENCE] [OPTIONS]\neval MODEL FILE... [OPTIONS]",
     .summary = "score a model on data",
-    .text = "A classifier: accuracy, F1 and more, each class and the confusion matrix (--no-details: not). A regressor: RMSE, "
-            "MAE, R2. docs/evaluation.md has the definitions; data are read as in training, and options say otherwise.\n\n"
-            "Scores text with a language model. nats: mean -ln p of a unit (byte, char, word or token, as the model's "
-            "vocabulary has it); perplexity = exp(nats); bits per byte and per character compare models of different "
-            "vocabularies; perplexity per word counts words by white space. The first unit has no context and is not "
-            "scored. FILE may be gzip; - is standard input. --precision int8 (weights in 8 bits, a scale per row) or bf16 "
-            "scores twice, in fp32 and so, and prints the change.\n\n"
-            "Models of other tasks score a file of their kind. A forecaster forecasts every window of FILE that has a whole "
-            "lookback before it (--start, --stride), or what comes after its training data when FILE goes on from them, and "
-            "stands beside a linear model and the seasonal naive one.",
+    .text =
+        "A classifier: accuracy, F1 and more, each class and the confusion matrix (--no-details: not). A regressor: "
+        "RMSE, "
+        "MAE, R2. docs/evaluation.md has the definitions; data are read as in training, and options say otherwise.\n\n"
+        "Scores text with a language model. nats: mean -ln p of a unit (byte, char, word or token, as the model's "
+        "vocabulary has it); perplexity = exp(nats); bits per byte and per character compare models of different "
+        "vocabularies; perplexity per word counts words by white space. The first unit has no context and is not "
+        "scored. FILE may be gzip; - is standard input. --precision int8 (weights in 8 bits, a scale per row) or bf16 "
+        "scores twice, in fp32 and so, and prints the change.\n\n"
+        "Models of other tasks score a file of their kind. A forecaster forecasts every window of FILE that has a "
+        "whole "
+        "lookback before it (--start, --stride), or what comes after its training data when FILE goes on from them, "
+        "and "
+        "stands beside a linear model and the seasonal naive one.\n\n"
+        "A model that writes (translate, summarize, chat) reads pairs, of one file or of FILE and REFERENCE line by "
+        "line: loss "
+        "of the references, BLEU and chrF as sacrebleu has them with their signatures, ROUGE of summaries, exact "
+        "matches, how "
+        "varied the texts are, copying the source beside it, BLEU by length of the source. --strategies compares ways "
+        "to "
+        "search: their scores, how much their results differ, their time.",
     .examples = "eval reviews.safetensors test.csv\n"
                 "eval book.safetensors chapter.txt\n"
                 "eval book.safetensors chapter.txt --dynamic\n"
                 "eval book.safetensors chapter.txt --precision int8\n"
                 "eval book.safetensors - --json < chapter.txt\n"
-                "eval sales.safetensors sales.csv --start -84 --stride 28",
+                "eval sales.safetensors sales.csv --start -84 --stride 28\n"
+                "eval ende.safetensors test.en test.de --beam 5 --tokenized\n"
+                "eval ende.safetensors test.en test.de --strategies greedy,beam5,diverse5,sample",
     .words = "file",
     .table = table,
     .options_size = sizeof(struct eval_options),

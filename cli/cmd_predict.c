@@ -16,9 +16,11 @@ struct predict_options {
 
 #define AT(field) offsetof(struct predict_options, field)
 static const rc_option entries[] = {
-    {"prompt", 'p', RC_OPT_STRING, AT(prompt), 0, 0, NULL, "TEXT", "Run", "the text to continue, or to classify or tag"},
+    {"prompt", 'p', RC_OPT_STRING, AT(prompt), 0, 0, NULL, "TEXT", "Run",
+     "the text to continue, or to classify or tag"},
     {"length", 'n', RC_OPT_INT, AT(length), 0, 1e9, NULL, "N", "Text", "tokens to write at most"},
-    {"samples", 0, RC_OPT_INT, AT(samples), 1, 65536, NULL, "N", "Run", "text: continuations at once; forecast: paths drawn"},
+    {"samples", 0, RC_OPT_INT, AT(samples), 1, 65536, NULL, "N", "Run",
+     "text: continuations at once; forecast: paths drawn"},
     {"stop", 0, RC_OPT_STRING, AT(stop), 0, 0, NULL, "TEXT", "Text",
      "stop before this text; may be repeated; \\n is a newline"},
     {"echo", 0, RC_OPT_BOOL, AT(echo), 0, 0, NULL, NULL, "Text", "the prompt before the continuation"},
@@ -44,16 +46,16 @@ static const rc_option entries[] = {
 };
 
 static const rc_option *table(size_t *n) {
-    static rc_option all[96];
+    static rc_option all[128];
     static size_t count;
     size_t more;
     const rc_option *t;
     if (count == 0) {
-        cli_append_options(all, &count, 96, entries, sizeof entries / sizeof *entries, 0);
+        cli_append_options(all, &count, 128, entries, sizeof entries / sizeof *entries, 0);
         t = rc_data_option_table(&more);
-        cli_append_options(all, &count, 96, t, more, AT(model.data));
+        cli_append_options(all, &count, 128, t, more, AT(model.data));
         t = rc_predict_option_table(&more);
-        cli_append_options(all, &count, 96, t, more, AT(model));
+        cli_append_options(all, &count, 128, t, more, AT(model));
     }
     *n = count;
     return all;
@@ -216,6 +218,23 @@ static rc_status note_unknown(const rc_lm *m, const char *prompt, size_t len, rc
     return s;
 }
 
+/* The options of sampling that language models have too. Who gives one wants a draw. */
+static void take_sampling(const cli_args *a, const struct predict_options *o, rc_search_options *s) {
+    static const char *const names[] = {"temperature",      "top-k", "top-p", "min-p", "repetition-penalty",
+                                        "repetition-window"};
+    bool any = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) any |= cli_is_given(a, names[i]);
+    if (any && !cli_is_given(a, "sample")) s->sample = true;
+    if (cli_is_given(a, "temperature")) s->temperature = o->temperature;
+    if (cli_is_given(a, "top-k")) s->top_k = o->top_k;
+    if (cli_is_given(a, "top-p")) s->top_p = o->top_p;
+    if (cli_is_given(a, "min-p")) s->min_p = o->min_p;
+    if (cli_is_given(a, "repetition-penalty")) s->repetition_penalty = o->repetition_penalty;
+    if (cli_is_given(a, "repetition-window")) s->repetition_window = o->repetition_window;
+    s->unk = o->unk;
+    s->seed = o->seed;
+}
+
 static int run(cli_args *a) {
     const struct predict_options *o = a->options;
     rc_error e = {RC_OK, ""};
@@ -228,8 +247,11 @@ static int run(cli_args *a) {
     char task[32] = "lm";
     if (!s) s = rc_model_task_of(a->words[0], task, sizeof task, &e);
     bool lm = strcmp(task, "lm") == 0;
-    const char *const of_lm[] = {"Text", "Sampling"}, *const of_others[] = {"Data", "Results"};
-    if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, 2, false, a->words[0], task, &e);
+    bool writes = cli_task_writes(task);
+    const char *const of_lm[] = {"Text", "Sampling", "Search"}, *const of_others[] = {"Data", "Results", "Search"};
+    if (!s) s = cli_check_groups(a, lm ? of_others : of_lm, writes ? 1 : 3, false, a->words[0], task, &e);
+    if (!s && writes && cli_is_given(a, "samples"))
+        s = rc_fail(&e, RC_EINVAL, "--samples has no effect: a model for %s gives --nbest N results", task);
     if (!s && !lm) s = cli_check_tasks(a, a->words[0], task, &e);
     if (!s && !lm) {
         rc_predict_options mo = o->model;
@@ -237,6 +259,7 @@ static int run(cli_args *a) {
         mo.seed = o->seed;
         if (cli_is_given(a, "top-k")) mo.top_k = o->top_k;
         if (cli_is_given(a, "samples")) mo.samples = o->samples;
+        if (writes) take_sampling(a, o, &mo.search);
         return cli_predict_model(a, a->words[0], a->n_words == 2 ? a->words[1] : NULL, o->prompt, &mo, o->why,
                                  o->precision);
     }
@@ -256,22 +279,31 @@ const cli_command cmd_predict = {
     .name = "predict",
     .usage = "predict MODEL [--prompt TEXT | INPUT] [OPTIONS]",
     .summary = "run a model: continue a text, give answers",
-    .text = "Of a classifier or regressor: an answer for each text or series of INPUT, in its order. Texts are lines, or the "
-            "column of the training data in a table; - is standard input, answered line by line. --top-k K gives K labels, "
-            "--json and --csv other forms, --why what each word adds.\n\n"
-            "Continues a text with a language model, as it is written. INPUT is a file with the prompt, - is standard "
-            "input. Without a prompt the text starts at the beginning of a line. The filters apply in this order: "
-            "repetition penalty, temperature, top-k, top-p, min-p. Sample i of a seed is the same text alone or among "
-            "others.\n\n"
-            "A forecaster goes on from INPUT, or without it from the end of its training data; --observe FILE has what came "
-            "since. Rows without a target tell it what is known ahead.",
+    .text =
+        "Of a classifier or regressor: an answer for each text or series of INPUT, in its order. Texts are lines, or "
+        "the "
+        "column of the training data in a table; - is standard input, answered line by line. --top-k K gives K labels, "
+        "--json and --csv other forms, --why what each word adds.\n\n"
+        "Continues a text with a language model, as it is written. INPUT is a file with the prompt, - is standard "
+        "input. Without a prompt the text starts at the beginning of a line. The filters apply in this order: "
+        "repetition penalty, temperature, top-k, top-p, min-p. Sample i of a seed is the same text alone or among "
+        "others.\n\n"
+        "A forecaster goes on from INPUT, or without it from the end of its training data; --observe FILE has what "
+        "came "
+        "since. Rows without a target tell it what is known ahead.\n\n"
+        "A translator, summarizer or chat model answers line by line, an empty line with an empty one; --nbest N gives "
+        "N "
+        "results as number of the line, score, text. --alignments text, svg or html shows what it looked at; --prefix, "
+        "--no-repeat, --groups and others steer the search; any option of sampling draws instead.",
     .examples = "predict book.safetensors --prompt \"Once \"\n"
                 "predict book.safetensors --prompt \"Once \" --length 200 --temperature 0.7 --seed 3\n"
                 "predict book.safetensors --prompt \"Q: \" --stop \"\\n\" --samples 4 --json\n"
                 "predict book.safetensors - < start.txt\n"
                 "predict reviews.safetensors --prompt \"not bad at all\" --why\n"
                 "predict reviews.safetensors new.csv --csv > answers.csv\n"
-                "predict sales.safetensors --observe june.csv --csv --svg june.svg",
+                "predict sales.safetensors --observe june.csv --csv --svg june.svg\n"
+                "predict ende.safetensors --prompt \"A man sleeps.\" --beam 5 --nbest 5\n"
+                "predict ende.safetensors new.en --alignments html --svg looked.html",
     .words = "file",
     .table = table,
     .options_size = sizeof(struct predict_options),

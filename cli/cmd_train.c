@@ -47,7 +47,10 @@ rc_status cli_check_data(const rc_train_options *o, rc_error *e) {
     return RC_OK;
 }
 
-bool cli_has_encoder(const rc_train_options *o) { return rc_train_option_is_for("encoder", o->task); }
+/* Of sequences to sequences the encoder is as the cell. */
+bool cli_has_encoder(const rc_train_options *o) {
+    return rc_train_option_is_for("encoder", o->task) && !rc_train_option_is_for("attention", o->task);
+}
 
 const char *cli_network(const rc_train_options *o) { return cli_has_encoder(o) ? o->encoder : o->cell; }
 
@@ -67,9 +70,31 @@ rc_status cli_check_task(const cli_args *a, rc_error *e) {
     return rc_fail(e, RC_EINVAL, "unknown task \"%s\"; tasks: %s", task, a->command->tasks);
 }
 
+static bool holds_both_sides(const char *path) {
+    static const char *const endings[] = {".jsonl", ".ndjson", ".csv", ".tsv", ".tab", NULL};
+    size_t n = strlen(path);
+    if (n > 3 && strcmp(path + n - 3, ".gz") == 0) n -= 3;
+    for (const char *const *x = endings; *x; x++)
+        if (n >= strlen(*x) && strncmp(path + n - strlen(*x), *x, strlen(*x)) == 0) return true;
+    return false;
+}
+
+/* train.en train.de --valid v.en v.de: of an odd number of words, which leave one without a partner, the one right behind
+ * --valid's file is its second. */
+static void take_valid_target(cli_args *a, rc_train_options *o) {
+    size_t k = a->behind_valid;
+    if (k < 2 || a->n_words < 4 || a->n_words % 2 || (o->valid_target && *o->valid_target) || !o->valid) return;
+    if (!rc_train_option_is_for("valid-target", a->words[0]) || holds_both_sides(a->words[k - 1])) return;
+    o->valid_target = a->words[k - 1];
+    memmove(a->words + k - 1, a->words + k, (a->n_words - k) * sizeof *a->words);
+    a->n_words--;
+    a->behind_valid = 0;
+}
+
 rc_status cli_settle_training(cli_args *a, rc_train_options *o, rc_error *e) {
     rc_status s = rc_train_apply_preset(o, a->names, a->n_given, e);
     if (s) return s;
+    take_valid_target(a, o);
     if (a->n_words) o->task = a->words[0];
     if (a->n_words > 1) {
         o->files = a->words + 1;
@@ -382,6 +407,36 @@ static const cli_task_help of_tasks[] = {
      "the model on rows as they come.\n\n" RUNS,
      "train detect sensors.csv -o sensors.safetensors\n"
      "train detect sensors.csv --time-column when --inputs heat,load -o sensors.safetensors"},
+    {"translate", "train translate SOURCE TARGET [--valid SOURCE TARGET] [-o MODEL] [OPTIONS]\n"
+                  "train translate PAIRS [--valid PAIRS] [-o MODEL] [OPTIONS]\ntrain translate --resume RUN [OPTIONS]",
+     "Learns to write one text for another: a translation, code in another language, a spelling. SOURCE and TARGET are two files "
+     "that belong together line by line; PAIRS holds both sides, as columns (tabs, commas) or JSON lines, whose names --text and "
+     "--target give where they are not found. Files may be gzip.\n\n"
+     "An encoder reads the source, a decoder with attention writes the target; both sides share one vocabulary of pieces of "
+     "words, learnt from the data. --cell chooses the layers of both (lstm, gru, transformer ...), --encoder other ones for the "
+     "encoder, --attention none is the bottleneck. Batches are cut by --batch-tokens. The weights kept are those with the best "
+     "BLEU on validation texts, answered greedily. A tenth of the pairs is kept for validation unless --valid names files.\n\n"
+     RUNS,
+     "train translate train.en train.de --valid v.en v.de -o en-de.safetensors\n"
+     "train translate train.en train.de --cell transformer --layers 3 -o en-de.safetensors\n"
+     "train translate pairs.tsv --vocab word:8000 --moses --source-lang en --target-lang de --lowercase -o en-de.safetensors\n"
+     "train translate java.txt cs.txt --no-shared --max-source 400 --max-target 400 -o code.safetensors"},
+    {"summarize", "train summarize PAIRS [--valid PAIRS] [-o MODEL] [OPTIONS]\n"
+                  "train summarize SOURCE TARGET [--valid SOURCE TARGET] [-o MODEL] [OPTIONS]\n"
+                  "train summarize --resume RUN [OPTIONS]",
+     "Learns to write a short text for a long one. PAIRS is JSON lines (a source may be a list of sentences; of a list of targets "
+     "the first is learnt) or columns; two files belong together line by line. Words of the source may be copied (--copy), "
+     "--coverage keeps attention from going back. Longer sources are cut to --max-source tokens. The weights kept are those with "
+     "the best ROUGE-L on validation texts; the source's first sentence stands beside it.\n\n" RUNS,
+     "train summarize train.jsonl --valid dev.jsonl -o short.safetensors\n"
+     "train summarize papers.csv --text abstract --target title --coverage -o titles.safetensors"},
+    {"chat", "train chat FILE... [--valid FILE] [-o MODEL] [OPTIONS]\ntrain chat --resume RUN [OPTIONS]",
+     "Learns to reply. FILE holds conversations: YAML as chatterbot has it, JSON, JSON lines, a conversation a line with tabs "
+     "between its turns, or a turn a line with empty lines between conversations; pairs as for translate are fine too. Each turn "
+     "is a reply to the --history turns before it. All of the data are learnt from unless --valid or --valid-fraction keeps "
+     "some.\n\n" RUNS,
+     "train chat greetings.yml food.yml -o bot.safetensors\n"
+     "train chat talk.txt --history 3 -o bot.safetensors"},
     {"answer", "train answer FILE... [-o MODEL] [OPTIONS]\ntrain answer --resume RUN [OPTIONS]",
      "Learns to answer questions about stories, each with one of the answers of the training data. FILE is a file of the bAbI tasks "
      "(numbered lines; a question, a tab, the answer, a tab, the numbers of supporting lines), or JSON lines of story, question and "
@@ -396,12 +451,13 @@ static const cli_task_help of_tasks[] = {
 
 const cli_command cmd_train = {
     .name = "train",
-    .tasks = "lm classify regress tag forecast detect answer",
+    .tasks = "lm classify regress tag forecast detect translate summarize chat answer",
     .usage = "train TASK FILE... [-o MODEL] [OPTIONS]\ntrain TASK --resume RUN [OPTIONS]\ntrain TASK --help",
     .summary = "learn a model from data: train TASK FILE... -o MODEL",
     .text = "Learns a model from data and writes one file that holds all of it. TASK is lm (a language model), classify (a "
             "class of a text or series), regress (a number), tag (a tag for each word), forecast (how series go on), detect "
-            "(what is unusual) or answer (questions about stories); recur train TASK --help tells about it and lists its options. "
+            "(what is unusual), translate (a text for a text), summarize (a short text for a long one), chat (a reply) or answer "
+            "(questions about stories); recur train TASK --help tells about it and lists its options. "
             "The options below are those of lm.\n\n" RUNS,
     .examples = "train lm book.txt -o book.safetensors --preset quick\n"
                 "train classify reviews.csv -o reviews.safetensors\n"

@@ -6,8 +6,8 @@
 #include "cli.h"
 #include "help.h"
 
-extern const cli_command cmd_train, cmd_eval, cmd_predict, cmd_compare, cmd_tune, cmd_plan, cmd_explain, cmd_export, cmd_runs,
-    cmd_bench, cmd_watch;
+extern const cli_command cmd_train, cmd_eval, cmd_predict, cmd_chat, cmd_compare, cmd_tune, cmd_plan, cmd_explain,
+    cmd_export, cmd_runs, cmd_bench, cmd_watch;
 
 /* ---- help ------------------------------------------------------------------------------------------------------------ */
 
@@ -72,8 +72,9 @@ static const cli_command cmd_help = {
 
 /* ---- commands --------------------------------------------------------------------------------------------------------- */
 
-const cli_command *const cli_commands[] = {&cmd_train,   &cmd_eval,  &cmd_predict, &cmd_compare, &cmd_tune,  &cmd_plan,
-                                           &cmd_explain, &cmd_watch, &cmd_export,  &cmd_runs,    &cmd_bench, &cmd_help, NULL};
+const cli_command *const cli_commands[] = {&cmd_train, &cmd_eval,  &cmd_predict, &cmd_chat,  &cmd_compare,
+                                           &cmd_tune,  &cmd_plan,  &cmd_explain, &cmd_watch, &cmd_export,
+                                           &cmd_runs,  &cmd_bench, &cmd_help,    NULL};
 const char *cli_program = "recur";
 
 const cli_command *cli_command_find(const char *name) {

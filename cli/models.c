@@ -5,7 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-void cli_append_options(rc_option *entries, size_t *n, size_t cap, const rc_option *table, size_t n_table, size_t base) {
+void cli_append_options(rc_option *entries, size_t *n, size_t cap, const rc_option *table, size_t n_table,
+                        size_t base) {
     size_t before = *n;
     for (size_t i = 0; i < n_table && *n < cap; i++) {
         if (rc_option_find(entries, before, table[i].name)) continue;
@@ -20,7 +21,8 @@ rc_status cli_check_groups(const cli_args *a, const char *const *groups, size_t 
         bool among = false;
         for (size_t k = 0; k < n; k++) among |= strcmp(a->given[i].option->group, groups[k]) == 0;
         if (among != only_these)
-            return rc_fail(e, RC_EINVAL, "--%s has no effect: %s is a model for %s", a->given[i].option->name, path, task);
+            return rc_fail(e, RC_EINVAL, "--%s has no effect: %s is a model for %s", a->given[i].option->name, path,
+                           task);
     }
     return RC_OK;
 }
@@ -35,7 +37,8 @@ static bool for_others(const char *help, const char *task) {
     bool ours = false;
     for (char *w = strtok_r(words, ", ", &save); w; w = strtok_r(NULL, ", ", &save)) {
         rc_train_options o;
-        if (strcmp(w, "forecast") != 0 && rc_train_options_for(w, &o, NULL) != RC_OK) return false; /* no name of a task */
+        if (strcmp(w, "forecast") != 0 && rc_train_options_for(w, &o, NULL) != RC_OK)
+            return false; /* no name of a task */
         ours |= strcmp(w, task) == 0;
     }
     return !ours;
@@ -45,9 +48,14 @@ rc_status cli_check_tasks(const cli_args *a, const char *path, const char *task,
     for (size_t i = 0; i < a->n_given; i++) {
         const rc_option *o = a->given[i].option;
         if (strcmp(o->group, "Results") == 0 && for_others(o->help, task))
-            return rc_fail(e, RC_EINVAL, "--%s %.40s has no effect: %s is a model for %s", o->name, a->given[i].value, path, task);
+            return rc_fail(e, RC_EINVAL, "--%s %.40s has no effect: %s is a model for %s", o->name, a->given[i].value,
+                           path, task);
     }
     return RC_OK;
+}
+
+bool cli_task_writes(const char *task) {
+    return strcmp(task, "translate") == 0 || strcmp(task, "summarize") == 0 || strcmp(task, "chat") == 0;
 }
 
 /* ---- reports ----------------------------------------------------------------------------------------------------- */
@@ -171,6 +179,11 @@ static rc_status text_file(const char *text, char *path, size_t cap, rc_error *e
     return ok ? RC_OK : rc_fail(e, RC_EIO, "%s: a temporary file cannot be written (TMPDIR sets its place)", path);
 }
 
+static void on_message(void *ctx, const char *text) {
+    const cli_args *a = ctx;
+    fprintf(stderr, "recur %s: %s\n", a->command->name, text);
+}
+
 int cli_predict_model(cli_args *a, const char *path, const char *input, const char *text, const rc_predict_options *o,
                       bool why, const char *precision) {
     rc_error e = {RC_OK, ""};
@@ -185,7 +198,10 @@ int cli_predict_model(cli_args *a, const char *path, const char *input, const ch
     const char *from = text ? own : input ? input : knows ? NULL : "-";
     rc_predict_options mine = *o;
     bool of_text = m && (strcmp(rc_model_task(m), "classify") == 0 || strcmp(rc_model_task(m), "regress") == 0);
-    if (text && of_text) mine.data.format = "lines"; /* whatever it looks like */
+    if (text && (of_text || (m && cli_task_writes(rc_model_task(m)))))
+        mine.data.format = "lines"; /* whatever it looks like */
+    mine.message = on_message;
+    mine.message_ctx = a;
     if (!s && why)
         s = rc_model_reasons(m, from, &mine, &sink, &e);
     else if (!s)

@@ -12,6 +12,8 @@ rc_status cli_check_groups(const cli_args *a, const char *const *groups, size_t 
                            const char *task, rc_error *e);
 /* RC_EINVAL: an option of results was given whose help begins with the names of other tasks. */
 rc_status cli_check_tasks(const cli_args *a, const char *path, const char *task, rc_error *e);
+/* Does a model for this task write texts: translate, summarize, chat? Options of the group Search are for those alone. */
+bool cli_task_writes(const char *task);
 /* An object of numbers, texts and arrays of objects: numbers as a list, arrays as tables. */
 void cli_print_report(const json_t *report);
 

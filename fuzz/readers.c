@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "data/conll.h"
 #include "data/labelled.h"
+#include "data/pairs.h"
 #include "data/synthetic.h"
 #include "data/series.h"
 #include "data/stories.h"
@@ -30,6 +31,7 @@
 #include "tasks/tag.h"
 #include "tasks/detect_score.h"
 #include "tasks/classify.h"
+#include "tasks/seq2seq.h"
 #include "train/loop.h"
 
 #define TRY(call)                   \
@@ -445,6 +447,83 @@ static rc_status read_series(const char *path, rc_error *e) {
     }
     rc__series_free(a);
     return RC_OK;
+}
+
+/* ---- sequence to sequence ---------------------------------------------------------------------------------------- */
+
+static const char seed_talk[] = "{\"source\": \"a b \\u00e9\", \"target\": \"B A\"}\n{\"source\": \"b a\", \"target\": \"A b\"}\n";
+
+static rc_status write_writer(const char *path, const char *task, const char *vocab, const char *cell, bool shared, rc_error *e) {
+    char data[300];
+    const char *files[1] = {data};
+    rc_train_options o;
+    rc__task *t = NULL;
+    snprintf(data, sizeof data, "%.280s.jsonl", path);
+    rc_status s = rc__file_write(data, seed_talk, sizeof seed_talk - 1, e);
+    TRY(rc_train_options_for(task, &o, e));
+    if (s != RC_OK) return s;
+    o.files = files;
+    o.n_files = 1;
+    o.valid_fraction = 0;
+    o.vocab = vocab;
+    o.cell = cell;
+    if (!shared) o.encoder = "cnn";
+    o.kernels = "2";
+    o.filters = 2;
+    o.layers = 1;
+    o.hidden = o.embedding = o.ffn = 2;
+    o.heads = 1;
+    o.shared = o.tied = shared;
+    o.attention = shared ? "general" : "additive";
+    o.coverage = !shared;
+    o.copy = false;
+    o.max_source = o.max_target = 9;
+    s = rc__task_find(task)->make(&t, &o, NULL, NULL, e);
+    TRY(t->ops->save(t, path, "{}", e));
+    if (t) t->ops->free(t);
+    unlink(data);
+    return s;
+}
+static rc_status write_translator(const char *path, rc_error *e) {
+    return write_writer(path, "translate", "word", "lstm", true, e);
+}
+static rc_status write_apart(const char *path, rc_error *e) {
+    return write_writer(path, "summarize", "char", "gru", false, e);
+}
+static rc_status write_chat(const char *path, rc_error *e) {
+    return write_writer(path, "chat", "word", "transformer", true, e);
+}
+
+/* A model that loads must write, and no more than it may. */
+static rc_status read_writer(const char *path, rc_error *e) {
+    rc_model *base = NULL;
+    rc_status s = rc_model_load(&base, path, e);
+    if (s != RC_OK) return base ? rc_fail(e, RC_ENO, "%s: failed, and left a model", path) : s;
+    rc__seq2seq *m = (rc__seq2seq *)base;
+    rc__id_pairs p = {0};
+    rc__string text[2] = {{0}};
+    const char *task = rc_model_task(base);
+    if (strcmp(task, "translate") != 0 && strcmp(task, "summarize") != 0 && strcmp(task, "chat") != 0) {
+        rc_model_free(base); /* its document was changed into another's that is whole, too */
+        return RC_OK;
+    }
+    rc__beam_options bo = m->beam;
+    rc_error why;
+    bo.beam = bo.beam < 3 ? bo.beam : 3;
+    if (bo.max_len > 20) bo.max_len = 20;
+    if (bo.min_len > bo.max_len) bo.min_len = 0;
+    TRY(rc__id_pairs_add(&p, m, (rc__cell){"a b \xC3\xA9 zz", 9}, (rc__cell){"", 0}, 1, e));
+    TRY(rc__id_pairs_add(&p, m, (rc__cell){" ", 1}, (rc__cell){"", 0}, 2, e));
+    if (s == RC_OK) {
+        rc_status used = rc__seq2seq_translate(m, NULL, 0, &p, &bo, 2, text, &why);
+        if (used == RC_OK && text[1].len) s = rc_fail(e, RC_ENO, "%s: an answer to nothing", path);
+        if (used != RC_OK && used != RC_EDIVERGED && used != RC_EINVAL) s = rc_fail(e, RC_ENO, "%s: loaded, then %s", path, why.text);
+    }
+    rc__string_free(&text[0]);
+    rc__string_free(&text[1]);
+    rc__id_pairs_free(&p);
+    rc_model_free(base);
+    return s;
 }
 
 static rc_status drop_line(void *ctx, const char *text, size_t len) {
@@ -1022,6 +1101,55 @@ static rc_status read_labelled(const char *path, rc_error *e) {
     return t == RC_OK || t == RC_EDATA ? s : rc_fail(e, RC_ENO, "%s", why.text);
 }
 
+SEED(pairs_tabs, "a b\tx\n\"c\ty\r\n")
+SEED(pairs_jsonl, "{\"source\": [\"a\", \"b\\n\"], \"target\": [\"x\", \"y\"]}\n{\"target\": \"\", \"source\": null}\n")
+SEED(pairs_json, "{\"conversations\": [[\"a\", {\"text\": \"b\"}], [\"c\", \"d\", \"e\"]]}")
+SEED(pairs_talk, "hi\nyes\n\n\nhi\nno\nwhy\n")
+#ifdef RC_HAVE_YAML
+SEED(pairs_yaml, "conversations:\n- - a\n  - |\n    b\n- [c, \"d: e\", 5]\n- none\n")
+#endif
+
+static rc_status use_pairs(const char *path, const rc__pairs_options *o, rc_error *e) {
+    rc__pairs *p;
+    size_t common = 0, empty = 0, letters = 0;
+    char format[16], source[128], target[128];
+    rc_status s = rc__pairs_read(&p, path, NULL, o, e);
+    if (s != RC_OK) return p ? rc_fail(e, RC_ENO, "%s: failed, and left pairs", path) : s;
+    for (size_t i = 0; i < p->n; i++) {
+        const rc__pair *one = &p->pair[i];
+        empty += rc__pair_empty(one->source);
+        for (size_t k = 0; k < one->source.len; k++) letters += one->source.text[k] != 0;
+        for (size_t k = 0; k < one->target.len; k++) letters += one->target.text[k] != 0;
+        for (size_t k = 0; k < one->n_others; k++) letters += one->others[k].len && one->others[k].text[0];
+    }
+    rc__pairs_form(p->reader, format, source, target);
+    s = rc__pairs_common(p->pair, p->n, p->pair, p->n, &common, e);
+    if (s == RC_OK && (common != p->n || empty != p->empty_sources || letters > SIZE_MAX / 2))
+        s = rc_fail(e, RC_ENO, "%s: pairs are lost", path);
+    rc__pairs_free(p);
+    return s;
+}
+
+/* As pairs, as conversations, and as a stream of sources. */
+static rc_status read_pairs(const char *path, rc_error *e) {
+    rc_error why;
+    rc_status s = use_pairs(path, NULL, e), t = use_pairs(path, &(rc__pairs_options){.conversations = true, .history = 2}, &why);
+    if (t == RC_ENO) return rc_fail(e, t, "%s", why.text);
+    if (s == RC_EDATA && t == RC_OK) s = RC_OK;
+    FILE *f = fopen(path, "rb");
+    rc__source *src = NULL;
+    rc__pairs_reader *r = NULL;
+    rc__pair pair;
+    bool more = true;
+    t = f ? rc__source_stream(&src, f, path, 0, &why) : RC_EIO;
+    if (t == RC_OK) t = rc__pairs_open(&r, src, NULL, &(rc__pairs_options){.unlabelled = true}, &why);
+    while (t == RC_OK && more) t = rc__pairs_next(r, &pair, &more, &why);
+    rc__pairs_close(r);
+    rc__source_free(src);
+    if (f) fclose(f);
+    return t == RC_OK || t == RC_EDATA ? s : rc_fail(e, RC_ENO, "%s", why.text);
+}
+
 SEED(stories_babi, "1 Ann went home.\n2 Where is Ann? \thome\t1\n3 Bob, too.\n4 Who?\tann,bob\t1 3\n1 Is it?\tno\n")
 SEED(stories_json, "{\"story\": [\"a b.\", \"c\"], \"question\": \"d?\", \"answer\": [\"e\", \"f\"]}\n")
 SEED(stories_plain, "Ann went home.\nWhere is Ann?\thome\n\nBob left.\nWho left?\tbob\n")
@@ -1148,6 +1276,9 @@ const reader readers[] = {
     {"forecaster", "direct", "forecaster.safetensors", write_forecaster_direct, read_forecaster, 0, 0, 1},
     {"forecaster", "es-rnn", "forecaster.safetensors", write_forecaster_esrnn, read_forecaster, 0, 0, 1},
     {"forecaster", "deepar", "forecaster.safetensors", write_forecaster_deepar, read_forecaster, 0, 0, 1},
+    {"writer", "translate", "model.safetensors", write_translator, read_writer, 0, 0, 1},
+    {"writer", "summarize", "model.safetensors", write_apart, read_writer, 0, 0, 1},
+    {"writer", "chat", "model.safetensors", write_chat, read_writer, 0, 0, 1},
     {"series", "long", "series.csv", write_series, read_series, SIZE_MAX, 0, 1},
     {"state", "lstm", "state.safetensors", write_state, read_state, 0, 0, 1},
     {"detector", "forecast", "model.safetensors", write_detector, read_detector, 0, 0, 1},
@@ -1171,6 +1302,13 @@ const reader readers[] = {
     {"labelled", "jsonl", "a.txt", write_labelled_json, read_labelled, ANY, 0, 1},
     {"labelled", "fasttext", "a.txt", write_labelled_fasttext, read_labelled, ANY, 0, 1},
     {"labelled", "label-first", "a.txt", write_labelled_first, read_labelled, ANY, 0, 1},
+    {"pairs", "tabs", "a.txt", write_pairs_tabs, read_pairs, ANY, 0, 1},
+    {"pairs", "jsonl", "a.txt", write_pairs_jsonl, read_pairs, ANY, 0, 1},
+    {"pairs", "json", "a.txt", write_pairs_json, read_pairs, ANY, 0, 1},
+    {"pairs", "conversations", "a.txt", write_pairs_talk, read_pairs, ANY, 0, 1},
+#ifdef RC_HAVE_YAML
+    {"yaml", "conversations", "a.yml", write_pairs_yaml, read_pairs, ANY, 0, 1},
+#endif
     {"conll", "conllu", "a.conllu", write_conllu, read_conll, ANY, 0, 1},
     {"conll", "columns", "a.conllu", write_conll_columns, read_conll, ANY, 0, 1},
     {"conll", "jsonl", "a.conllu", write_conll_json, read_conll, 0, 1, 1},

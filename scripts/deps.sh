@@ -33,6 +33,7 @@ for group in "$@"; do
         need libjansson-dev module_there jansson
         need libpcre2-dev module_there libpcre2-8
         need libutf8proc-dev module_there libutf8proc
+        need libyaml-dev module_there yaml-0.1
         need zlib1g-dev header_there zlib.h
         ;;
     test)

@@ -18,6 +18,13 @@ typedef struct net {
     size_t O; /* output size */
 } net;
 
+/* The cells; "transformer", which is none, comes last in the list. */
+static inline size_t recurrent_cells(void) {
+    size_t n = 0;
+    while (n < rc_cell_count() && rc_cell_at(n)->recurrent) n++;
+    return n;
+}
+
 static inline net make(rc_rnn_options o, rc_precision p) {
     net n = {0};
     rc_error e = {0};

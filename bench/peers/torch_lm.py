@@ -1,4 +1,5 @@
-"""The training loop of `recur train lm` in PyTorch: embedding, recurrent stack, softmax, clipping, fused AdamW.
+"""The training loop of `recur train lm` in PyTorch: embedding, recurrent stack (or the blocks of a GPT), softmax, clipping,
+fused AdamW.
 
     python3 bench/peers/torch_lm.py TEXT --cell lstm --layers 2 --hidden 256 --batch 64 --seq-len 64 --threads 2
 
@@ -20,7 +21,7 @@ import torch
 
 p = argparse.ArgumentParser()
 p.add_argument("text")
-p.add_argument("--cell", default="lstm", choices=["lstm", "gru", "rnn"])
+p.add_argument("--cell", default="lstm", choices=["lstm", "gru", "rnn", "transformer"])
 p.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
 for name, value in dict(layers=2, hidden=256, batch=64, seq_len=64, steps=200, threads=2, words=0, valid_every=500,
                         warmup=100).items():
@@ -51,9 +52,45 @@ def rows(tokens, n):
     return tokens[:length * n].view(n, length).t(), tokens[1:length * n + 1].view(n, length).t()
 
 
+class Block(torch.nn.Module):
+    """Pre-norm, causal scaled_dot_product_attention with a head for each 64 columns, GELU; positions: learned (below)."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.heads = max(1, width // 64)
+        self.norm1, self.norm2 = torch.nn.LayerNorm(width), torch.nn.LayerNorm(width)
+        self.qkv, self.out = torch.nn.Linear(width, 3 * width), torch.nn.Linear(width, width)
+        self.up, self.down = torch.nn.Linear(width, 4 * width), torch.nn.Linear(4 * width, width)
+
+    def forward(self, x):
+        B, T, D = x.shape
+        q, k, v = (w.view(B, T, self.heads, -1).transpose(1, 2) for w in self.qkv(self.norm1(x)).chunk(3, -1))
+        h = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(h.transpose(1, 2).reshape(B, T, D))
+        return x + self.down(torch.nn.functional.gelu(self.up(self.norm2(x))))
+
+
+class Blocks(torch.nn.Module):
+    def __init__(self, width, layers, longest):
+        super().__init__()
+        self.positions = torch.nn.Parameter(0.02 * torch.randn(longest, width))
+        self.blocks = torch.nn.Sequential(*(Block(width) for _ in range(layers)))
+        self.norm = torch.nn.LayerNorm(width)
+
+    def forward(self, x, state):
+        x = x.transpose(0, 1) + self.positions[:len(x)]
+        return self.norm(self.blocks(x)).transpose(0, 1), torch.zeros(1)
+
+
 class Model(torch.nn.Module):
     def __init__(self):
         super().__init__()
+        if a.cell == "transformer":
+            self.embedding = torch.nn.Embedding(vocab_size, a.hidden)
+            self.rnn = Blocks(a.hidden, a.layers, a.seq_len)
+            self.dropout = torch.nn.Dropout(a.dropout)
+            self.head = torch.nn.Linear(a.hidden, vocab_size)
+            return
         kind = dict(lstm=torch.nn.LSTM, gru=torch.nn.GRU, rnn=torch.nn.RNN)[a.cell]
         self.embedding = torch.nn.Embedding(vocab_size, a.hidden)
         self.rnn = kind(a.hidden, a.hidden, a.layers, dropout=a.dropout if a.layers > 1 else 0)

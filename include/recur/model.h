@@ -53,6 +53,32 @@ typedef struct rc_sink {
     rc_status (*line)(void *ctx, const char *text, size_t len); /* without a newline */
 } rc_sink;
 
+/* ---- search: how translate, summarize and chat choose among all texts that they could write ------------------------ */
+typedef struct rc_search_options {
+    int64_t beam;            /* hypotheses of each input; 1 = greedy; 0 = the model's */
+    int64_t nbest;           /* results of each input, at most beam; 1 */
+    int64_t min_length, max_length; /* tokens; -1, 0 = the model's */
+    const char *length_norm; /* none, average (sum / len^alpha), wu (sum / ((5 + len) / 6)^alpha), model */
+    double length_penalty;   /* alpha; < 0 = the model's */
+    double coverage_penalty; /* of source positions that were not looked at; < 0 = the model's */
+    double patience;         /* > 0: done when patience * beam hypotheses have ended; 0 = when nothing better can come (exact);
+                                < 0 = the model's */
+    int64_t groups;          /* diverse beams: divides beam; 1 = none */
+    double diversity;        /* how far the groups keep apart; 0.5 */
+    int64_t no_repeat;       /* no run of so many tokens twice; 0 = off, -1 = the model's */
+    bool sample;             /* draw `beam` texts instead of a search */
+    double temperature;      /* 1; with the others as in rc_sampler_options */
+    int64_t top_k;           /* 0 */
+    double top_p, min_p, repetition_penalty;
+    int64_t repetition_window;
+    int64_t seed;            /* text i, hypothesis j draws the same alone or in a batch */
+    bool unk;                /* <unk> may be written */
+    const char *prefix;      /* every result begins with this text */
+    const char *with;        /* further model files with the same vocabularies, commas between: probabilities are averaged */
+} rc_search_options;
+rc_search_options rc_search_options_default(void);
+const rc_option *rc_search_option_table(size_t *n);
+
 typedef struct rc_eval_options {
     rc_data_options data; /* replaces what the model file says where it is not "" */
     int64_t batch;        /* sequences at once; 64 */
@@ -64,6 +90,14 @@ typedef struct rc_eval_options {
     int64_t start;        /* forecast: the first step that is forecast: from 1 on, or < 0 counted from the end; 0 = the
                              first with a whole lookback before it, or the first of a file that goes on from the training */
     int64_t stride;       /* forecast: steps from one forecast to the next; 1 */
+    /* translate, summarize, chat */
+    const char *reference;      /* the targets, where they are a second file, line by line */
+    const char *bleu_tokenizer; /* 13a, intl, char, none */
+    bool lowercase_scores;      /* BLEU, chrF and exact match in lower case; always so when the model writes lower case */
+    bool tokenized;             /* BLEU on lower-case text that was cut by Moses' rules, as multi-bleu is used */
+    bool stemmer;               /* ROUGE on Porter's stems; true */
+    const char *strategies;     /* "greedy,beam5,diverse5,sample": these side by side */
+    rc_search_options search;
 } rc_eval_options;
 rc_eval_options rc_eval_options_default(void);
 const rc_option *rc_eval_option_table(size_t *n); /* without those of data */
@@ -90,6 +124,12 @@ typedef struct rc_predict_options {
     bool lenient;        /* detect: what is no number is missing, lines of another length are left out */
     int64_t save_every;  /* detect: the state is written every so many rows too; 0 = at the end alone */
     const volatile int *stop; /* detect: when not 0 (a signal handler may set it) the input counts as ended */
+    /* translate, summarize, chat; with nbest > 1 a line is number of the input, score, text */
+    rc_search_options search;
+    bool replace_unknown;   /* <unk> becomes the word of the source that was looked at most (Luong et al. 2015) */
+    const char *alignments; /* none; text: lines of target token, source token, weight; svg, html: drawn into the file svg */
+    void (*message)(void *ctx, const char *text); /* what was noticed: lines that were cut; NULL = nobody listens */
+    void *message_ctx;
 } rc_predict_options;
 rc_predict_options rc_predict_options_default(void);
 const rc_option *rc_predict_option_table(size_t *n); /* without those of data */
@@ -99,6 +139,19 @@ rc_status rc_model_predict(rc_model *m, const char *path, const rc_predict_optio
 /* The same with what mattered in each input: occlusion, each word or channel left out in turn. RC_EINVAL: the task has
  * no such thing. */
 rc_status rc_model_reasons(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink, rc_error *e);
+/* ---- chat ---------------------------------------------------------------------------------------------------------- */
+/* A conversation with a model for chat: it reads as many turns as in training. What it answered lately it does not say
+ * again while it has another answer. */
+typedef struct rc_chat rc_chat;
+/* m is borrowed. RC_EMODEL: a model of another task. The search draws (o->sample) or searches as asked; NULL: the default
+ * with sampling, four draws a reply. */
+rc_status rc_chat_new(rc_chat **out, rc_model *m, const rc_search_options *o, rc_error *e);
+void rc_chat_free(rc_chat *c); /* NULL is fine */
+void rc_chat_reset(rc_chat *c); /* forgets all turns */
+/* *reply (NUL-terminated, *reply_len bytes; rc_text_free) is the answer to the turns so far and text. An empty text has an
+ * empty answer and is no turn. */
+rc_status rc_chat_reply(rc_chat *c, const char *text, size_t len, char **reply, size_t *reply_len, rc_error *e);
+
 /* Text for `recur explain`: kernels, precision, threads. Returns the length as snprintf does. */
 size_t rc_model_explain(const rc_model *m, size_t batch, size_t seq_len, char *out, size_t cap);
 

@@ -20,6 +20,7 @@ typedef struct rc_cell_info {
     bool has_c;          /* the state has a cell part beside h */
     bool projects;       /* h may be narrower than hidden_size */
     bool recurrent_product; /* false: a scan over element-wise recurrences */
+    bool recurrent;      /* false: "transformer", the last in the list: blocks of attention, without the options of layers */
 } rc_cell_info;
 size_t rc_cell_count(void);
 const rc_cell_info *rc_cell_at(size_t i);
@@ -33,7 +34,8 @@ typedef enum rc_positions {
     RC_POSITIONS_ROTARY,     /* Su et al. 2021 */
     RC_POSITIONS_ALIBI,      /* Press et al. 2022 */
     RC_POSITIONS_SINUSOIDAL, /* Vaswani et al. 2017, section 3.5; added to the input */
-    RC_POSITIONS_LEARNED,    /* a table of `context` rows, added to the input; later steps take the last row */
+    RC_POSITIONS_LEARNED,    /* a table of `context` rows (256 where that is 0), added to the input; later steps take the
+                                last row */
     RC_POSITIONS_NONE
 } rc_positions;
 typedef enum rc_ffn_kind { RC_FFN_GELU, RC_FFN_RELU, RC_FFN_SWIGLU } rc_ffn_kind;
@@ -67,8 +69,9 @@ typedef struct rc_rnn_options {
      * values of the last `context` steps. */
     size_t heads;               /* 0 = one for each 64 columns, at least 1 */
     size_t kv_heads;            /* 0 = heads */
-    size_t ffn;                 /* width of the feed-forward network; 0 = 4 hidden_size */
-    size_t context;             /* causal: steps that a step sees, its own included; 0 = 256. bidirectional: 0 = all */
+    size_t ffn;                 /* width of the feed-forward network; 0 = 4 hidden_size; swiglu: 8/3 of it, as many weights */
+    size_t context;             /* causal: steps that a step sees, its own included; 0 = 256, at most 65536. bidirectional:
+                                   0 = all, else those less than so far away on either side */
     rc_positions positions;     /* default ROTARY */
     bool post_norm;             /* norms after the sums, as in Vaswani et al. 2017; default before (pre-norm) */
     bool rms_norm;              /* RMSNorm instead of LayerNorm */
@@ -84,15 +87,16 @@ typedef struct rc_rnn rc_rnn;
 rc_status rc_rnn_new(rc_rnn **out, rc_params *ps, const char *prefix, const rc_rnn_options *opt, rc_error *e);
 void rc_rnn_free(rc_rnn *rnn);
 const rc_rnn_options *rc_rnn_get_options(const rc_rnn *rnn);
-size_t rc_rnn_output_size(const rc_rnn *rnn); /* directions * width of h */
-size_t rc_rnn_state_size(const rc_rnn *rnn);  /* width of h of one layer and direction */
+size_t rc_rnn_output_size(const rc_rnn *rnn); /* directions * width of h; transformer: hidden_size */
+size_t rc_rnn_state_size(const rc_rnn *rnn);  /* width of h of one layer and direction; 0: there is no state */
 /* Text for `recur explain`: one line per layer and direction: kernel, precision, threads, and why. Returns the length
  * as snprintf does. */
 size_t rc_rnn_explain(const rc_rnn *rnn, size_t batch, size_t seq_len, char *out, size_t cap);
 
 /* ---- state ------------------------------------------------------------------------------------------------------- */
 /* h (layers * directions, batch, width of h) and, for cells that have it, c (layers * directions, batch, hidden_size).
- * One model serves many states at once. */
+ * One model serves many states at once. A transformer's h are the keys and values of the last `context` steps of each layer
+ * and the number of steps seen (src/nn/transformer.h); one that sees both sides has no state (RC_EINVAL). */
 typedef struct rc_state rc_state;
 rc_status rc_state_new(rc_state **out, const rc_rnn *rnn, size_t batch, rc_error *e); /* at the initial state */
 void rc_state_free(rc_state *s);

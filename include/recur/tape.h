@@ -251,8 +251,8 @@ typedef struct rc_attention_options {
                                   section 3: slopes 2^(-8 h / heads) for h = 1 ...) */
     double scale;              /* of q k; 0 = 1 / sqrt(D) (Vaswani et al. 2017, eq. 1) */
     double dropout;            /* on the weights, while training */
-    rc_real *weights;          /* not NULL: receives the weights, the mean over heads: of each sequence a block of
-                                  q_length x k_length, one after the other. Not differentiated */
+    rc_real *weights;          /* not NULL: receives the weights before dropout, the mean over heads: of each sequence a
+                                  block of q_length x k_length, one after the other. Not differentiated */
 } rc_attention_options;
 rc_attention_options rc_attention_options_default(void);
 /* softmax(scale q k^T + bias) v: q (Nq, heads*D), k (Nk, kv_heads*D), v (Nk, kv_heads*Dv) -> (Nq, heads*Dv). Never holds a

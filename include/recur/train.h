@@ -36,6 +36,13 @@ typedef struct rc_train_options {
     double recurrent_dropout, zoneout, zoneout_c, weight_drop;
     bool dropout_sequence, learn_initial_state;
     bool bias;                /* true: the recurrent layers have bias vectors */
+    /* cell transformer, as in rc_rnn_options; 0 = its default */
+    int64_t heads, kv_heads, ffn, context;
+    const char *positions;    /* rotary | alibi | sinusoidal | learned | none */
+    const char *norm;         /* layer | rms */
+    bool post_norm;
+    const char *activation;   /* gelu | relu | swiglu */
+    double attention_dropout;
     double label_smoothing;   /* while training; the loss reported then is the smoothed one */
     double word_dropout;      /* classify, tag: share of the words that become the unknown one */
     /* classify, regress, tag, forecast, detect; each says in its help what it reads */
@@ -65,12 +72,26 @@ typedef struct rc_train_options {
     const char *quantiles;    /* forecast: "0.1,0.5,0.9" */
     int64_t segment;          /* forecast: steps of a segment */
     double threshold;         /* detect: share of alarms; 0 = a score of 5 */
-    int64_t history, recent;  /* detect: rows of the normal errors, and of those that are compared with them */
+    int64_t history, recent;  /* detect: rows of the normal errors (2 or more), and of those that are compared with them;
+                                 chat: history: turns before a reply that are its source */
     int64_t repeat;           /* detect: rows within which an alarm is repeated only when it rises */
     int64_t settle;           /* detect: warm-up rows */
     double range;             /* detect: share of the range so far that a value may leave it by; < 0 = any */
     bool clock;               /* detect: the time of day and week are inputs */
     bool linear;              /* forecast: a linear part beside the network; true */
+    /* translate, summarize, chat */
+    const char *valid_target; /* the targets of valid, where they are in a second file */
+    const char *source_lang, *target_lang; /* "en" ...: how moses cuts words; "" = no rules of a language */
+    bool moses;               /* texts are cut into words and marks as the Moses scripts do it */
+    int64_t max_source, max_target; /* tokens; longer texts are cut */
+    const char *separator;    /* chat: between turns */
+    const char *attention;    /* additive | dot | general | concat | multihead | location | none */
+    bool input_feeding, coverage, copy, monotonic;
+    bool shared;              /* one vocabulary and table for both sides */
+    double coverage_weight;
+    double scheduled_sampling; /* share of the target's tokens, at the end of the run, that are what the model says */
+    int64_t beam;             /* of the last validation; 1 = greedy */
+    int64_t batch_tokens;     /* longest text of a batch times its texts; 0 = no such limit */
     int64_t hops;             /* answer: looks at the story; query: layers; 0 = memory 3, query 2 */
     const char *encoding;     /* answer: bow | position: whether words weigh by their place in the sentence */
     bool temporal;            /* answer, memory: how long ago a sentence was told is an input; true */

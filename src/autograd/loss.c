@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 #include "autograd/bulk.h"
+#include "autograd/copy.h"
 #include "autograd/positions.h"
 #include "autograd/tape_internal.h"
 #include "base/parallel.h"
@@ -285,15 +286,42 @@ static bool classes_init(classes *c, rc_tape *t, const char *op, const rc_var *x
     return true;
 }
 
+/* Of one row: p_y = s softmax(x)_y + (1 - s) copied with s = sigmoid(gate), instead of softmax(x)_y alone (autograd/copy.h). */
+typedef struct mixture {
+    double gate, copied;
+    double nll, share;     /* -log p_y, and how much of p_y the softmax is */
+    double dgate, dcopied; /* of nll */
+} mixture;
+
+/* dcopied is bounded: it comes back as weight * dcopied, and weights are small where it is large. */
+static void mix(mixture *m, double log_softmax) {
+    double on = -log1p(exp(-fabs(m->gate))), off = on; /* log sigmoid of gate and of -gate */
+    if (m->gate < 0)
+        on += m->gate;
+    else
+        off -= m->gate;
+    double a = on + log_softmax, b = m->copied > 0 ? off + log(m->copied) : -INFINITY;
+    double p = a > b ? a + log1p(exp(b - a)) : b + log1p(exp(a - b)), most = off - p;
+    m->nll = -p;
+    m->share = exp(a - p);
+    m->dgate = exp(on) - m->share;
+    m->dcopied = -exp(most > 60 ? 60 : most);
+}
+
 /* The loss of one row (not scaled). d, when given, receives d(loss)/dx times `scale`, and may be x itself. *nll: -log
- * p_y. */
-static double class_row(const classes *c, const rc_real *x, int32_t y, double scale, rc_real *d, double *nll) {
+ * p_y. m: NULL for a softmax alone. */
+static double class_row(const classes *c, const rc_real *x, int32_t y, double scale, rc_real *d, double *nll,
+                        mixture *m) {
     double w = c->weight ? (double)c->weight[y] : 1, e = c->smoothing, xy = (double)x[y];
+    if (m) {
+        mix(m, xy - rc__k->row.softmax_lse(c->V, x, 1, NULL));
+        w = m->share;
+    }
     double weighted = e == 0 ? 0 : c->weight ? rc__k->pw.dot(c->V, c->weight, x) : rc__k->pw.sum(c->V, x);
     double lse =
         rc__k->row.softmax_lse(c->V, x, (rc_real)(scale * ((1 - e) * w + e * c->weight_sum / (double)c->V)), d);
-    *nll = lse - xy;
-    double loss = (1 - e) * w * *nll;
+    *nll = m ? m->nll : lse - xy;
+    double loss = (1 - e) * (m ? 1 : w) * *nll;
     if (e != 0) loss += e / (double)c->V * (c->weight_sum * lse - weighted);
     if (!d) return loss;
     rc_real spread = (rc_real)(scale * e / (double)c->V);
@@ -321,7 +349,8 @@ static void cross_entropy_task(void *ctx, size_t task, int worker) {
     cross_entropy_node *s = ctx;
     double sum = 0, nll;
     for (size_t r = task * s->tile, end = rc__min_size(r + s->tile, s->rows); r < end; r++)
-        if (row_counts(&s->c, r)) sum += class_row(&s->c, s->logits->x + r * s->c.V, s->c.target[r], 0, NULL, &nll);
+        if (row_counts(&s->c, r))
+            sum += class_row(&s->c, s->logits->x + r * s->c.V, s->c.target[r], 0, NULL, &nll, NULL);
     s->part[task] = sum;
 }
 
@@ -332,7 +361,7 @@ static void cross_entropy_back_task(void *ctx, size_t task, int worker) {
     for (size_t r = task * s->tile, end = rc__min_size(r + s->tile, s->rows); r < end; r++) {
         rc_real *dx = s->dx + r * V, *d = s->scratch ? s->scratch + (size_t)worker * V : dx;
         if (row_counts(&s->c, r)) {
-            class_row(&s->c, s->logits->x + r * V, s->c.target[r], scale, d, &nll);
+            class_row(&s->c, s->logits->x + r * V, s->c.target[r], scale, d, &nll, NULL);
             if (s->scratch) rc__k->pw.add(V, dx, d, dx);
         } else if (!s->scratch)
             memset(dx, 0, V * sizeof *dx);
@@ -385,8 +414,9 @@ rc_var *rc_cross_entropy(rc_tape *t, rc_var *logits, const int32_t *targets, con
 typedef struct fused_node {
     rc__node n;
     rc_var *x, *w, *b;
+    rc_var *gate, *copied; /* of a mixture; NULL: a softmax alone */
     size_t N, K, V;        /* N: rows of x */
-    rc_real *dx, *dw, *db; /* NULL when nobody wants them */
+    rc_real *dx, *dw, *db, *dgate, *dcopied; /* NULL when nobody wants them */
 } fused_node;
 
 typedef struct fused_job {
@@ -420,8 +450,12 @@ static void fused_task(void *ctx, size_t task, int worker) {
     rc_real *db = j->db_part ? j->db_part + task * V : NULL;
     for (size_t r = 0; r < rows; r++) {
         rc_real *d = logits + r * V;
-        int32_t y = c->target[j->row ? j->row[first + r] : first + r];
-        loss += class_row(c, d, y, c->scale, j->keep ? d : NULL, &nll);
+        size_t at_row = j->row ? j->row[first + r] : first + r;
+        mixture m;
+        if (s->gate) m = (mixture){.gate = (double)s->gate->x[at_row], .copied = (double)s->copied->x[at_row]};
+        loss += class_row(c, d, c->target[at_row], c->scale, j->keep ? d : NULL, &nll, s->gate ? &m : NULL);
+        if (s->dgate) s->dgate[at_row] = (rc_real)(c->scale * (1 - c->smoothing) * m.dgate);
+        if (s->dcopied) s->dcopied[at_row] = (rc_real)(c->scale * (1 - c->smoothing) * m.dcopied);
         total += nll;
         if (db && r == 0)
             memcpy(db, d, V * sizeof *db);
@@ -440,9 +474,9 @@ static void fused_task(void *ctx, size_t task, int worker) {
 static void fused_backward(rc_tape *t, rc__node *self) {
     fused_node *s = (fused_node *)self;
     rc_real a = self->out.dx[0];
-    rc_var *v[3] = {s->x, s->w, s->b};
-    rc_real *d[3] = {s->dx, s->dw, s->db};
-    for (int i = 0; i < 3; i++) {
+    rc_var *v[5] = {s->x, s->w, s->b, s->gate, s->copied};
+    rc_real *d[5] = {s->dx, s->dw, s->db, s->dgate, s->dcopied};
+    for (int i = 0; i < 5; i++) {
         if (!d[i]) continue;
         if (!v[i]->dx && !rc__var_param(v[i])) { /* the first to bring a gradient: hand ours over */
             if (a != 1) rc__bulk_scale(v[i]->len, a, 0, d[i], d[i]);
@@ -458,6 +492,9 @@ static void fused_backward(rc_tape *t, rc__node *self) {
 static bool fused_groups(rc_tape *t, fused_node *s, const classes *c, double *nll_sum, double *loss_sum) {
     size_t n = c->counted, V = s->V, K = s->K, tiles = rc__tiles(n, TILE), rows_max = GROUP_BYTES / sizeof(rc_real) / V;
     fused_job j = {.s = s, .c = c, .keep = s->dx || s->dw || s->db};
+    size_t row_bytes = s->N * sizeof(rc_real);
+    if (s->dgate) memset(s->dgate, 0, row_bytes); /* rows that do not count keep it */
+    if (s->dcopied) memset(s->dcopied, 0, row_bytes);
     /* whole tiles, and groups of about the same size */
     size_t tiles_max = rows_max / TILE > 1 ? rows_max / TILE : 1, groups = rc__tiles(tiles, tiles_max);
     size_t group = rc__tiles(tiles, groups) * TILE,
@@ -495,9 +532,9 @@ static bool fused_groups(rc_tape *t, fused_node *s, const classes *c, double *nl
     return true;
 }
 
-rc_var *rc_linear_cross_entropy(rc_tape *t, rc_var *x, rc_var *w, rc_var *b, const int32_t *targets,
-                                const rc_loss_options *opt, double *nll_sum, size_t *count) {
-    const char *op = "linear_cross_entropy";
+/* gate, copied: NULL for a softmax alone */
+static rc_var *fused(rc_tape *t, const char *op, rc_var *x, rc_var *w, rc_var *b, rc_var *gate, rc_var *copied,
+                     const int32_t *targets, const rc_loss_options *opt, double *nll_sum, size_t *count) {
     if (!rc__alive(t, op, 2, x, w) || (b && !rc__alive(t, op, 1, b))) return rc__dead(t);
     if (w->ndim != 2) return rc__op_fail(t, RC_EINVAL, op, "w is %s, expected (V, K)", rc__shape_text(w->ndim, w->dim));
     size_t V = w->dim[0], K = w->dim[1];
@@ -506,17 +543,24 @@ rc_var *rc_linear_cross_entropy(rc_tape *t, rc_var *x, rc_var *w, rc_var *b, con
     if (b && b->len != V)
         return rc__op_fail(t, RC_EINVAL, op, "the bias is %s, expected (%zu)", rc__shape_text(b->ndim, b->dim), V);
     if (x->len / K > UINT32_MAX) return rc__op_fail(t, RC_EINVAL, op, "%zu positions are too many", x->len / K);
+    if (gate && (gate->len != x->len / K || copied->len != x->len / K))
+        return rc__op_fail(t, RC_EINVAL, op, "gate %s and copied %s, expected one for each of %zu rows",
+                           rc__shape_text(gate->ndim, gate->dim), rc__shape_text(copied->ndim, copied->dim),
+                           x->len / K);
+    if (gate && opt && opt->class_weights) return rc__op_fail(t, RC_EINVAL, op, "class weights are not for a mixture");
     classes c;
     if (!classes_init(&c, t, op, x, V, targets, opt)) return rc__dead(t);
-    fused_node *s =
-        rc__node_new(t, sizeof *s, op, 0, NULL, x->needs_grad || w->needs_grad || (b && b->needs_grad), fused_backward);
+    bool grad =
+        x->needs_grad || w->needs_grad || (b && b->needs_grad) || (gate && (gate->needs_grad || copied->needs_grad));
+    fused_node *s = rc__node_new(t, sizeof *s, op, 0, NULL, grad, fused_backward);
     if (!s) return rc__dead(t);
-    s->x = x, s->w = w, s->b = b, s->N = x->len / K, s->K = K, s->V = V;
+    s->x = x, s->w = w, s->b = b, s->gate = gate, s->copied = copied, s->N = x->len / K, s->K = K, s->V = V;
     double nll = 0, loss = 0;
     if (c.counted > 0) {
-        if (rc__tape_keeps(t, x) && !(s->dx = rc__tape_alloc(t, x->len * sizeof *s->dx))) return rc__dead(t);
-        if (rc__tape_keeps(t, w) && !(s->dw = rc__tape_alloc(t, w->len * sizeof *s->dw))) return rc__dead(t);
-        if (rc__tape_keeps(t, b) && !(s->db = rc__tape_alloc(t, b->len * sizeof *s->db))) return rc__dead(t);
+        rc_var *v[5] = {x, w, b, gate, copied};
+        rc_real **d[5] = {&s->dx, &s->dw, &s->db, &s->dgate, &s->dcopied};
+        for (int i = 0; i < 5; i++)
+            if (rc__tape_keeps(t, v[i]) && !(*d[i] = rc__tape_alloc(t, v[i]->len * sizeof *s->dx))) return rc__dead(t);
         rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
         bool ok = fused_groups(t, s, &c, &nll, &loss);
         rc__arena_rewind(rc__tape_arena(t), mark);
@@ -526,4 +570,15 @@ rc_var *rc_linear_cross_entropy(rc_tape *t, rc_var *x, rc_var *w, rc_var *b, con
     if (nll_sum) *nll_sum = nll;
     if (count) *count = c.counted;
     return &s->n.out;
+}
+
+rc_var *rc_linear_cross_entropy(rc_tape *t, rc_var *x, rc_var *w, rc_var *b, const int32_t *targets,
+                                const rc_loss_options *opt, double *nll_sum, size_t *count) {
+    return fused(t, "linear_cross_entropy", x, w, b, NULL, NULL, targets, opt, nll_sum, count);
+}
+
+rc_var *rc__mixed_cross_entropy(rc_tape *t, rc_var *x, rc_var *w, rc_var *b, rc_var *gate, rc_var *copied,
+                                const int32_t *targets, const rc_loss_options *opt, double *nll_sum, size_t *count) {
+    if (!rc__alive(t, "mixed_cross_entropy", 2, gate, copied)) return rc__dead(t);
+    return fused(t, "mixed_cross_entropy", x, w, b, gate, copied, targets, opt, nll_sum, count);
 }

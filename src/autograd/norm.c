@@ -1,5 +1,6 @@
-/* norm.c - layer normalisation over the last axis (Ba, Kiros & Hinton 2016) and batch normalisation per feature (Ioffe
- * & Szegedy 2015), as torch.nn.functional.layer_norm and batch_norm. Letters: N rows, F features. */
+/* norm.c - layer normalisation over the last axis (Ba, Kiros & Hinton 2016), the same by the root mean square alone
+ * (Zhang & Sennrich 2019), and batch normalisation per feature (Ioffe & Szegedy 2015), as torch.nn.functional.layer_norm,
+ * rms_norm and batch_norm. Letters: N rows, F features. */
 #include <math.h>
 #include <string.h>
 #include "autograd/bulk.h"
@@ -94,6 +95,71 @@ rc_var *rc_layer_norm(rc_tape *t, rc_var *x, rc_var *gain, rc_var *bias, double 
     s->rstd = rc__tape_alloc(t, s->N * sizeof *s->rstd);
     if (!s->mean || !s->rstd) return rc__dead(t);
     rc__parallel(rc__tiles(s->N, s->tile), 10.0 * (double)x->len, layer_norm_task, s);
+    return &s->n.out;
+}
+
+/* ---- root mean square norm ---------------------------------------------------------------------------------------- */
+
+typedef struct rms_norm_node {
+    rc__node n;
+    rc_var *x, *gain;
+    double eps;
+    size_t N, F, tile;
+    rc_real *r; /* (N) */
+} rms_norm_node;
+
+typedef struct rms_norm_grad {
+    rms_norm_node *s;
+    rc_real *dx, *dgain; /* dgain: one row of F per tile */
+} rms_norm_grad;
+
+static void rms_norm_task(void *ctx, size_t task, int worker) {
+    (void)worker;
+    rms_norm_node *s = ctx;
+    size_t first = task * s->tile, rows = rc__min_size(s->tile, s->N - first), at = first * s->F;
+    rc__k->row.rms_norm(rows, s->F, s->x->x + at, value(s->gain), s->eps, s->n.out.x + at, s->r + first);
+}
+
+static void rms_norm_back_task(void *ctx, size_t task, int worker) {
+    (void)worker;
+    rms_norm_grad *g = ctx;
+    rms_norm_node *s = g->s;
+    size_t F = s->F, first = task * s->tile, rows = rc__min_size(s->tile, s->N - first), at = first * F;
+    rc_real *dgain = g->dgain ? g->dgain + task * F : NULL;
+    if (dgain) memset(dgain, 0, F * sizeof *dgain);
+    rc__k->row.rms_norm_back(rows, F, s->x->x + at, value(s->gain), s->r + first, s->n.out.dx + at,
+                             g->dx ? g->dx + at : NULL, dgain);
+}
+
+static void rms_norm_backward(rc_tape *t, rc__node *self) {
+    rms_norm_node *s = (rms_norm_node *)self;
+    size_t tiles = rc__tiles(s->N, s->tile);
+    rms_norm_grad g = {.s = s, .dx = rc__grad(t, s->x)};
+    rc_real *dgain = rc__grad(t, s->gain);
+    rc__arena_mark mark = rc__arena_get_mark(rc__tape_arena(t));
+    if (dgain) g.dgain = rc__tape_alloc(t, tiles * s->F * sizeof *g.dgain);
+    if (rc__alive(t, self->op, 0)) {
+        rc__parallel(tiles, 14.0 * (double)s->x->len, rms_norm_back_task, &g);
+        if (dgain) add_parts(tiles, s->F, g.dgain, s->F, dgain);
+    }
+    rc__arena_rewind(rc__tape_arena(t), mark);
+}
+
+rc_var *rc_rms_norm(rc_tape *t, rc_var *x, rc_var *gain, double eps) {
+    const char *op = "rms_norm";
+    if (!rc__alive(t, op, 1, x)) return rc__dead(t);
+    if (x->ndim < 1) return rc__op_fail(t, RC_EINVAL, op, "x is a scalar, expected at least one dimension");
+    size_t F = x->dim[x->ndim - 1];
+    if (!vector_of(t, op, "gain", gain, F)) return rc__dead(t);
+    if (!(eps >= 0)) return rc__op_fail(t, RC_EINVAL, op, "eps is %g, expected 0 or more", eps);
+    rms_norm_node *s = rc__node_new(t, sizeof *s, op, x->ndim, x->dim, x->needs_grad || wants(gain), rms_norm_backward);
+    if (!s) return rc__dead(t);
+    s->x = x, s->gain = gain, s->eps = eps;
+    s->N = x->len / F, s->F = F;
+    s->tile = F < RC__TILE / 16 ? RC__TILE / F : 16;
+    s->r = rc__tape_alloc(t, s->N * sizeof *s->r);
+    if (!s->r) return rc__dead(t);
+    rc__parallel(rc__tiles(s->N, s->tile), 8.0 * (double)x->len, rms_norm_task, s);
     return &s->n.out;
 }
 

@@ -11,6 +11,8 @@
 #include <string.h>
 #include "autograd/tape_internal.h"
 
+#define SPARES 16
+
 struct rc_tape {
     rc__arena *arena;
     rc_tape_mode mode;
@@ -20,6 +22,11 @@ struct rc_tape {
     rc_error error;      /* code RC_OK while all is well */
     rc__node dead;
     rc__packed_cache packed;
+    struct {
+        rc_real *x;
+        size_t len;
+    } spare[SPARES]; /* gradients that were passing */
+    size_t n_spare;
 };
 
 /* ---- errors ------------------------------------------------------------------------------------------------------ */
@@ -106,6 +113,7 @@ void rc_tape_begin(rc_tape *t, rc_tape_mode mode) {
     t->mode = mode;
     t->last = NULL;
     t->random_ops = 0;
+    t->n_spare = 0;
     t->walked = false;
     t->error.code = RC_OK;
     t->error.text[0] = '\0';
@@ -190,7 +198,38 @@ static rc_real *grad_memory(rc_tape *t, rc_var *v, bool *fresh) {
     rc_param *p = rc__var_param(v);
     if (p) return v->dx = p->g;
     *fresh = true;
+    ((rc__node *)v)->owns_dx = true;
+    for (size_t i = 0; i < t->n_spare; i++)
+        if (t->spare[i].len == v->len) {
+            v->dx = t->spare[i].x;
+            t->spare[i] = t->spare[--t->n_spare];
+            return v->dx;
+        }
     return v->dx = rc__tape_alloc(t, v->len * sizeof(rc_real));
+}
+
+rc_var *rc__passing(rc_var *v) {
+    if (v->len) ((rc__node *)v)->passing = true;
+    return v;
+}
+
+bool rc__grad_hand_on(rc__node *self, rc_var *x, bool keeps) {
+    if (!x->needs_grad || x->dx || rc__var_param(x)) return false;
+    x->dx = self->out.dx;
+    if (keeps) {
+        ((rc__node *)x)->owns_dx = self->owns_dx;
+        self->owns_dx = false;
+    }
+    return true;
+}
+
+/* The backward of n has run. */
+static void take_back(rc_tape *t, rc__node *n) {
+    if (!n->passing || !n->owns_dx || t->n_spare == SPARES) return;
+    t->spare[t->n_spare].x = n->out.dx;
+    t->spare[t->n_spare++].len = n->out.len;
+    n->out.dx = NULL;
+    n->owns_dx = false;
 }
 
 /* A writer that may touch any element of a sparse parameter's gradient. */
@@ -293,6 +332,9 @@ rc_status rc_backward(rc_tape *t, rc_var *loss, double scale, rc_error *e) {
     rc_real *seed = rc__grad(t, loss);
     if (seed) *seed += (rc_real)scale;
     for (rc__node *n = t->last; n && t->error.code == RC_OK; n = n->prev)
-        if (n->out.dx) n->backward(t, n);
+        if (n->out.dx) {
+            n->backward(t, n);
+            take_back(t, n);
+        }
     return rc_tape_status(t, e);
 }

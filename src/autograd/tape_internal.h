@@ -28,6 +28,8 @@ struct rc__node {
     const char *op;
     rc_param *param; /* of rc_param_var, else NULL */
     rc_precision precision; /* of products that have this as their weight: its rc_params', when it comes from one */
+    bool owns_dx; /* its gradient's memory is the tape's and no other variable's */
+    bool passing; /* rc__passing */
 };
 
 /* True when the tape has no error and none of the n variables is NULL or dead; else records what is wrong. */
@@ -59,6 +61,13 @@ rc_real *rc__grad_to(rc_tape *t, rc_var *v, bool *add);
 /* The same as rc__grad for writers that touch a few rows (embeddings): when v is a sparse parameter, the writer calls
  * rc_param_touch for each row. rc__grad and rc__grad_to note every row of a sparse parameter as used. */
 rc_real *rc__grad_rows(rc_tape *t, rc_var *v);
+/* Nobody looks at this variable's gradient after rc_backward: its memory serves others once its own backward has run. For
+ * what is inside of something larger. Returns v. */
+rc_var *rc__passing(rc_var *v);
+/* In a backward, instead of copying out.dx of self to x: x, whose gradient nobody has touched yet, gets that memory. False:
+ * x has some, or needs none, or is a parameter. The memory of out.dx may be shared by several so, when the backwards of all
+ * but one (*keeps: that owns it) have read it before anything is added to it. */
+bool rc__grad_hand_on(rc__node *self, rc_var *x, bool keeps);
 /* The parameter behind a variable, or NULL. */
 rc_param *rc__var_param(const rc_var *v);
 /* The precision in which a product reads v as its weight, and op's way to hand it on to a view or to rows of v. */

@@ -105,3 +105,14 @@ void rc__strfree(char *s) {
 
 bool rc__size_mul(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
 bool rc__size_add(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
+
+rc_status rc__grow(void **p, size_t *cap, size_t need, size_t size, rc_error *e) {
+    if (need <= *cap) return RC_OK;
+    size_t want = *cap < 16 ? 16 : *cap + *cap / 2, bytes, old = *cap * size;
+    if (want < need) want = need;
+    void *q = rc__size_mul(want, size, &bytes) ? rc__realloc(*p, old, bytes) : NULL;
+    if (!q) return rc_fail(e, RC_ENOMEM, "out of memory (%zu items of %zu bytes)", want, size);
+    *p = q;
+    *cap = want;
+    return RC_OK;
+}

@@ -11,6 +11,8 @@ char *rc__strdup(const char *s);                           /* free with rc__strf
 void rc__strfree(char *s);
 bool rc__size_mul(size_t a, size_t b, size_t *out);        /* false on overflow */
 bool rc__size_add(size_t a, size_t b, size_t *out);
+/* Grows *p of *cap items of `size` bytes to hold at least need; by half more each time. RC_ENOMEM leaves it as it was. */
+rc_status rc__grow(void **p, size_t *cap, size_t need, size_t size, rc_error *e);
 
 /* An arena of chained blocks. Reset keeps the memory; after a reset that followed growth, the blocks are merged into one
  * of the largest total seen, so a steady loop allocates nothing. */

@@ -9,12 +9,13 @@
 
 struct rc__epochs {
     uint32_t *lengths;
-    size_t n, batch, n_batches, longest, total;
+    size_t n, batch, budget, n_batches, most_batches, longest, total;
     uint64_t seed, epoch;
     size_t position;
     bool no_shuffle;
     uint32_t *order;    /* the examples of this epoch, batch after batch */
-    uint32_t *batch_of; /* the order of the batches */
+    uint32_t *batch_of; /* the order of the batches ... */
+    uint32_t *start;    /* ... and where each begins in `order`; n_batches + 1 */
     uint64_t order_epoch;
 };
 
@@ -24,12 +25,20 @@ void rc__epochs_free(rc__epochs *x) {
     if (!x) return;
     rc__free(x->lengths, x->n * sizeof *x->lengths);
     rc__free(x->order, x->n * sizeof *x->order);
-    rc__free(x->batch_of, x->n_batches * sizeof *x->batch_of);
+    rc__free(x->batch_of, x->most_batches * sizeof *x->batch_of);
+    rc__free(x->start, (x->most_batches + 1) * sizeof *x->start);
     rc__free(x, sizeof *x);
 }
 
+static rc_status put_in_order(rc__epochs *x, rc_error *e);
+
 rc_status rc__epochs_new(rc__epochs **out, const uint32_t *lengths, size_t n, size_t batch, uint64_t seed,
                          bool no_shuffle, rc_error *e) {
+    return rc__epochs_new_budget(out, lengths, n, batch, 0, seed, no_shuffle, e);
+}
+
+rc_status rc__epochs_new_budget(rc__epochs **out, const uint32_t *lengths, size_t n, size_t batch, size_t budget,
+                                uint64_t seed, bool no_shuffle, rc_error *e) {
     *out = NULL;
     if (batch < 1) return rc_fail(e, RC_EINVAL, "batch: expected at least 1 row");
     if (n == 0) return rc_fail(e, RC_EDATA, "there are no examples");
@@ -38,14 +47,17 @@ rc_status rc__epochs_new(rc__epochs **out, const uint32_t *lengths, size_t n, si
     if (!x) return rc_fail(e, RC_ENOMEM, "out of memory (%zu examples)", n);
     *x = (rc__epochs){.n = n,
                       .batch = batch,
+                      .budget = budget,
                       .n_batches = (n - 1) / batch + 1,
+                      .most_batches = budget ? n : (n - 1) / batch + 1,
                       .seed = seed,
                       .no_shuffle = no_shuffle,
                       .order_epoch = UINT64_MAX};
     x->lengths = rc__alloc(n * sizeof *x->lengths);
     x->order = rc__alloc(n * sizeof *x->order);
-    x->batch_of = rc__alloc(x->n_batches * sizeof *x->batch_of);
-    if (!x->lengths || !x->order || !x->batch_of) {
+    x->batch_of = rc__alloc(x->most_batches * sizeof *x->batch_of);
+    x->start = rc__alloc((x->most_batches + 1) * sizeof *x->start);
+    if (!x->lengths || !x->order || !x->batch_of || !x->start) {
         rc__epochs_free(x);
         return rc_fail(e, RC_ENOMEM, "out of memory (%zu examples)", n);
     }
@@ -53,6 +65,11 @@ rc_status rc__epochs_new(rc__epochs **out, const uint32_t *lengths, size_t n, si
     for (size_t i = 0; i < n; i++) {
         x->longest = lengths[i] > x->longest ? lengths[i] : x->longest;
         x->total += lengths[i];
+    }
+    rc_status s = budget ? put_in_order(x, e) : RC_OK; /* how many batches there are follows from it */
+    if (s != RC_OK) {
+        rc__epochs_free(x);
+        return s;
     }
     *out = x;
     return RC_OK;
@@ -78,17 +95,40 @@ static void shuffle(uint32_t *x, size_t n, rc_rng *r) {
     }
 }
 
+/* Cuts the order into batches. */
+static void cut(rc__epochs *x) {
+    size_t at = 0, k = 0;
+    while (at < x->n) {
+        size_t longest = 0, from = at;
+        for (; at < x->n && at - from < x->batch; at++) {
+            size_t length = x->lengths[x->order[at]] > longest ? x->lengths[x->order[at]] : longest;
+            if (x->budget && at > from && length > x->budget / (at - from + 1)) break;
+            longest = length;
+        }
+        x->start[k++] = (uint32_t)from;
+    }
+    x->start[k] = (uint32_t)x->n;
+    x->n_batches = k;
+}
+
+/* Examples of about POOL_BATCHES batches. */
+static size_t pool_size(const rc__epochs *x) {
+    size_t batch = x->batch, mean = x->total / x->n ? x->total / x->n : 1;
+    if (x->budget && x->budget / mean < batch) batch = x->budget / mean ? x->budget / mean : 1;
+    return batch <= x->n / POOL_BATCHES ? batch * POOL_BATCHES : x->n;
+}
+
 /* The order of an epoch: all examples shuffled, sorted by length within pools, and the batches shuffled. The batch that
  * is not full may come anywhere. */
 static rc_status put_in_order(rc__epochs *x, rc_error *e) {
     if (x->order_epoch == x->epoch) return RC_OK;
+    x->order_epoch = UINT64_MAX;
     for (size_t i = 0; i < x->n; i++) x->order[i] = (uint32_t)i;
-    for (size_t i = 0; i < x->n_batches; i++) x->batch_of[i] = (uint32_t)i;
+    rc_rng r = rc__epochs_rng(x->seed, x->epoch);
     if (!x->no_shuffle) {
-        size_t pool = x->batch <= x->n / POOL_BATCHES ? x->batch * POOL_BATCHES : x->n;
+        size_t pool = pool_size(x);
         keyed *k = rc__alloc(pool * sizeof *k);
         if (!k) return rc_fail(e, RC_ENOMEM, "out of memory (%zu examples)", pool);
-        rc_rng r = rc__epochs_rng(x->seed, x->epoch);
         shuffle(x->order, x->n, &r);
         for (size_t from = 0; from < x->n; from += pool) {
             size_t n = x->n - from < pool ? x->n - from : pool;
@@ -97,9 +137,11 @@ static rc_status put_in_order(rc__epochs *x, rc_error *e) {
             qsort(k, n, sizeof *k, longest_first);
             for (size_t i = 0; i < n; i++) x->order[from + i] = k[i].example;
         }
-        shuffle(x->batch_of, x->n_batches, &r);
         rc__free(k, pool * sizeof *k);
     }
+    cut(x);
+    for (size_t i = 0; i < x->n_batches; i++) x->batch_of[i] = (uint32_t)i;
+    if (!x->no_shuffle) shuffle(x->batch_of, x->n_batches, &r);
     x->order_epoch = x->epoch;
     return RC_OK;
 }
@@ -107,9 +149,9 @@ static rc_status put_in_order(rc__epochs *x, rc_error *e) {
 rc_status rc__epochs_next(rc__epochs *x, rc__visit *out, rc_error *e) {
     rc_status s = put_in_order(x, e);
     if (s != RC_OK) return s;
-    size_t from = x->batch_of[x->position] * x->batch;
+    size_t k = x->batch_of[x->position], from = x->start[k];
     *out = (rc__visit){.index = x->order + from,
-                       .n = x->n - from < x->batch ? x->n - from : x->batch,
+                       .n = x->start[k + 1] - from,
                        .starts_epoch = x->position == 0,
                        .ends_epoch = x->position + 1 == x->n_batches,
                        .cursor = rc__epochs_cursor(x)};
@@ -129,14 +171,17 @@ size_t rc__epochs_batches(const rc__epochs *x) { return x->n_batches; }
 size_t rc__epochs_longest(const rc__epochs *x) { return x->longest; }
 size_t rc__epochs_total(const rc__epochs *x) { return x->total; }
 rc__cursor rc__epochs_cursor(const rc__epochs *x) { return (rc__cursor){x->epoch, x->position, 0}; }
+/* position > 0: the present epoch has been put in order. */
 double rc__epochs_done(const rc__epochs *x) { return (double)x->epoch + (double)x->position / (double)x->n_batches; }
 
 rc_status rc__epochs_seek(rc__epochs *x, rc__cursor c, rc_error *e) {
-    if (c.position >= x->n_batches || c.shift != 0)
-        return rc_fail(e, RC_EMODEL,
-                       "data cursor: position %llu, this data has 0..%zu: other data or another batch size",
-                       (unsigned long long)c.position, x->n_batches - 1);
+    uint64_t before = x->epoch;
     x->epoch = c.epoch;
+    rc_status s = x->budget ? put_in_order(x, e) : RC_OK;
+    if (s == RC_OK && (c.position >= x->n_batches || c.shift != 0))
+        s = rc_fail(e, RC_EMODEL, "data cursor: position %llu, this data has 0..%zu: other data or another batch size",
+                    (unsigned long long)c.position, x->n_batches - 1);
+    if (s != RC_OK) return x->epoch = before, s;
     x->position = (size_t)c.position;
     return RC_OK;
 }

@@ -1,5 +1,5 @@
-/* epochs.h - in which order examples are visited: each epoch all of them once, in batches of similar length, in a random
- * order. A batch is a pure function of (lengths, options, epoch, position). */
+/* epochs.h - in which order examples are visited: each epoch all of them once, in batches of similar length, in a
+ * random order. A batch is a pure function of (lengths, options, epoch, position). */
 #ifndef RC_EPOCHS_H
 #define RC_EPOCHS_H
 #include "recur/base.h"
@@ -24,8 +24,13 @@ typedef struct rc__visit {
 /* lengths (n) is copied. no_shuffle: the order of the data, cut by `batch`. RC_EDATA: no examples, or too many. */
 rc_status rc__epochs_new(rc__epochs **out, const uint32_t *lengths, size_t n, size_t batch, uint64_t seed,
                          bool no_shuffle, rc_error *e);
+/* The same with batches that are also limited by what they are padded to: longest * n <= budget (an example that is
+ * longer than that is a batch of its own). How many batches an epoch has then differs a little from one to the next.
+ * budget 0 = no such limit, the same as rc__epochs_new. */
+rc_status rc__epochs_new_budget(rc__epochs **out, const uint32_t *lengths, size_t n, size_t batch, size_t budget,
+                                uint64_t seed, bool no_shuffle, rc_error *e);
 void rc__epochs_free(rc__epochs *x);
-size_t rc__epochs_batches(const rc__epochs *x); /* of one epoch */
+size_t rc__epochs_batches(const rc__epochs *x); /* of one epoch; with a budget, of the one that was put in order last */
 size_t rc__epochs_longest(const rc__epochs *x);
 size_t rc__epochs_total(const rc__epochs *x); /* of all lengths */
 /* Goes on into the next epoch for ever. */

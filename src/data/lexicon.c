@@ -1,5 +1,6 @@
 /* lexicon.c - see lexicon.h. */
 #include "data/lexicon.h"
+#include "data/vocab_json.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "data/utf8.h"
@@ -281,23 +282,11 @@ rc_status rc__affixes(size_t buckets, rc__string *b, const char *word, size_t le
 
 static const char *const split_names[] = {"words", "vocabulary", "given"};
 
-static rc_status vocab_to_json(const rc_vocab *v, json_t *obj, const char *key, rc_error *e) {
-    char *text = NULL;
-    size_t len = 0;
-    json_t *node = NULL;
-    rc_status s = rc_vocab_to_json(v, &text, &len, e);
-    if (s != RC_OK) return s;
-    s = rc__json_parse(text, len, key, &node, e);
-    rc_text_free(text, len);
-    if (s == RC_OK && json_object_set_new(obj, key, node) != 0) s = rc_fail(e, RC_ENOMEM, "%s: out of memory", key);
-    return s;
-}
-
 rc_status rc__lexicon_to_json(const rc__lexicon *x, json_t **out, rc_error *e) {
     json_t *obj = json_pack("{ss sb sI}", "split", split_names[x->split], "lowercase", (int)x->lowercase, "buckets",
                             (json_int_t)x->buckets);
-    rc_status s = obj ? vocab_to_json(x->tokens, obj, "tokens", e) : rc_fail(e, RC_ENOMEM, "words: out of memory");
-    if (s == RC_OK && x->chars) s = vocab_to_json(x->chars, obj, "chars", e);
+    rc_status s = obj ? rc__vocab_put(x->tokens, obj, "tokens", e) : rc_fail(e, RC_ENOMEM, "words: out of memory");
+    if (s == RC_OK && x->chars) s = rc__vocab_put(x->chars, obj, "chars", e);
     if (s == RC_OK && x->affixes && json_object_set_new(obj, "affixes", json_integer((json_int_t)x->affixes)) != 0)
         s = rc_fail(e, RC_ENOMEM, "words: out of memory");
     if (s != RC_OK) {
@@ -305,21 +294,6 @@ rc_status rc__lexicon_to_json(const rc__lexicon *x, json_t **out, rc_error *e) {
         obj = NULL;
     }
     *out = obj;
-    return s;
-}
-
-static rc_status vocab_from_json(rc_vocab **out, const json_t *obj, const char *key, rc__json_need need,
-                                 const char *where, rc_error *e) {
-    json_t *node = NULL;
-    char *text = NULL, place[700];
-    size_t len = 0;
-    rc_status s = rc__json_get_object(obj, key, need, &node, where, e);
-    if (s != RC_OK || !node) return s;
-    s = rc__json_print(node, &text, &len, e);
-    if (s != RC_OK) return s;
-    snprintf(place, sizeof place, "%s: \"%s\"", where, key);
-    s = rc_vocab_from_json(out, text, len, place, e);
-    rc__free(text, len + 1);
     return s;
 }
 
@@ -336,8 +310,8 @@ rc_status rc__lexicon_from_json(rc__lexicon *x, const json_t *obj, const char *w
     if (s == RC_OK) s = rc__json_get_bool(obj, "lowercase", RC_JSON_REQUIRED, &x->lowercase, where, e);
     if (s == RC_OK) s = rc__json_get_size(obj, "buckets", RC_JSON_REQUIRED, 0, MAX_BUCKETS, &x->buckets, where, e);
     if (s == RC_OK) s = rc__json_get_size(obj, "affixes", RC_JSON_OPTIONAL, 0, MAX_BUCKETS, &x->affixes, where, e);
-    if (s == RC_OK) s = vocab_from_json(&x->tokens, obj, "tokens", RC_JSON_REQUIRED, where, e);
-    if (s == RC_OK) s = vocab_from_json(&x->chars, obj, "chars", RC_JSON_OPTIONAL, where, e);
+    if (s == RC_OK) s = rc__vocab_get(&x->tokens, obj, "tokens", RC_JSON_REQUIRED, where, e);
+    if (s == RC_OK) s = rc__vocab_get(&x->chars, obj, "chars", RC_JSON_OPTIONAL, where, e);
     if (s == RC_OK && x->split != RC__SPLIT_VOCAB && rc_vocab_get_kind(x->tokens) != RC_VOCAB_WORD)
         s = rc_fail(e, RC_EMODEL, "%s: \"tokens\": expected a vocabulary of words, found %s", where,
                     rc_vocab_kind_name(rc_vocab_get_kind(x->tokens)));

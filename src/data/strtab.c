@@ -5,17 +5,6 @@
 
 #include "base/mem.h"
 
-rc_status rc__grow(void **p, size_t *cap, size_t need, size_t size, rc_error *e) {
-    if (need <= *cap) return RC_OK;
-    size_t want = *cap < 16 ? 16 : *cap + *cap / 2, bytes, old = *cap * size;
-    if (want < need) want = need;
-    void *q = rc__size_mul(want, size, &bytes) ? rc__realloc(*p, old, bytes) : NULL;
-    if (!q) return rc_fail(e, RC_ENOMEM, "out of memory (%zu items of %zu bytes)", want, size);
-    *p = q;
-    *cap = want;
-    return RC_OK;
-}
-
 /* Eight bytes at a time, multiply and fold; words are short, so the tail is one masked read. */
 uint32_t rc__hash_bytes(const char *s, size_t len) {
     uint64_t h = 0x9E3779B97F4A7C15u ^ len, w;

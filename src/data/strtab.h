@@ -1,7 +1,7 @@
 /* strtab.h - a table of distinct byte strings, numbered in the order they were added. */
 #ifndef RC_STRTAB_H
 #define RC_STRTAB_H
-#include "recur/base.h"
+#include "base/mem.h"
 
 typedef struct rc__strtab {
     char *pool; /* all strings, one after the other */
@@ -26,6 +26,4 @@ static inline const char *rc__strtab_get(const rc__strtab *t, size_t id, size_t 
     return t->pool + t->start[id];
 }
 
-/* Grows *p of *cap items of `size` bytes to hold at least need; doubling. RC_ENOMEM leaves it as it was. */
-rc_status rc__grow(void **p, size_t *cap, size_t need, size_t size, rc_error *e);
 #endif

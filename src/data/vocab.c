@@ -23,34 +23,6 @@ rc_status rc__ids_reserve(rc__ids *a, size_t more, rc_error *e) {
     return rc__grow((void **)&a->id, &a->cap, need, sizeof *a->id, e);
 }
 
-rc_status rc__string_put(rc__string *b, const char *s, size_t len, rc_error *e) {
-    size_t need;
-    if (!rc__size_add(b->len, len, &need)) return rc_fail(e, RC_ENOMEM, "out of memory");
-    rc_status st = need > b->cap ? rc__grow((void **)&b->s, &b->cap, need, 1, e) : RC_OK;
-    if (st != RC_OK) return st;
-    if (len) memcpy(b->s + b->len, s, len); /* NOLINT(*NonNullParamChecker): a cap above 0 has a block */
-    b->len = need;
-    return RC_OK;
-}
-
-rc_status rc__string_take(rc__string *b, char **out, size_t *len, rc_error *e) {
-    char *s = rc__realloc(b->s, b->cap, b->len + 1);
-    if (!s) {
-        rc__string_free(b);
-        return rc_fail(e, RC_ENOMEM, "out of memory (%zu bytes of text)", b->len);
-    }
-    s[b->len] = 0;
-    *out = s;
-    *len = b->len;
-    memset(b, 0, sizeof *b);
-    return RC_OK;
-}
-
-void rc__string_free(rc__string *b) {
-    rc__free(b->s, b->cap);
-    memset(b, 0, sizeof *b);
-}
-
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
 rc_vocab *rc__vocab_new(rc_vocab_kind kind) {

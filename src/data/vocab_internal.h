@@ -1,6 +1,7 @@
 /* vocab_internal.h - what a vocabulary is made of. */
 #ifndef RC_VOCAB_INTERNAL_H
 #define RC_VOCAB_INTERNAL_H
+#include "base/string.h"
 #include "data/strtab.h"
 #include "recur/text.h"
 
@@ -52,14 +53,4 @@ rc_status rc__word_init(rc_vocab *v, rc_error *e); /* <unk>, <eos> */
 rc_status rc__word_learn(rc_vocab *v, const char *text, size_t len, size_t max_size,
                          rc_error *e); /* by count, then bytes */
 rc_status rc__word_encode(const rc_vocab *v, const char *text, size_t len, rc__ids *out, size_t *unknown, rc_error *e);
-
-/* Text in one buffer that grows (decoding, JSON). */
-typedef struct rc__string {
-    char *s;
-    size_t len, cap;
-} rc__string;
-rc_status rc__string_put(rc__string *b, const char *s, size_t len, rc_error *e);
-/* Hands the text over in a block of len + 1 bytes, NUL-terminated; b is empty afterwards. */
-rc_status rc__string_take(rc__string *b, char **out, size_t *len, rc_error *e);
-void rc__string_free(rc__string *b);
 #endif

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "base/json.h"
 #include "base/mem.h"
 #include "data/utf8.h"
 
@@ -294,4 +293,33 @@ rc_status rc_vocab_from_json(rc_vocab **out, const char *json, size_t len, const
     }
     *out = v;
     return RC_OK;
+}
+
+/* ---- inside other documents ------------------------------------------------------------------------------------- */
+
+rc_status rc__vocab_put(const rc_vocab *v, json_t *obj, const char *key, rc_error *e) {
+    char *text = NULL;
+    size_t len = 0;
+    json_t *node = NULL;
+    rc_status s = rc_vocab_to_json(v, &text, &len, e);
+    if (s != RC_OK) return s;
+    s = rc__json_parse(text, len, key, &node, e);
+    rc_text_free(text, len);
+    if (s == RC_OK && json_object_set_new(obj, key, node) != 0) s = rc_fail(e, RC_ENOMEM, "%s: out of memory", key);
+    return s;
+}
+
+rc_status rc__vocab_get(rc_vocab **out, const json_t *obj, const char *key, rc__json_need need,
+                        const char *where, rc_error *e) {
+    json_t *node = NULL;
+    char *text = NULL, place[700];
+    size_t len = 0;
+    rc_status s = rc__json_get_object(obj, key, need, &node, where, e);
+    if (s != RC_OK || !node) return s;
+    s = rc__json_print(node, &text, &len, e);
+    if (s != RC_OK) return s;
+    snprintf(place, sizeof place, "%s: \"%s\"", where, key);
+    s = rc_vocab_from_json(out, text, len, place, e);
+    rc__free(text, len + 1);
+    return s;
 }

@@ -37,11 +37,15 @@ typedef struct rc__beam_options {
     size_t no_repeat;       /* no n-gram of this many tokens twice; 0 = off */
     const rc_sampler_options *sampler; /* not NULL: each of `beam` hypotheses is drawn; no search */
     uint64_t seed;          /* sentence i, hypothesis j has a stream of its own: the same alone or in a batch */
+    const uint64_t *stream; /* the numbers (n) of the inputs by which they draw, however they are batched; NULL = 0..n-1 */
     const int32_t *prefix;  /* every result begins with these (n_prefix) */
     size_t n_prefix;
     const int32_t *banned;  /* tokens that never come (n_banned), ascending */
     size_t n_banned;
     bool attention;         /* keep the weights of the results */
+    double patience;        /* > 0: an input is done when patience * beam of its hypotheses have ended, as in fairseq and CTranslate2
+                               (1): not exact, faster; 0 = when nothing better can come */
+    bool exhaustive;        /* no early stop: the same results, later. For tests and timing */
 } rc__beam_options;
 rc__beam_options rc__beam_options_default(void); /* beam 5, nbest 1, max_len 200, AVERAGE with alpha 1 */
 
@@ -51,13 +55,19 @@ typedef struct rc__hypothesis {
     double logp;        /* sum, the end included when it was reached */
     double score;       /* by which they are ranked */
     bool finished;      /* the end came; else max_len cut it */
-    rc_real *attention; /* (n + 1, input length), the last row of the end; NULL unless kept */
+    rc_real *attention; /* (n + 1, input_len), the last row of the end; NULL unless kept */
+    size_t input_len;
 } rc__hypothesis;
 
 /* n inputs of input_length (n); out: n * nbest results (nbest of each, best first; fewer found leave n = 0, score -inf), to
- * be freed with rc__hypotheses_free. The search stops when no running hypothesis can beat the nbest finished: exact for both
- * norms (an unfinished one is bounded by its best case), so the result is that of a search to max_len. Same results alone or
- * in a batch, for any number of threads. Ties: the lower token, the earlier hypothesis. RC_EDIVERGED: NaN from the model. */
+ * be freed with rc__hypotheses_free.
+ *
+ * Each step keeps, of all continuations of the running hypotheses, the best `beam` that do not end; those that end are
+ * finished when they are among the best `beam` of all (as in fairseq). With one hypothesis this is greedy: its first end is
+ * the result. A result that max_len cut comes after all that ended. The search stops when no running hypothesis can beat the
+ * nbest finished: exact for both norms (an unfinished one is bounded by its best case), so the result is that of a search to
+ * max_len (unless patience ends it). Same results alone or in a batch, for any number of threads. Ties: the earlier hypothesis, then the lower token.
+ * `begin` never comes, unless it is `end` too. RC_EDIVERGED: NaN from the model. RC_EINVAL: options that cannot be. */
 rc_status rc__beam_search(const rc__beam_model *m, size_t n, const size_t *input_length, const rc__beam_options *o,
                           rc__hypothesis *out, rc_error *e);
 void rc__hypotheses_free(rc__hypothesis *h, size_t n);

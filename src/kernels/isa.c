@@ -48,8 +48,10 @@ const rc__panel_kernels rc__panel_v4bf16 = PANEL_TABLE;
 #else
 #include "kernels/pointwise.inc"
 #include "kernels/rows.inc"
+#include "kernels/attend_step.inc"
 #include "kernels/optim.inc"
 #include "kernels/panel.inc"
+#include "kernels/attention.inc"
 #include "kernels/peak.inc"
 #if __has_include("kernels/cells.inc")
 #include "kernels/cells.inc"
@@ -65,7 +67,9 @@ const rc__kernels JOIN(rc__kernels_, RC_ISA) = {
     .cell = RC_CELL_TABLE,
     .zone = RC_ZONEOUT_TABLE,
 #endif
+    .attend_step = attend_step,
     .panel = PANEL_TABLE,
+    .attention = ATTENTION_TABLE,
     .peak = PEAK_TABLE, /* NOLINT(bugprone-integer-division): whole lanes */
 };
 #endif

@@ -11,6 +11,7 @@
  */
 #ifndef RC_KERNELS_H
 #define RC_KERNELS_H
+#include "kernels/attention.h"
 #include "kernels/cell.h"
 #include "recur/base.h"
 #include "recur/tape.h" /* rc_act */
@@ -24,6 +25,8 @@ typedef struct rc__pointwise_kernels {
     void (*axpy)(size_t n, rc_real a, const rc_real *x, rc_real *y);       /* y += a x */
     void (*mul_add)(size_t n, const rc_real *a, const rc_real *b, rc_real *y); /* y += a b */
     void (*scale)(size_t n, rc_real a, rc_real shift, const rc_real *x, rc_real *y); /* y = a x + shift; in place */
+    void (*swiglu)(size_t n, const rc_real *a, const rc_real *b, rc_real *y); /* y = silu(a) b */
+    void (*swiglu_back)(size_t n, const rc_real *a, const rc_real *b, const rc_real *dy, rc_real *da, rc_real *db); /* += */
     double (*sum)(size_t n, const rc_real *x);    /* added up in double, fixed order */
     double (*sum_sq)(size_t n, const rc_real *x);
     double (*dot)(size_t n, const rc_real *a, const rc_real *b);
@@ -48,7 +51,32 @@ typedef struct rc__row_kernels { /* rows of a matrix, contiguous, `cols` wide; o
     /* dx +=, dgain +=, dbias += (cols); each may be NULL */
     void (*layer_norm_back)(size_t rows, size_t cols, const rc_real *x, const rc_real *gain, const rc_real *mean,
                             const rc_real *rstd, const rc_real *dy, rc_real *dx, rc_real *dgain, rc_real *dbias);
+    /* y = x * r * gain, r = 1 / sqrt(mean(x^2) + eps) is kept for backward; gain may be NULL */
+    void (*rms_norm)(size_t rows, size_t cols, const rc_real *x, const rc_real *gain, double eps, rc_real *y, rc_real *r);
+    /* dx +=, dgain += (cols); each may be NULL */
+    void (*rms_norm_back)(size_t rows, size_t cols, const rc_real *x, const rc_real *gain, const rc_real *r,
+                          const rc_real *dy, rc_real *dx, rc_real *dgain);
+    /* Cosines and then sign times the sines of angles a + b, whose cosines and then sines are a and b, `half` of each */
+    void (*turn)(size_t half, const double *a, const double *b, double sign, rc_real *turn);
+    /* Each of `heads` pieces of D: the pair (j, j + D/2) turned; turn: D/2 cosines, then D/2 sines. =, in place, or
+     * += */
+    void (*rotate)(size_t heads, size_t D, const rc_real *x, const rc_real *turn, rc_real *y, bool add);
 } rc__row_kernels;
+
+/* One query of all heads over n keys: out = softmax(scale q k^T - slope age) v, a head at a time. Key j is row index[j] of k
+ * (j where index is NULL), `ld` elements apart, and (newest - j) mod n steps old. No key: out = 0. */
+typedef struct rc__attend_step {
+    size_t n, heads, kv_heads, D, ld;
+    const rc_real *q;     /* (heads * D) */
+    const rc_real *k, *v; /* rows of kv_heads * D */
+    const uint32_t *index;
+    rc_real scale;
+    const rc_real *slope; /* (heads), or NULL */
+    size_t newest;
+    rc_real *score;       /* room: heads * n */
+    rc_real *weights;     /* (n) += the mean over heads, or NULL */
+    rc_real *out;         /* (heads * D) */
+} rc__attend_step;
 
 /* In double: 1 - beta2 in float would be off by 1e-5; kernels round the coefficients they form once. */
 typedef struct rc__optim_args {
@@ -134,7 +162,9 @@ typedef struct rc__kernels {
     rc__optim_kernels opt;
     rc__cell_kernels cell[RC_CELL_COUNT];
     rc__zoneout_kernels zone;
+    void (*attend_step)(const rc__attend_step *a);
     rc__panel_kernels panel;
+    rc__attention_kernels attention;
     rc__peak_kernels peak;
 } rc__kernels;
 

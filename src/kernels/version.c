@@ -11,6 +11,9 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <utf8proc.h>
+#ifdef RC_HAVE_YAML
+#include <yaml.h>
+#endif
 #endif
 
 #if defined(__clang__)
@@ -49,6 +52,9 @@ static void build(void) {
     add("libraries: zlib %s, jansson %s", zlibVersion(), jansson_version_str());
 #ifndef RC_DOUBLE
     add(", PCRE2 %d.%d, utf8proc %s", PCRE2_MAJOR, PCRE2_MINOR, utf8proc_version());
+#ifdef RC_HAVE_YAML
+    add(", libyaml %s", yaml_get_version_string());
+#endif
 #endif
     add("\n");
 #ifdef RC_DEBUG

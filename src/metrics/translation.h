@@ -17,7 +17,7 @@ typedef struct rc__bleu {
     double precision[4];  /* percent */
     double brevity;
     uint64_t matches[4], totals[4], hypothesis_len, reference_len;
-    char signature[128];  /* nrefs:1|case:lc|eff:no|tok:13a|smooth:exp|version:... as sacrebleu prints it */
+    char signature[128];  /* nrefs:1|case:lc|eff:no|tok:13a|smooth:exp|version:recur-0.1.0, as sacrebleu prints it */
 } rc__bleu;
 /* Corpus BLEU-4 of n pairs, one reference each, smoothing exp (sacrebleu's default): equal to sacrebleu 2.x to the last
  * digit. */
@@ -32,6 +32,10 @@ enum { RC__ROUGE_1, RC__ROUGE_2, RC__ROUGE_L, RC__ROUGE_LSUM, RC__ROUGES };
 /* Means over pairs of the scores of rouge-score 0.1 (lower case, letters and digits; stemmed: Porter's stemmer on words longer
  * than 3 letters). Of LSUM sentences are lines. */
 rc_status rc__rouge_score(rc__cell hypothesis, rc__cell reference, bool stemmed, rc__rouge out[RC__ROUGES], rc_error *e);
+
+/* Porter's stem of w (n bytes of a-z and 0-9, with room for one more), in place, as NLTK's default mode has it, which
+ * rouge-score uses; returns its length. */
+size_t rc__porter_stem(char *w, size_t n);
 
 typedef struct rc__variety {
     double distinct_1, distinct_2; /* different n-grams / all n-grams over the corpus (Li et al. 2016, arXiv 1510.03055) */

@@ -9,21 +9,26 @@ const rc__cell_entry rc__cells[RC_CELL_COUNT] = {
 };
 #undef RC_CELL_INFO
 
-static rc_cell_info infos[RC_CELL_COUNT];
+/* The cells, then what takes their place without being one: nn/transformer.c. */
+#define COUNT (RC_CELL_COUNT + 1)
+static rc_cell_info infos[COUNT];
 
 __attribute__((constructor)) static void fill_infos(void) {
     for (int i = 0; i < RC_CELL_COUNT; i++) {
         const rc__cell_entry *c = &rc__cells[i];
-        infos[i] = (rc_cell_info){c->name, c->text, c->gates, c->has_c, c->projects, !rc__cell_scans(c)};
+        infos[i] = (rc_cell_info){c->name, c->text, c->gates, c->has_c, c->projects, !rc__cell_scans(c), true};
     }
+    infos[RC_CELL_COUNT] = (rc_cell_info){
+        .name = "transformer",
+        .text = "blocks of self-attention over the last steps and a feed-forward network (Vaswani et al. 2017), pre-norm"};
 }
 
-size_t rc_cell_count(void) { return RC_CELL_COUNT; }
+size_t rc_cell_count(void) { return COUNT; }
 
-const rc_cell_info *rc_cell_at(size_t i) { return i < RC_CELL_COUNT ? &infos[i] : NULL; }
+const rc_cell_info *rc_cell_at(size_t i) { return i < COUNT ? &infos[i] : NULL; }
 
 const rc_cell_info *rc_cell_find(const char *name) {
-    for (size_t i = 0; name && i < RC_CELL_COUNT; i++)
+    for (size_t i = 0; name && i < COUNT; i++)
         if (!strcmp(infos[i].name, name)) return &infos[i];
     return NULL;
 }

@@ -142,14 +142,15 @@ rc_var *rc__encoder_forward(rc_tape *t, const rc__encoder *x, rc_var *in, const 
     rc_var *hn = NULL, *steps = in, *part[4];
     unsigned pool = x->o.pool;
     int n = 0;
+    bool states = x->rnn && rc_cell_find(x->o.rnn.cell)->recurrent;
     if (x->rnn)
-        steps = pool & RC__POOL_LAST ? rc_rnn_forward_vars(t, x->rnn, in, lengths, NULL, NULL, &hn, NULL)
+        steps = pool & RC__POOL_LAST && states ? rc_rnn_forward_vars(t, x->rnn, in, lengths, NULL, NULL, &hn, NULL)
                                      : rc_rnn_forward(t, x->rnn, in, lengths, NULL);
     else if (x->o.kind == RC__ENCODER_CNN)
         steps = convolve(t, x, in, lengths);
     if (!pool || !pooled) return steps;
     if (rc_tape_status(t, NULL) != RC_OK) return *pooled = steps, steps;
-    if (pool & RC__POOL_LAST) part[n++] = top_states(t, x, hn);
+    if (pool & RC__POOL_LAST) part[n++] = states ? top_states(t, x, hn) : rc_last_time(t, steps, lengths);
     if (pool & RC__POOL_MEAN) part[n++] = rc_mean_time(t, steps, lengths);
     if (pool & RC__POOL_MAX) part[n++] = rc_max_time(t, steps, lengths);
     if (pool & RC__POOL_ATTENTION) part[n++] = attend(t, x, steps, lengths);

@@ -14,7 +14,8 @@ typedef enum rc__encoder_kind { RC__ENCODER_RNN, RC__ENCODER_CNN, RC__ENCODER_BO
 
 /* Ways from steps to one vector; several are joined in this order. */
 enum {
-    RC__POOL_LAST = 1,      /* the last valid step; of a reverse direction its last, which is the first step */
+    RC__POOL_LAST = 1,      /* the last valid step; of a reverse direction its last, which is the first step; of a
+                               Transformer that sees both sides its last step, which has seen all others */
     RC__POOL_MEAN = 2,      /* over the valid steps */
     RC__POOL_MAX = 4,       /* likewise */
     RC__POOL_ATTENTION = 8, /* softmax over the valid steps of v . tanh(W h + b) (Yang et al. 2016, eq. 5-7) */

@@ -5,8 +5,12 @@
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 #include "nn/rnn_internal.h"
+#include "nn/transformer.h"
 
-#define MAX_WIDTH ((size_t)1 << 24) /* of inputs and layers: keeps every product of sizes far from overflow */
+#define MAX_WIDTH RC__MAX_LAYER_WIDTH
+
+/* What the rest of this file asks of a cell, of one that is none: a stack of blocks. */
+static const rc__cell_entry transformer_cell = {.name = "transformer", .id = RC_CELL_COUNT};
 
 rc_rnn_options rc_rnn_options_default(void) {
     return (rc_rnn_options){.cell = "lstm", .num_layers = 1, .depth = 3, .init_ih = RC_INIT_XAVIER_UNIFORM,
@@ -22,6 +26,21 @@ static const rc__cell_entry *cell_by_name(const char *name) {
 static rc_status check_probability(const char *what, double p, rc_error *e) {
     if (p >= 0 && p < 1) return RC_OK; /* NaN fails too */
     return rc_fail(e, RC_EINVAL, "rnn: %s is %g, expected a probability in [0, 1)", what, p);
+}
+
+/* What only blocks of attention have. */
+static const char *of_blocks(const rc_rnn_options *o) {
+    rc_rnn_options d = rc_rnn_options_default();
+    return o->heads                     ? "heads"
+           : o->kv_heads                ? "kv_heads"
+           : o->ffn                     ? "ffn"
+           : o->context                 ? "context"
+           : o->positions != d.positions ? "positions"
+           : o->post_norm               ? "post_norm"
+           : o->rms_norm                ? "rms_norm"
+           : o->ffn_kind != d.ffn_kind  ? "ffn_kind"
+           : o->attention_dropout != 0  ? "attention_dropout"
+                                        : NULL;
 }
 
 static rc_status check_options(const rc_rnn_options *o, const rc__cell_entry **cell, rc_error *e) {
@@ -51,6 +70,8 @@ static rc_status check_options(const rc_rnn_options *o, const rc__cell_entry **c
         return rc_fail(e, RC_EINVAL, "rnn: bidirectional and reverse exclude each other");
     if (o->skip < RC_SKIP_NONE || o->skip > RC_SKIP_HIGHWAY)
         return rc_fail(e, RC_EINVAL, "rnn: unknown skip %d", (int)o->skip);
+    if (of_blocks(o))
+        return rc_fail(e, RC_EINVAL, "rnn: %s is for cell transformer, the cell is %s", of_blocks(o), o->cell);
     if (!isfinite(o->forget_bias)) return rc_fail(e, RC_EINVAL, "rnn: forget_bias is %g", o->forget_bias);
     rc_status s = check_probability("dropout", o->dropout, e);
     if (!s) s = check_probability("recurrent_dropout", o->recurrent_dropout, e);
@@ -150,8 +171,30 @@ static rc_status gate_params(rc_rnn *r, size_t l, rc_params *ps, namer *n, rc_er
     return r->gate_b[l] ? RC_OK : e ? e->code : RC_ENOMEM;
 }
 
+static rc_status blocks_new(rc_rnn **out, rc_params *ps, const char *prefix, const rc_rnn_options *opt, rc_error *e) {
+    rc_rnn *r = rc__calloc(1, sizeof *r);
+    if (!r) return rc_fail(e, RC_ENOMEM, "rnn: out of memory");
+    pthread_mutex_init(&r->lock, NULL);
+    rc_status s = rc__transformer_new(&r->blocks, ps, prefix, opt, 0, e);
+    if (s != RC_OK) {
+        rc_rnn_free(r);
+        return s;
+    }
+    r->opt = *rc__transformer_get_options(r->blocks);
+    r->opt.cell = transformer_cell.name;
+    r->cell = &transformer_cell;
+    r->ps = ps;
+    r->H = opt->hidden_size;
+    r->P = rc__transformer_state_width(r->blocks);
+    r->L = (size_t)opt->num_layers;
+    r->D = 1;
+    *out = r;
+    return RC_OK;
+}
+
 rc_status rc_rnn_new(rc_rnn **out, rc_params *ps, const char *prefix, const rc_rnn_options *opt, rc_error *e) {
     *out = NULL;
+    if (opt->cell && !strcmp(opt->cell, transformer_cell.name)) return blocks_new(out, ps, prefix, opt, e);
     const rc__cell_entry *cell;
     rc_status s = check_options(opt, &cell, e);
     if (s) return s;
@@ -225,15 +268,16 @@ void rc_rnn_free(rc_rnn *r) {
         rc__free(d->bias, d->W * sizeof *d->bias);
         rc__free(d->vecs, d->vecs_len * sizeof *d->vecs);
     }
-    rc__free(r->dirs, r->L * r->D * sizeof *r->dirs);
-    rc__free(r->gate_w, r->L * sizeof *r->gate_w);
-    rc__free(r->gate_b, r->L * sizeof *r->gate_b);
+    rc__free(r->dirs, r->dirs ? r->L * r->D * sizeof *r->dirs : 0);
+    rc__free(r->gate_w, r->gate_w ? r->L * sizeof *r->gate_w : 0);
+    rc__free(r->gate_b, r->gate_b ? r->L * sizeof *r->gate_b : 0);
+    rc__transformer_free(r->blocks);
     pthread_mutex_destroy(&r->lock);
     rc__free(r, sizeof *r);
 }
 
 const rc_rnn_options *rc_rnn_get_options(const rc_rnn *r) { return &r->opt; }
-size_t rc_rnn_output_size(const rc_rnn *r) { return r->D * r->P; }
+size_t rc_rnn_output_size(const rc_rnn *r) { return r->blocks ? r->H : r->D * r->P; }
 size_t rc_rnn_state_size(const rc_rnn *r) { return r->P; }
 
 /* ---- copies of the parameters ------------------------------------------------------------------------------------ */
@@ -501,6 +545,7 @@ static rc_var *forward(rc_tape *t, const rc_rnn *r, rc_var *x, const int32_t *le
 }
 
 rc_var *rc_rnn_forward(rc_tape *t, const rc_rnn *rnn, rc_var *x, const int32_t *lengths, rc_state *state) {
+    if (rnn->blocks) return rc__transformer_forward(t, rnn->blocks, x, lengths, NULL, state);
     return forward(t, rnn, x, lengths, (forward_args){.state = state});
 }
 
@@ -508,6 +553,9 @@ rc_var *rc_rnn_forward_vars(rc_tape *t, const rc_rnn *rnn, rc_var *x, const int3
                             rc_var **hn, rc_var **cn) {
     if (hn) *hn = rc__dead(t);
     if (cn) *cn = rnn->cell->has_c ? rc__dead(t) : NULL;
+    if (rnn->blocks && (h0 || c0 || hn))
+        return rc__op_fail(t, RC_EINVAL, "rnn", "the state of cell transformer, its keys and values, is no variable");
+    if (rnn->blocks) return rc__transformer_forward(t, rnn->blocks, x, lengths, NULL, NULL);
     return forward(t, rnn, x, lengths, (forward_args){.h0 = h0, .c0 = c0, .hn = hn, .cn = cn});
 }
 
@@ -515,6 +563,7 @@ rc_var *rc_rnn_forward_vars(rc_tape *t, const rc_rnn *rnn, rc_var *x, const int3
 
 size_t rc_rnn_explain(const rc_rnn *r, size_t batch, size_t seq_len, char *out, size_t cap) {
     size_t at = 0, most = (size_t)rc_threads();
+    if (r->blocks) return rc__transformer_explain(r->blocks, batch, seq_len, out, cap);
     if (cap) out[0] = 0;
     for (size_t l = 0; l < r->L; l++)
         for (size_t i = 0; i < r->D; i++) {

@@ -7,6 +7,8 @@
 #include "kernels/gemm.h"
 #include "recur/rnn.h"
 
+#define RC__MAX_LAYER_WIDTH ((size_t)1 << 24) /* of inputs and layers: keeps every product of sizes far from overflow */
+
 /* One layer in one direction: its parameters, and copies of them in the form the kernels want. */
 typedef struct rc__dir {
     rc_param *w_ih, *w_hh, *b_ih, *b_hh, *w_hr; /* NULL where the cell has none */
@@ -40,6 +42,7 @@ struct rc_rnn {
     rc_param *h0, *c0;           /* learnt initial state (L*D, P), (L*D, H) */
     pthread_mutex_t lock;        /* over the making of copies */
     uint64_t drops;              /* weight drops so far: numbers them */
+    struct rc__transformer *blocks; /* cell "transformer": what all is; L, H, P (of the state) and D = 1 are set, no dirs */
 };
 
 struct rc_state {

@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 #include "nn/rnn_internal.h"
+#include "nn/transformer.h"
 
 /* One call of rc_rnn_step, as one thread of the team sees it. */
 typedef struct step {
@@ -155,11 +156,12 @@ bool rc__rnn_step_shared(const rc_rnn *r, size_t batch, size_t threads) {
 }
 
 rc_status rc_rnn_step(const rc_rnn *r, rc_state *s, const rc_real *x, rc_real *y, rc_error *e) {
-    if (r->D != 1 || r->opt.reverse)
+    if (r->D != 1 || r->opt.reverse || (r->blocks && r->opt.bidirectional))
         return rc_fail(e, RC_EINVAL, "rnn step: layers that read backwards cannot go step by step");
     if (s->rows != r->L || s->P != r->P || s->H != r->H || !s->c != !r->cell->has_c)
         return rc_fail(e, RC_EINVAL, "rnn step: the state is of %zu x %zu, expected %zu x %zu", s->rows, s->P, r->L,
                        r->P);
+    if (r->blocks) return rc__transformer_state_step(r->blocks, s, x, y, e);
     rc_status status = rc__rnn_prepare(r, false, NULL, e);
     if (status) return status;
     if (!step_room(r, s)) return rc_fail(e, RC_ENOMEM, "rnn step: out of memory");

@@ -6,6 +6,7 @@
 rc_status rc_state_new(rc_state **out, const rc_rnn *r, size_t batch, rc_error *e) {
     *out = NULL;
     if (!batch) return rc_fail(e, RC_EINVAL, "state: batch is 0, expected 1 or more");
+    if (!r->P) return rc_fail(e, RC_EINVAL, "state: a Transformer that sees both sides has none");
     rc_state *s = rc__calloc(1, sizeof *s);
     if (!s) return rc_fail(e, RC_ENOMEM, "state: out of memory");
     s->batch = batch;

@@ -335,16 +335,6 @@ static size_t choose(const rc__classifier *m, const double *p, const rc_predict_
     return k;
 }
 
-static rc_status put_text(rc__string *b, const char *text, rc_error *e) { return rc__string_put(b, text, strlen(text), e); }
-
-static rc_status csv_cell(rc__string *b, const char *text, size_t len, rc_error *e) {
-    bool quote = len && (memchr(text, ',', len) || memchr(text, '"', len) || memchr(text, '\n', len) || memchr(text, '\r', len));
-    if (!quote) return rc__string_put(b, text, len, e);
-    rc_status s = put_text(b, "\"", e);
-    for (size_t i = 0; s == RC_OK && i < len; i++) s = rc__string_put(b, text[i] == '"' ? "\"\"" : text + i, text[i] == '"' ? 2 : 1, e);
-    return s == RC_OK ? put_text(b, "\"", e) : s;
-}
-
 static json_t *answer_json(const rc__classifier *m, const double *p, const rc_predict_options *o, size_t *order) {
     if (m->answer == RC__ANSWER_NUMBER) return json_pack("{so}", "value", rc__real_or_null(p[0]));
     size_t k = choose(m, p, o, order);
@@ -361,52 +351,45 @@ static json_t *answer_json(const rc__classifier *m, const double *p, const rc_pr
 }
 
 /* Several labels as two cells, "a|b" and "0.9|0.6", so that every row has as many columns. */
-static rc_status several_csv(const rc__classifier *m, const double *p, const size_t *order, size_t k, rc__string *b,
-                             rc_error *e) {
+static void several_csv(const rc__classifier *m, const double *p, const size_t *order, size_t k, rc__string *b) {
     const char *between = m->data.label_separator && *m->data.label_separator ? m->data.label_separator : "|";
     rc__string names = {0}, numbers = {0};
-    rc_status s = RC_OK;
-    for (size_t i = 0; s == RC_OK && i < k; i++) {
-        char number[48];
+    for (size_t i = 0; i < k; i++) {
         size_t len;
         const char *name = rc__strtab_get(&m->labels, order[i], &len);
-        snprintf(number, sizeof number, "%.4f", p[order[i]]);
-        if (i) s = put_text(&names, between, e);
-        if (s == RC_OK && i) s = put_text(&numbers, between, e);
-        if (s == RC_OK) s = rc__string_put(&names, name, len, e);
-        if (s == RC_OK) s = put_text(&numbers, number, e);
+        if (i) rc__string_add(&names, between);
+        if (i) rc__string_add(&numbers, between);
+        rc__string_add_bytes(&names, name, len);
+        rc__string_addf(&numbers, "%.4f", p[order[i]]);
     }
-    if (s == RC_OK) s = csv_cell(b, names.s ? names.s : "", names.len, e);
-    if (s == RC_OK) s = put_text(b, ",", e);
-    if (s == RC_OK) s = csv_cell(b, numbers.s ? numbers.s : "", numbers.len, e);
+    rc__string_add_cell(b, names.s, names.len, ',');
+    rc__string_add(b, ",");
+    rc__string_add_cell(b, numbers.s, numbers.len, ',');
+    b->failed = b->failed || names.failed || numbers.failed;
     rc__string_free(&names);
     rc__string_free(&numbers);
-    return s;
 }
 
 /* One line: labels and probabilities with tabs (commas) between; a number. */
 static rc_status answer_line(const rc__classifier *m, const double *p, const rc_predict_options *o, rc__string *b,
                              size_t *order, const rc_sink *sink, rc_error *e) {
-    char number[48];
-    b->len = 0;
-    rc_status s = RC_OK;
     if (o->json) return rc__sink_json(sink, answer_json(m, p, o, order), e);
     if (m->answer == RC__ANSWER_NUMBER) {
-        int n = snprintf(number, sizeof number, "%.9g", p[0]);
-        return sink->line(sink->ctx, number, (size_t)n);
+        rc__string_addf(b, "%.9g", p[0]);
+        return rc__sink_text(sink, b, e);
     }
     size_t k = choose(m, p, o, order);
     bool several = o->csv && m->answer == RC__ANSWER_CLASSES;
-    if (several) s = several_csv(m, p, order, k, b, e);
-    for (size_t i = 0; s == RC_OK && i < k && !several; i++) {
+    char between = o->csv ? ',' : '\t';
+    if (several) several_csv(m, p, order, k, b);
+    for (size_t i = 0; i < k && !several; i++) {
         size_t len;
         const char *name = rc__strtab_get(&m->labels, order[i], &len);
-        if (i) s = put_text(b, o->csv ? "," : "\t", e);
-        if (s == RC_OK) s = o->csv ? csv_cell(b, name, len, e) : rc__string_put(b, name, len, e);
-        snprintf(number, sizeof number, "%s%.4f", o->csv ? "," : "\t", p[order[i]]);
-        if (s == RC_OK) s = put_text(b, number, e);
+        if (i) rc__string_add_bytes(b, &between, 1);
+        rc__string_add_cell(b, name, len, between);
+        rc__string_addf(b, "%c%.4f", between, p[order[i]]);
     }
-    return s == RC_OK ? sink->line(sink->ctx, b->s ? b->s : "", b->len) : s;
+    return rc__sink_text(sink, b, e);
 }
 
 static rc_status heading(const rc__classifier *m, const rc_predict_options *o, const rc_sink *sink, rc_error *e) {
@@ -414,15 +397,11 @@ static rc_status heading(const rc__classifier *m, const rc_predict_options *o, c
     if (!o->csv || o->json) return RC_OK;
     size_t k = m->answer != RC__ANSWER_CLASS || o->top_k < 1 ? 1 : (size_t)o->top_k;
     if (k > m->outputs) k = m->outputs;
-    rc_status s = put_text(&b, m->answer == RC__ANSWER_NUMBER    ? "value"
-                               : m->answer == RC__ANSWER_CLASSES ? "labels,probabilities"
-                                                                 : "label,probability", e);
-    for (size_t i = 2; s == RC_OK && i <= k; i++) {
-        char more[64];
-        snprintf(more, sizeof more, ",label_%zu,probability_%zu", i, i);
-        s = put_text(&b, more, e);
-    }
-    if (s == RC_OK) s = sink->line(sink->ctx, b.s, b.len);
+    rc__string_add(&b, m->answer == RC__ANSWER_NUMBER    ? "value"
+                       : m->answer == RC__ANSWER_CLASSES ? "labels,probabilities"
+                                                         : "label,probability");
+    for (size_t i = 2; i <= k; i++) rc__string_addf(&b, ",label_%zu,probability_%zu", i, i);
+    rc_status s = rc__sink_text(sink, &b, e);
     rc__string_free(&b);
     return s;
 }
@@ -634,12 +613,10 @@ static rc_status text_reasons(const rc__classifier *m, rc_tape *t, const char *t
     size_t best = s == RC_OK ? best_of(p, C) : 0;
     at = 0;
     for (size_t n = 0; s == RC_OK && n < words && rc__next_word(text, len, &at, &from, &to); n++) {
-        char number[64];
         double weight = log_odds(p[best]) - log_odds(p[(n + 1) * C + best]);
         json_array_append_new(list, json_pack("{so sf}", "word", json_stringn(text + from, to - from), "weight", weight));
-        snprintf(number, sizeof number, "%s%+.2f ", n ? "  " : "", weight);
-        s = put_text(&b, number, e);
-        if (s == RC_OK) s = rc__string_put(&b, text + from, to - from, e);
+        rc__string_addf(&b, "%s%+.2f ", n ? "  " : "", weight);
+        rc__string_add_bytes(&b, text + from, to - from);
     }
     if (s == RC_OK && o->json) {
         v = answer_json(m, p, o, order);
@@ -647,7 +624,7 @@ static rc_status text_reasons(const rc__classifier *m, rc_tape *t, const char *t
         s = rc__sink_json(sink, v, e);
     } else if (s == RC_OK) {
         s = answer_line(m, p, o, &line, order, sink, e);
-        if (s == RC_OK) s = sink->line(sink->ctx, b.s ? b.s : "", b.len);
+        if (s == RC_OK) s = rc__sink_text(sink, &b, e);
     }
     json_decref(list);
     rc__string_free(&b);

@@ -2,104 +2,65 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/string.h"
 #include "metrics/anomaly.h"
 #include "tasks/baselines.h"
 #include "tasks/detect_data.h"
 #include "tasks/detect_draw.h"
 #include "tasks/detect_score.h"
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 /* ---- lines ------------------------------------------------------------------------------------------------------- */
 
-typedef struct text {
-    char *s;
-    size_t len, cap;
-    bool failed;
-} text;
-
-static void put_bytes(text *t, const char *s, size_t n) {
-    if (t->failed) return;
-    if (t->len + n + 1 > t->cap) {
-        size_t cap = 2 * (t->len + n) + 256;
-        char *p = rc__realloc(t->s, t->cap, cap);
-        if (!p) {
-            t->failed = true;
-            return;
-        }
-        t->s = p;
-        t->cap = cap;
-    }
-    memcpy(t->s + t->len, s, n);
-    t->len += n;
-    t->s[t->len] = 0;
-}
-static void put(text *t, const char *s) { put_bytes(t, s, strlen(s)); }
-static void put_real(text *t, double v, const char *none) {
-    char buf[40];
-    snprintf(buf, sizeof buf, "%.9g", v);
-    for (char *p = buf; *p; p++)
-        if (*p == ',') *p = '.';
-    put(t, isfinite(v) ? buf : none);
+static void put_real(rc__string *t, double v) {
+    if (isfinite(v)) rc__string_addf(t, "%.9g", v);
 }
 
-static void put_csv(text *t, const char *s, size_t n, bool csv) {
-    bool quote = csv && (memchr(s, ',', n) || memchr(s, '"', n) || memchr(s, '\n', n));
-    if (quote) put(t, "\"");
-    for (size_t i = 0; i < n; i++) {
-        char c = s[i];
-        if (!csv && (c == '\t' || c == '\n')) c = ' ';
-        if (quote && c == '"') put(t, "\"");
-        put_bytes(t, &c, 1);
-    }
-    if (quote) put(t, "\"");
-}
-
-static void heading(text *t, const rc__detect_model *m) {
-    put(t, m->time_column != SIZE_MAX ? "time" : "row");
-    put(t, ",score,alarm,tail,error,warm_up");
+static void heading(rc__string *t, const rc__detect_model *m) {
+    rc__string_add(t, m->time_column != SIZE_MAX ? "time" : "row");
+    rc__string_add(t, ",score,alarm,tail,error,warm_up");
     static const char *const what[] = {"", " expected", " share"};
     for (size_t c = 0; c < m->net->o.channels; c++)
         for (int k = 0; k < 3; k++) {
             char name[300];
             snprintf(name, sizeof name, "%.250s%s", m->name[c], what[k]);
-            put(t, ",");
-            put_csv(t, name, strlen(name), true);
+            rc__string_add(t, ",");
+            rc__string_add_cell(t, name, strlen(name), ',');
         }
 }
 
-static void columns(text *t, const rc__detect_model *m, const rc__detect_record *r, uint64_t row, const rc__detected *d,
+static void columns(rc__string *t, const rc__detect_model *m, const rc__detect_record *r, uint64_t row, const rc__detected *d,
                     bool csv) {
     const char *between = csv ? "," : "\t";
     char number[32];
     snprintf(number, sizeof number, "%llu", (unsigned long long)row);
     if (r->time_text.len)
-        put_csv(t, r->time_text.text, r->time_text.len, csv);
+        rc__string_add_cell(t, r->time_text.text, r->time_text.len, *between);
     else
-        put(t, number);
-    put(t, between);
-    put_real(t, d->score, "");
-    put(t, between);
-    put(t, d->alarm ? "1" : "0");
-    put(t, between);
-    put_real(t, d->tail, "");
-    put(t, between);
-    put_real(t, d->error, "");
-    put(t, between);
-    put(t, d->settling ? "1" : "0");
+        rc__string_add(t, number);
+    rc__string_add(t, between);
+    put_real(t, d->score);
+    rc__string_add(t, between);
+    rc__string_add(t, d->alarm ? "1" : "0");
+    rc__string_add(t, between);
+    put_real(t, d->tail);
+    rc__string_add(t, between);
+    put_real(t, d->error);
+    rc__string_add(t, between);
+    rc__string_add(t, d->settling ? "1" : "0");
     for (size_t c = 0; c < m->net->o.channels; c++) {
         const double v[3] = {r->x[c], d->expected[c], d->share[c]};
         for (int k = 0; k < 3; k++) {
-            put(t, between);
-            put_real(t, v[k], "");
+            rc__string_add(t, between);
+            put_real(t, v[k]);
         }
     }
 }
 
-static rc_status object(text *t, const rc__detect_model *m, const rc__detect_record *r, uint64_t row,
+static rc_status object(rc__string *t, const rc__detect_model *m, const rc__detect_record *r, uint64_t row,
                         const rc__detected *d, rc_error *e) {
     json_t *o = json_object(), *channels = json_object();
     char *line = NULL;
@@ -121,18 +82,12 @@ static rc_status object(text *t, const rc__detect_model *m, const rc__detect_rec
     rc_status s = rc__json_print(o, &line, &len, e);
     json_decref(o);
     if (s != RC_OK) return s;
-    put_bytes(t, line, len);
+    rc__string_add_bytes(t, line, len);
     rc__free(line, len + 1);
     return RC_OK;
 }
 
 /* ---- predict and watch ------------------------------------------------------------------------------------------- */
-
-static rc_status emit(text *t, const rc_sink *sink, rc_error *e) {
-    rc_status s = t->failed ? rc_fail(e, RC_ENOMEM, "detect: out of memory") : sink->line(sink->ctx, t->s, t->len);
-    t->len = 0;
-    return s;
-}
 
 static rc_status open_detector(rc__detector **d, const rc__detect_model *m, bool online, const char *state,
                                rc_error *e) {
@@ -151,14 +106,14 @@ rc_status rc__detect_predict(rc_model *base, const char *path, const rc_predict_
     rc__detector *d = NULL;
     rc__detect_reader *r = NULL;
     rc__detect_drawing drawing = {0};
-    text t = {0};
+    rc__string t = {0};
     bool more = true, keeps = o->state && *o->state, draws = o->svg && *o->svg;
     double trained = m->net->o.threshold; /* --threshold holds for this call */
     rc_status s = open_detector(&d, m, o->online, o->state, e);
     if (s == RC_OK) s = rc__detect_reader_open(&r, m, path, &o->data, o->lenient, o->stop, e);
     if (s == RC_OK && o->csv && !o->json) {
         heading(&t, m);
-        s = emit(&t, sink, e);
+        s = rc__sink_text(sink, &t, e);
     }
     rc_status reading = s;
     while (s == RC_OK) {
@@ -176,7 +131,7 @@ rc_status rc__detect_predict(rc_model *base, const char *path, const rc_predict_
                 s = object(&t, m, &rec, row, &out, e);
             else
                 columns(&t, m, &rec, row, &out, o->csv);
-            if (s == RC_OK) s = emit(&t, sink, e);
+            if (s == RC_OK) s = rc__sink_text(sink, &t, e);
         }
         if (s == RC_OK && keeps && o->save_every > 0 && row % (uint64_t)o->save_every == 0)
             s = rc__detector_save(d, o->state, e);
@@ -187,11 +142,14 @@ rc_status rc__detect_predict(rc_model *base, const char *path, const rc_predict_
         rc_status kept = rc__detector_save(d, o->state, &why);
         if (s == RC_OK && kept != RC_OK) s = rc_fail(e, kept, "%s", why.text);
     }
-    if (s == RC_OK && draws) s = rc__detect_draw(&drawing, o->svg, m, o->threshold >= 0 ? o->threshold : trained, e);
+    if ((s == RC_OK || s == RC_ESTOP) && draws) {
+        rc_status drawn = rc__detect_draw(&drawing, o->svg, m, o->threshold >= 0 ? o->threshold : trained, &why);
+        if (drawn != RC_OK) s = rc_fail(e, drawn, "%s", why.text);
+    }
     rc__detect_drawing_free(&drawing);
     rc__detect_reader_free(r);
     rc__detector_free(d);
-    rc__free(t.s, t.cap);
+    rc__string_free(&t);
     return s;
 }
 

@@ -260,6 +260,8 @@ static rc_status options_of(const rc_train_options *o, size_t channels, bool tim
     if (o->window) out->window = (size_t)o->window;
     out->code = o->embedding ? (size_t)o->embedding : (size_t)o->hidden / 4 + 1;
     out->clock = timed && o->clock;
+    if (o->history < 2)
+        return rc_fail(e, RC_EINVAL, "history: expected 2 rows or more, found %lld", (long long)o->history);
     out->history = (size_t)o->history;
     out->recent = (size_t)o->recent;
     out->quiet = (size_t)o->repeat;

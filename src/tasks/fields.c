@@ -116,7 +116,7 @@ static_assert(sizeof init_names / sizeof *init_names == RC_INIT_IDENTITY + 1, "o
 static_assert(sizeof(rc_skip) == sizeof(int) && sizeof(rc_init_kind) == sizeof(int), "RC__FIELD_NAME reads an int");
 
 #define OFFSET(f) offsetof(rc_rnn_options, f)
-const rc__field rc__rnn_fields[] = {
+static const rc__field rnn_fields[] = {
     /* "cell" is handled apart: a string that lives in the table of cells */
     {"num_layers", RC__FIELD_INT, OFFSET(num_layers), NULL, 0},
     {"hidden_size", RC__FIELD_SIZE, OFFSET(hidden_size), NULL, 0},
@@ -137,11 +137,37 @@ const rc__field rc__rnn_fields[] = {
     {"init_torch", RC__FIELD_BOOL, OFFSET(init_torch), NULL, 0},
     {"forget_bias", RC__FIELD_REAL, OFFSET(forget_bias), NULL, 0},
 };
-const size_t rc__rnn_n_fields = sizeof rc__rnn_fields / sizeof *rc__rnn_fields;
+const char *const rc__position_names[5] = {"rotary", "alibi", "sinusoidal", "learned", "none"};
+const char *const rc__ffn_names[3] = {"gelu", "relu", "swiglu"};
+static_assert(sizeof(rc_positions) == sizeof(int) && sizeof(rc_ffn_kind) == sizeof(int), "RC__FIELD_NAME reads an int");
+static const rc__field block_fields[] = {
+    {"heads", RC__FIELD_SIZE, OFFSET(heads), NULL, 0},
+    {"kv_heads", RC__FIELD_SIZE, OFFSET(kv_heads), NULL, 0},
+    {"ffn", RC__FIELD_SIZE, OFFSET(ffn), NULL, 0},
+    {"context", RC__FIELD_SIZE, OFFSET(context), NULL, 0},
+    {"positions", RC__FIELD_NAME, OFFSET(positions), rc__position_names, 5},
+    {"post_norm", RC__FIELD_BOOL, OFFSET(post_norm), NULL, 0},
+    {"rms_norm", RC__FIELD_BOOL, OFFSET(rms_norm), NULL, 0},
+    {"ffn_kind", RC__FIELD_NAME, OFFSET(ffn_kind), rc__ffn_names, 3},
+    {"attention_dropout", RC__FIELD_PROBABILITY, OFFSET(attention_dropout), NULL, 0},
+};
+#define N_RNN   (sizeof rnn_fields / sizeof *rnn_fields)
+#define N_BLOCK (sizeof block_fields / sizeof *block_fields)
+static_assert(1 + N_RNN + N_BLOCK <= RC__RNN_KEYS, "room for all keys");
+
+size_t rc__rnn_keys(const char *keys[RC__RNN_KEYS]) {
+    size_t n = 0;
+    keys[n++] = "cell";
+    for (size_t i = 0; i < N_RNN; i++) keys[n++] = rnn_fields[i].key;
+    for (size_t i = 0; i < N_BLOCK; i++) keys[n++] = block_fields[i].key;
+    return n;
+}
+
+static bool has_blocks(const rc_rnn_options *o) { return strcmp(o->cell, "transformer") == 0; }
 
 bool rc__rnn_put(const rc_rnn_options *o, json_t *obj) {
-    return json_object_set_new(obj, "cell", json_string(o->cell)) == 0 &&
-           rc__fields_put(rc__rnn_fields, rc__rnn_n_fields, o, obj);
+    return json_object_set_new(obj, "cell", json_string(o->cell)) == 0 && rc__fields_put(rnn_fields, N_RNN, o, obj) &&
+           (!has_blocks(o) || rc__fields_put(block_fields, N_BLOCK, o, obj));
 }
 
 rc_status rc__rnn_get(rc_rnn_options *o, const json_t *obj, const char *where, rc_error *e) {
@@ -153,7 +179,13 @@ rc_status rc__rnn_get(rc_rnn_options *o, const json_t *obj, const char *where, r
     const rc_cell_info *info = rc_cell_find(cell);
     if (!info) return rc_fail(e, RC_EMODEL, "%s: \"cell\": \"%s\" is unknown", where, cell);
     o->cell = info->name;
-    return rc__fields_get(rc__rnn_fields, rc__rnn_n_fields, obj, o, where, e);
+    s = rc__fields_get(rnn_fields, N_RNN, obj, o, where, e);
+    if (s == RC_OK && has_blocks(o)) return rc__fields_get(block_fields, N_BLOCK, obj, o, where, e);
+    for (size_t i = 0; s == RC_OK && i < N_BLOCK; i++)
+        if (json_object_get(obj, block_fields[i].key))
+            s = rc_fail(e, RC_EMODEL, "%s: \"%s\" is for cell transformer, the cell is %s", where, block_fields[i].key,
+                        o->cell);
+    return s;
 }
 
 /* ---- encoders and words ------------------------------------------------------------------------------------------ */
@@ -220,9 +252,8 @@ json_t *rc__encoder_to_json(const rc__encoder_options *o) {
 
 rc_status rc__encoder_from_json(rc__encoder_options *o, const json_t *obj, const char *where, rc_error *e) {
     const char *kind = NULL, *pool = "";
-    const char *keys[48] = {"kind", "pool", "kernels", "filters", "cell"};
-    size_t n = 5, k = 0;
-    for (size_t i = 0; i < rc__rnn_n_fields; i++) keys[n++] = rc__rnn_fields[i].key;
+    const char *keys[4 + RC__RNN_KEYS] = {"kind", "pool", "kernels", "filters"};
+    size_t n = 4 + rc__rnn_keys(keys + 4), k = 0;
     *o = (rc__encoder_options){.rnn = rc_rnn_options_default()};
     rc_status s = rc__json_only(obj, keys, n, where, e);
     if (s == RC_OK) s = rc__json_get_string(obj, "kind", RC_JSON_REQUIRED, &kind, where, e);
@@ -317,11 +348,12 @@ rc_status rc__train_encoder_options(const rc_train_options *o, const char *rnn_p
         s = rc__kernels_from_text(o->kernels, x, e);
     }
     if (s != RC_OK || x->kind != RC__ENCODER_RNN) return s;
-    s = rc__train_rnn_options(o, &x->rnn, e);
     const rc_cell_info *cell = rc_cell_find(o->encoder);
-    if (s == RC_OK && !cell) s = rc_fail(e, RC_EINVAL, "encoder: expected a cell, cnn or bow, found \"%s\"", o->encoder);
+    if (!cell) return rc_fail(e, RC_EINVAL, "encoder: expected a cell, cnn or bow, found \"%s\"", o->encoder);
+    rc_train_options own = *o;
+    own.cell = cell->name;
+    s = rc__train_rnn_options(&own, &x->rnn, e);
     if (s != RC_OK) return s;
-    x->rnn.cell = cell->name;
     x->rnn.bidirectional = o->bidirectional;
     return RC_OK;
 }

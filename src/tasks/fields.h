@@ -44,9 +44,10 @@ rc_status rc__choice_from_json(const json_t *obj, const char *key, const char *c
                                const char *where, rc_error *e);
 
 /* Recurrent layers: "cell" and the fields of rc_rnn_options but input_size, in an object of their own or among others'
- * keys. */
-extern const rc__field rc__rnn_fields[];
-extern const size_t rc__rnn_n_fields;
+ * keys; those of a Transformer's blocks with cell transformer alone. */
+#define RC__RNN_KEYS 32
+size_t rc__rnn_keys(const char *keys[RC__RNN_KEYS]); /* all of them; returns how many */
+extern const char *const rc__position_names[5], *const rc__ffn_names[3];
 bool rc__rnn_put(const rc_rnn_options *o, json_t *obj);
 /* *o: rc_rnn_options_default() or what absent keys are to mean. hidden_size is required. The cell's name is the static
  * one of the table of cells. */

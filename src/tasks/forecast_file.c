@@ -162,6 +162,8 @@ static rc_status read_config(rc__forecast *m, const json_t *o, const char *where
     if (rc__fc_steps(c) && c->n_lags == 0) return rc_fail(e, RC_EMODEL, "%s: no lags", where);
     if (c->rnn.bidirectional && c->kind != RC_FC_DIRECT)
         return rc_fail(e, RC_EMODEL, "%s: a %s model cannot be bidirectional", where, rc__fc_kinds[c->kind]);
+    if (c->kind == RC_FC_SEGMENT && !rc_cell_find(c->rnn.cell)->recurrent)
+        return rc_fail(e, RC_EMODEL, "%s: a segment model needs a recurrent cell, found %s", where, c->rnn.cell);
     if (c->kind == RC_FC_ESRNN && (c->likelihood > RC_FC_QUANTILE || c->linear))
         return rc_fail(e, RC_EMODEL, "%s: es-rnn tells of a point or of quantiles", where);
     if (c->likelihood == RC_FC_QUANTILE && c->n_quantiles == 0) return rc_fail(e, RC_EMODEL, "%s: no quantiles", where);

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/string.h"
 #include "tasks/forecast.h"
 #include "tasks/forecast_svg.h"
 
@@ -72,8 +73,7 @@ typedef struct lines {
     const rc_predict_options *o;
     const rc_sink *sink;
     bool with_id, with_column;
-    char *text;
-    size_t cap;
+    rc__string text;
 } lines;
 
 static bool known_ahead(const rc__schema *s) {
@@ -82,51 +82,35 @@ static bool known_ahead(const rc__schema *s) {
     return false;
 }
 
-static rc_status put_heading(const lines *l, rc_error *e) {
+static rc_status put_heading(lines *l, rc_error *e) {
     const rc__fc_config *c = &l->m->c;
-    size_t n = 0;
-    n += (size_t)snprintf(l->text, l->cap, "%s%stime,forecast", l->with_id ? "id," : "",
-                          l->with_column ? "column," : "");
-    for (size_t k = 0; rc__fc_has_quantiles(l->m) && k < c->n_quantiles && n < l->cap; k++)
-        n += (size_t)snprintf(l->text + n, l->cap - n, ",q%g", c->quantile[k]);
-    rc_status s = l->sink->line(l->sink->ctx, l->text, n < l->cap ? n : l->cap - 1);
-    return s == RC_OK ? s : rc_fail(e, s, "predict: the reader of the results stopped");
+    rc__string_addf(&l->text, "%s%stime,forecast", l->with_id ? "id," : "", l->with_column ? "column," : "");
+    for (size_t k = 0; rc__fc_has_quantiles(l->m) && k < c->n_quantiles; k++)
+        rc__string_addf(&l->text, ",q%g", c->quantile[k]);
+    return rc__sink_text(l->sink, &l->text, e);
 }
 
-/* A cell of CSV: quoted when it has to be. */
-static size_t put_cell(char *to, size_t cap, const char *text, char between) {
-    bool quote = between == ',' && strpbrk(text, ",\"\r\n");
-    size_t n = 0;
-    if (quote && n < cap) to[n++] = '"';
-    for (const char *p = text; *p && n + 2 < cap; p++) {
-        char ch = *p == '\t' || *p == '\n' || *p == '\r' ? (quote ? *p : ' ') : *p;
-        if (quote && ch == '"') to[n++] = '"';
-        to[n++] = ch;
-    }
-    if (quote && n < cap) to[n++] = '"';
-    if (n < cap) to[n++] = between;
-    return n;
+static void put_cell(lines *l, const char *text, char between) {
+    rc__string_add_cell(&l->text, text, strlen(text), between);
+    rc__string_add_bytes(&l->text, &between, 1);
 }
 
-static rc_status put_columns(const lines *l, size_t g, size_t k, const double *point, const double *quantile,
-                             rc_error *e) {
+static rc_status put_columns(lines *l, size_t g, size_t k, const double *point, const double *quantile, rc_error *e) {
     size_t H = (size_t)l->o->horizon, Q = l->m->c.n_quantiles;
     char between = l->o->csv ? ',' : '\t', buf[64];
-    for (size_t j = 0; j < H; j++) {
-        size_t n = 0;
-        if (l->with_id) n += put_cell(l->text + n, l->cap - n, l->s->group[g].id, between);
-        if (l->with_column) n += put_cell(l->text + n, l->cap - n, l->m->schema->target[k], between);
-        n += put_cell(l->text + n, l->cap - n, rc__series_time(l->s, g, l->s->group[g].n + j, buf), between);
-        n += (size_t)snprintf(l->text + n, l->cap - n, "%.7g", point[j]);
-        for (size_t i = 0; quantile && i < Q && n < l->cap; i++)
-            n += (size_t)snprintf(l->text + n, l->cap - n, "%c%.7g", between, quantile[j * Q + i]);
-        rc_status s = l->sink->line(l->sink->ctx, l->text, n < l->cap ? n : l->cap - 1);
-        if (s != RC_OK) return rc_fail(e, s, "predict: the reader of the results stopped");
+    rc_status s = RC_OK;
+    for (size_t j = 0; s == RC_OK && j < H; j++) {
+        if (l->with_id) put_cell(l, l->s->group[g].id, between);
+        if (l->with_column) put_cell(l, l->m->schema->target[k], between);
+        put_cell(l, rc__series_time(l->s, g, l->s->group[g].n + j, buf), between);
+        rc__string_addf(&l->text, "%.7g", point[j]);
+        for (size_t i = 0; quantile && i < Q; i++) rc__string_addf(&l->text, "%c%.7g", between, quantile[j * Q + i]);
+        s = rc__sink_text(l->sink, &l->text, e);
     }
-    return RC_OK;
+    return s;
 }
 
-static rc_status put_json(const lines *l, size_t g, size_t k, const double *point, const double *quantile,
+static rc_status put_json(lines *l, size_t g, size_t k, const double *point, const double *quantile,
                           rc_error *e) {
     size_t H = (size_t)l->o->horizon, Q = l->m->c.n_quantiles;
     char buf[64];
@@ -217,8 +201,6 @@ rc_status rc__fc_predict(rc_model *base, const char *path, const rc_predict_opti
     rc_tape *tape = NULL;
     lines l = {
         .m = m, .s = s, .o = &o, .sink = sink, .with_id = s->n_groups > 1 || *s->group[0].id, .with_column = T > 1};
-    l.cap = 4096 + 40 * RC_FC_MAX_QUANTILES;
-    l.text = rc__alloc(l.cap);
     int32_t *map = rc__fc_series_map(m, s);
     rc__fc_window *w = rc__alloc(B * sizeof *w);
     uint64_t *key = rc__alloc(B * sizeof *key);
@@ -226,7 +208,8 @@ rc_status rc__fc_predict(rc_model *base, const char *path, const rc_predict_opti
     f.point = rc__alloc(B * H * sizeof *f.point);
     f.quantile = Q ? rc__alloc(B * H * Q * sizeof *f.quantile) : NULL;
     rc__fc_chart *chart = NULL;
-    if (!l.text || !map || !w || !key || !f.point || (Q && !f.quantile))
+    bool gone = false;
+    if (!map || !w || !key || !f.point || (Q && !f.quantile))
         st = rc_fail(e, RC_ENOMEM, "predict: out of memory");
     if (st == RC_OK) st = fits_windows(s, trained, e);
     if (st == RC_OK) st = check_future(m, s, H, e);
@@ -245,14 +228,16 @@ rc_status rc__fc_predict(rc_model *base, const char *path, const rc_predict_opti
         st = rc__fc_run(tape, m, &b, (size_t)o.samples, (uint64_t)o.seed, key, &f, e);
         for (size_t i = 0; st == RC_OK && i < n; i++) {
             const double *q = Q ? f.quantile + i * H * Q : NULL;
-            st = (o.json ? put_json : put_columns)(&l, w[i].group, w[i].target, f.point + i * H, q, e);
+            if (!gone) st = (o.json ? put_json : put_columns)(&l, w[i].group, w[i].target, f.point + i * H, q, e);
+            if (st == RC_ESTOP && chart) gone = true, st = RC_OK; /* who read the lines; the picture is wanted still */
             if (st == RC_OK && chart) rc__fc_chart_add(chart, w[i].group, w[i].target, f.point + i * H, q);
         }
     }
     if (chart) st = rc__fc_chart_end(chart, st, e);
+    if (st == RC_OK && gone) st = RC_ESTOP;
     rc_tape_free(tape);
     rc__fc_batch_free(&b);
-    rc__free(l.text, l.cap);
+    rc__string_free(&l.text);
     rc__free(map, (S + 1) * sizeof *map);
     rc__free(w, B * sizeof *w);
     rc__free(key, B * sizeof *key);

@@ -243,10 +243,11 @@ static rc_status settle(rc__forecast *m, const rc_train_options *o, const rc__se
                        len.middle >= 3 * c->season && (c->likelihood == RC_FC_QUANTILE || c->likelihood == RC_FC_POINT);
         if (smooths && c->horizon <= 4 * c->season)
             c->kind = RC_FC_ESRNN, why = "values are above 0 and have a season: smoothing and a network together";
-        else if (c->horizon >= 24)
+        else if (c->horizon >= 24 && strcmp(o->encoder, "transformer") != 0)
             c->kind = RC_FC_SEGMENT, why = "the horizon is long: segments instead of single steps";
         else
-            c->kind = RC_FC_DIRECT, why = "the horizon is short: all of its steps at once";
+            c->kind = RC_FC_DIRECT, why = c->horizon >= 24 ? "a Transformer sees the lookback and forecasts all steps at once"
+                                                           : "the horizon is short: all of its steps at once";
         rc__say(hooks, "model: %s, since %s", rc__fc_kinds[c->kind], why);
     }
     st = read_quantiles(c, o->quantiles, e);
@@ -277,8 +278,11 @@ static rc_status settle(rc__forecast *m, const rc_train_options *o, const rc__se
     m->baseline_lookback = clamp(c->lookback, 1, 720);
     rc_train_options own = *o;
     own.cell = o->encoder;
-    if (!rc_cell_find(own.cell))
-        return rc_fail(e, RC_EINVAL, "encoder: a forecaster has a recurrent cell, found \"%s\"", own.cell);
+    const rc_cell_info *cell = rc_cell_find(own.cell);
+    if (!cell) return rc_fail(e, RC_EINVAL, "encoder: a forecaster has a recurrent cell, found \"%s\"", own.cell);
+    if (c->kind == RC_FC_SEGMENT && !cell->recurrent)
+        return rc_fail(e, RC_EINVAL, "encoder: --model segment steps on from the state of a recurrent cell, which %s has not; "
+                                     "--model direct takes it", own.cell);
     st = rc__train_rnn_options(&own, &c->rnn, e);
     c->rnn.bidirectional = o->bidirectional;
     if (st == RC_OK && o->bidirectional && c->kind != RC_FC_DIRECT)

@@ -39,10 +39,9 @@ static json_t *options_to_json(const rc_lm_options *o) {
 
 /* hidden_size must be there; what is absent has its default, so that a document written by hand is short. */
 static rc_status options_from_json(rc_lm_options *o, const json_t *obj, const char *where, rc_error *e) {
-    const char *names[64] = {"cell"};
-    size_t n = 1;
+    const char *names[N_FIELDS + RC__RNN_KEYS];
+    size_t n = rc__rnn_keys(names);
     for (size_t i = 0; i < N_FIELDS; i++) names[n++] = fields[i].key;
-    for (size_t i = 0; i < rc__rnn_n_fields; i++) names[n++] = rc__rnn_fields[i].key;
     *o = rc_lm_options_default();
     rc_status s = rc__json_only(obj, names, n, where, e);
     if (s == RC_OK) s = rc__rnn_get(&o->rnn, obj, where, e);

@@ -36,6 +36,9 @@ size_t rc__lm_split(const char *text, size_t len, double valid_fraction, bool wh
  * for one that is not, with its name and the place in it. */
 rc_status rc__lm_read_files(const char *const *files, size_t n, bool utf8, char **text, size_t *len, rc_error *e);
 
+/* Before data is read: a vocabulary that comes from a file (else *out is NULL: it is trained), and whether the texts
+ * must be UTF-8. RC_EINVAL: spec is neither a kind nor a file. */
+rc_status rc__ready_vocab(rc_vocab **out, const char *spec, bool *utf8, rc_error *e);
 /* A vocabulary of ours or a tokenizer.json. */
 rc_status rc__vocab_from_file(rc_vocab **out, const char *path, rc_error *e);
 

@@ -145,9 +145,7 @@ static bool needs_utf8(const rc_vocab *v) {
     return kind == RC_VOCAB_CHAR || kind == RC_VOCAB_WORD;
 }
 
-/* Before data is read: a vocabulary that comes from a file (else *out is NULL: it is trained), and whether the texts
- * must be UTF-8. */
-static rc_status ready_vocab(rc_vocab **out, const char *spec, bool *utf8, rc_error *e) {
+rc_status rc__ready_vocab(rc_vocab **out, const char *spec, bool *utf8, rc_error *e) {
     *out = NULL;
     if (is_kind(spec)) {
         *utf8 = strcmp(spec, "byte") != 0;
@@ -561,7 +559,7 @@ rc_status rc__lm_task_new(rc__lm_task **out, const rc_train_options *o, const ch
         if (s == RC_OK) utf8 = needs_utf8(rc_lm_vocab(m));
         if (s == RC_OK) rc_lm_free(m);
     } else {
-        s = ready_vocab(&vocab, o->vocab, &utf8, e);
+        s = rc__ready_vocab(&vocab, o->vocab, &utf8, e);
     }
     if (s == RC_OK)
         s = read_data(o->files, o->n_files, o->valid, o->valid_fraction, words, utf8, &text, &len, &t->valid_text,

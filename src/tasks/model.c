@@ -1,7 +1,9 @@
 /* model.c - trained models of every task but lm, by the table of their task. */
 #include "base/json.h"
 #include "base/mem.h"
+#include "recur/text.h"
 #include "tasks/data_options.h"
+#include "tasks/search_options.h"
 #include "tasks/task.h"
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +15,15 @@ const rc_option *rc_data_option_table(size_t *n) {
     return data_table;
 }
 
+#define SEARCH(field) offsetof(rc_search_options, field)
+static const rc_option search_table[] = {RC_SEARCH_OPTIONS(SEARCH)};
+const rc_option *rc_search_option_table(size_t *n) {
+    *n = sizeof search_table / sizeof *search_table;
+    return search_table;
+}
+
 #define EVAL(field) offsetof(rc_eval_options, field)
+#define SEARCH_EVAL(field) offsetof(rc_eval_options, search.field)
 static const rc_option eval_table[] = {
     {"batch", 0, RC_OPT_INT, EVAL(batch), 1, 65536, NULL, "N", "Results", "sequences at once"},
     {"start", 0, RC_OPT_INT, EVAL(start), -1e15, 1e15, NULL, "N", "Results",
@@ -24,6 +34,19 @@ static const rc_option eval_table[] = {
      "detect: go on learning from the rows, each after it was scored"},
     {"labels", 0, RC_OPT_PATH_IN, EVAL(labels), 0, 0, NULL, "FILE", "Results",
      "detect: JSON of windows by file name, as in NAB"},
+    {"reference", 0, RC_OPT_PATH_IN, EVAL(reference), 0, 0, NULL, "FILE", "Results",
+     "translate, summarize, chat: the targets, where they are a second file (or the word after FILE)"},
+    {"bleu-tokenizer", 0, RC_OPT_CHOICE, EVAL(bleu_tokenizer), 0, 0, "13a intl char none", "KIND", "Results",
+     "translate, summarize, chat: how BLEU cuts words, as in sacrebleu"},
+    {"lowercase-scores", 0, RC_OPT_BOOL, EVAL(lowercase_scores), 0, 0, NULL, NULL, "Results",
+     "translate, summarize, chat: scores in lower case; so anyway when the model writes lower case"},
+    {"tokenized", 0, RC_OPT_BOOL, EVAL(tokenized), 0, 0, NULL, NULL, "Results",
+     "translate, summarize, chat: BLEU of lower-case text cut by Moses' rules"},
+    {"stemmer", 0, RC_OPT_BOOL, EVAL(stemmer), 0, 0, NULL, NULL, "Results",
+     "translate, summarize, chat: ROUGE on Porter's stems"},
+    {"strategies", 0, RC_OPT_STRING, EVAL(strategies), 0, 0, NULL, "LIST", "Results",
+     "translate, summarize, chat: side by side: greedy, beamN, diverseN, sample, top-kN, top-pX"},
+    RC_SEARCH_OPTIONS(SEARCH_EVAL)
 };
 const rc_option *rc_eval_option_table(size_t *n) {
     *n = sizeof eval_table / sizeof *eval_table;
@@ -31,6 +54,7 @@ const rc_option *rc_eval_option_table(size_t *n) {
 }
 
 #define PREDICT(field) offsetof(rc_predict_options, field)
+#define SEARCH_PREDICT(field) offsetof(rc_predict_options, search.field)
 static const rc_option predict_table[] = {
     {"batch", 0, RC_OPT_INT, PREDICT(batch), 1, 65536, NULL, "N", "Results", "sequences at once"},
     {"csv", 0, RC_OPT_BOOL, PREDICT(csv), 0, 0, NULL, NULL, "Results", "comma separated values with a heading"},
@@ -39,7 +63,7 @@ static const rc_option predict_table[] = {
      "several labels: probability that is enough; detect: score of an alarm; -1 = the model's"},
     {"observe", 0, RC_OPT_PATH_IN, PREDICT(observe), 0, 0, NULL, "FILE", "Results",
      "forecast: values that have come since, to forecast on from"},
-    {"svg", 0, RC_OPT_PATH_OUT, PREDICT(svg), 0, 0, NULL, "FILE", "Results", "forecast, detect: draw it"},
+    {"svg", 0, RC_OPT_PATH_OUT, PREDICT(svg), 0, 0, NULL, "FILE", "Results", "forecast, detect, translate, summarize, chat: draw it"},
     {"state", 0, RC_OPT_STRING, PREDICT(state), 0, 0, NULL, "FILE", "Results",
      "detect: go on from this state, and write it at the end"},
     {"online", 0, RC_OPT_BOOL, PREDICT(online), 0, 0, NULL, NULL, "Results",
@@ -49,16 +73,54 @@ static const rc_option predict_table[] = {
      "detect: what is no number is missing, lines of another length are left out"},
     {"save-every", 0, RC_OPT_INT, PREDICT(save_every), 0, 1e9, NULL, "N", "Results",
      "detect: write the state every N rows too"},
+    {"replace-unknown", 0, RC_OPT_BOOL, PREDICT(replace_unknown), 0, 0, NULL, NULL, "Results",
+     "translate, summarize, chat: <unk> becomes the word of the source that was looked at"},
+    {"alignments", 0, RC_OPT_CHOICE, PREDICT(alignments), 0, 0, "none text svg html", "KIND", "Results",
+     "translate, summarize, chat: what was looked at; svg and html go to --svg FILE"},
+    RC_SEARCH_OPTIONS(SEARCH_PREDICT)
 };
 const rc_option *rc_predict_option_table(size_t *n) {
     *n = sizeof predict_table / sizeof *predict_table;
     return predict_table;
 }
 
-rc_eval_options rc_eval_options_default(void) { return (rc_eval_options){.batch = 64, .details = true, .stride = 1}; }
+rc_search_options rc_search_options_default(void) {
+    rc_sampler_options p = rc_sampler_options_default();
+    return (rc_search_options){.nbest = 1,
+                               .min_length = -1,
+                               .length_norm = "model",
+                               .length_penalty = -1,
+                               .coverage_penalty = -1,
+                               .patience = -1,
+                               .groups = 1,
+                               .diversity = 0.5,
+                               .no_repeat = -1,
+                               .temperature = 1,
+                               .top_p = 1,
+                               .repetition_penalty = 1,
+                               .repetition_window = (int64_t)p.repetition_window,
+                               .seed = 1,
+                               .prefix = "",
+                               .with = ""};
+}
+
+rc_eval_options rc_eval_options_default(void) {
+    return (rc_eval_options){.batch = 64,
+                             .details = true,
+                             .stride = 1,
+                             .bleu_tokenizer = "13a",
+                             .stemmer = true,
+                             .search = rc_search_options_default()};
+}
 
 rc_predict_options rc_predict_options_default(void) {
-    return (rc_predict_options){.batch = 64, .top_k = 1, .samples = 100, .seed = 1, .threshold = -1};
+    return (rc_predict_options){.batch = 64,
+                                .top_k = 1,
+                                .samples = 100,
+                                .seed = 1,
+                                .threshold = -1,
+                                .alignments = "none",
+                                .search = rc_search_options_default()};
 }
 
 rc_status rc_model_task_of(const char *path, char *task, size_t cap, rc_error *e) {
@@ -171,5 +233,12 @@ rc_status rc__sink_json(const rc_sink *sink, json_t *v, rc_error *e) {
     if (s != RC_OK) return s;
     s = sink->line(sink->ctx, text, len);
     rc__free(text, len + 1);
+    return s == RC_OK || s == RC_ESTOP ? s : rc_fail(e, s, "predict: the results cannot be written");
+}
+
+rc_status rc__sink_text(const rc_sink *sink, rc__string *b, rc_error *e) {
+    if (b->failed) return rc_fail(e, RC_ENOMEM, "out of memory for a line of results");
+    rc_status s = sink->line(sink->ctx, b->s ? b->s : "", b->len);
+    b->len = 0;
     return s == RC_OK || s == RC_ESTOP ? s : rc_fail(e, s, "predict: the results cannot be written");
 }

@@ -86,7 +86,12 @@ typedef struct rc__seq2seq {
 } rc__seq2seq;
 void rc__seq2seq_free(rc_model *m);
 
-/* seq2seq_data.c: texts to ids. A text becomes its tokens (source: and the end). */
+/* seq2seq_data.c: a text as the vocabulary of its side gets it: cut and in lower case where m says so, one line. */
+rc_status rc__seq2seq_prepare(const rc__seq2seq *m, bool target, rc__cell text, rc__string *out, rc_error *e);
+/* How files of pairs are read: data, and for conversations what a source is made of. out borrows. */
+rc_status rc__seq2seq_pairs_options(const rc_data_options *d, bool conversations, size_t history, const char *separator,
+                                    bool unlabelled, rc__pairs_options *out, rc_error *e);
+/* Texts to ids. A text becomes its tokens (source: and the end). */
 rc_status rc__seq2seq_encode(const rc__seq2seq *m, bool target, rc__cell text, rc__string *scratch, int32_t **ids, size_t *n,
                              size_t *unknown, rc_error *e); /* rc_ids_free */
 /* Ids of a result to text, put together again where m cut it. replace: for each id the source's word to put in place of
@@ -114,17 +119,55 @@ void rc__pair_batch_free(rc__pair_batch *b);
 /* drop: word dropout on source and target_in: tokens that become <unk> (or, without one, another token at random). */
 rc_status rc__pair_batch_make(rc__pair_batch *b, const rc__seq2seq *m, const rc__id_pairs *p, const uint32_t *index, size_t n,
                               double drop, rc_rng *rng, rc_error *e);
+/* Searches for p's sources (targets are not looked at) in batches of similar length; take gets the o->nbest results of each
+ * source but the empty ones, in any order. What it returns but RC_OK ends the work. */
+typedef rc_status (*rc__seq2seq_take)(void *ctx, size_t i, const rc__hypothesis *h, rc_error *e);
+rc_status rc__seq2seq_answers(const rc__seq2seq *m, const rc__seq2seq_net *const *nets, size_t n_nets, const rc__id_pairs *p,
+                              const rc__beam_options *o, size_t batch, rc__seq2seq_take take, void *ctx, rc_error *e);
 /* Decodes p's sources (targets are not looked at) in batches of similar length, results in order: text[i] (rc__string each,
  * cleared first). What validation, eval and compare share. nets as for rc__seq2seq_run_new; NULL: the model's own. */
 rc_status rc__seq2seq_translate(const rc__seq2seq *m, const rc__seq2seq_net *const *nets, size_t n_nets, const rc__id_pairs *p,
                                 const rc__beam_options *o, size_t batch, rc__string *text, rc_error *e);
 
+/* seq2seq_train.c: what makes each of the three tasks, whose files hold defaults and help. */
+rc_status rc__seq2seq_make(rc__task **out, const rc__task_kind *kind, const rc_train_options *o, const char *initial,
+                           const rc_train_hooks *hooks, rc_error *e);
+#define RC__SEQ2SEQ_OPTIONS                                                                                              \
+    "cell encoder bidirectional kernels filters embedding tied dropout-input dropout-output dropout-sequence "          \
+    "label-smoothing word-dropout lowercase format delimiter header skip-bad-rows text target moses "      \
+    "source-lang target-lang max-source max-target attention input-feeding coverage coverage-weight copy monotonic "    \
+    "shared scheduled-sampling beam batch-tokens sample-every sample-length sample-prompt"
+void rc__seq2seq_defaults(rc_train_options *o); /* what the three have in common */
+
 /* seq2seq_file.c */
-extern const rc__model_ops rc__seq2seq_model_ops; /* assembled in seq2seq_use.c */
 rc_status rc__seq2seq_document(const rc_model *m, json_t *doc, rc_error *e);
 rc_status rc__seq2seq_open(rc_model **out, const rc__task_kind *kind, const rc__st_file *file, const json_t *doc,
                            const char *where, rc_error *e);
-/* seq2seq_use.c */
+/* seq2seq_search.c: a search as the options and the model want it. Must not move while it is used. */
+typedef struct rc__seq2seq_search {
+    rc__beam_options o;
+    rc_sampler_options sampler;
+    int32_t *prefix;
+    size_t n_prefix;
+    int32_t banned[2];
+    rc_model **others; /* of an ensemble, owned */
+    const rc__seq2seq_net **nets;
+    size_t n_nets, cap_nets;
+} rc__seq2seq_search;
+/* RC_EINVAL: options that cannot be; RC_EMODEL: a file of an ensemble that does not fit. */
+rc_status rc__seq2seq_search_begin(rc__seq2seq_search *x, const rc__seq2seq *m, const rc_search_options *o, rc_error *e);
+void rc__seq2seq_search_end(rc__seq2seq_search *x);
+/* A model's own search has no attention to tell of when its decoder has none. */
+bool rc__seq2seq_attends(const rc__seq2seq *m);
+
+/* seq2seq_eval.c, seq2seq_use.c */
+/* A kind's entry `model`: */
+#define RC__SEQ2SEQ_MODEL                                                                                                \
+    {                                                                                                                   \
+        .document = rc__seq2seq_document, .eval = rc__seq2seq_eval, .predict = rc__seq2seq_predict,                     \
+        .explain = rc__seq2seq_model_explain, .free = rc__seq2seq_free                                                  \
+    }
+size_t rc__seq2seq_model_explain(const rc_model *m, size_t batch, size_t seq_len, char *out, size_t cap);
 rc_status rc__seq2seq_eval(rc_model *m, const char *path, const rc_eval_options *o, json_t *out, rc_error *e);
 rc_status rc__seq2seq_predict(rc_model *m, const char *path, const rc_predict_options *o, const rc_sink *sink, rc_error *e);
 #endif

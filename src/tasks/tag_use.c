@@ -97,20 +97,6 @@ typedef struct waiting {
     size_t cap_start, cap_cut, cap_written, cap_spans;
 } waiting;
 
-static rc_status put_line(waiting *w, rc_error *e) {
-    rc_status s = w->sink->line(w->sink->ctx, w->line.s ? w->line.s : "", w->line.len);
-    return s == RC_OK || s == RC_ESTOP ? s : rc_fail(e, s, "predict: the results cannot be written");
-}
-
-/* Cells are separated by tabs and lines: what a word of JSON may have of these becomes a space. */
-static rc_status put_cell(rc__string *b, const char *s, size_t len, rc_error *e) {
-    size_t from = b->len;
-    rc_status status = rc__string_put(b, s, len, e);
-    for (size_t i = from; status == RC_OK && i < b->len; i++)
-        if (strchr("\t\n\r", b->s[i]) && b->s[i]) b->s[i] = ' ';
-    return status;
-}
-
 static const char *word_at(const waiting *w, size_t i, size_t *len) {
     *len = w->start[i + 1] - w->start[i];
     return w->text.s + w->start[i];
@@ -119,23 +105,21 @@ static const char *word_at(const waiting *w, size_t i, size_t *len) {
 static rc_status put_columns(waiting *w, size_t i, const rc__tag_answers *a, rc_error *e) {
     size_t from = w->x.text.start[i], n = rc__text_set_len(&w->x.text, i), len;
     rc_status s = RC_OK;
+    w->line.len = 0;
     if (w->m->intents.count) {
         const char *name = rc__strtab_get(&w->m->intents, (size_t)a->intent[i], &len);
-        w->line.len = 0;
-        s = rc__string_put(&w->line, "# intent = ", 11, e);
-        if (s == RC_OK) s = put_cell(&w->line, name, len, e);
-        if (s == RC_OK) s = put_line(w, e);
+        rc__string_add(&w->line, "# intent = ");
+        rc__string_add_cell(&w->line, name, len, '\t');
+        s = rc__sink_text(w->sink, &w->line, e);
     }
     for (size_t k = 0; s == RC_OK && k < n; k++) {
         const char *word = word_at(w, from + k, &len), *tag = rc__tagset_name(w->m->written, (size_t)w->written[k]);
-        w->line.len = 0;
-        s = put_cell(&w->line, word, len, e);
-        if (s == RC_OK) s = rc__string_put(&w->line, "\t", 1, e);
-        if (s == RC_OK) s = put_cell(&w->line, tag, strlen(tag), e);
-        if (s == RC_OK) s = put_line(w, e);
+        rc__string_add_cell(&w->line, word, len, '\t'); /* what a word of JSON may have of tabs becomes a blank */
+        rc__string_add(&w->line, "\t");
+        rc__string_add_cell(&w->line, tag, strlen(tag), '\t');
+        s = rc__sink_text(w->sink, &w->line, e);
     }
-    w->line.len = 0;
-    return s == RC_OK ? put_line(w, e) : s;
+    return s == RC_OK ? rc__sink_text(w->sink, &w->line, e) : s;
 }
 
 static json_t *span_json(waiting *w, size_t from, const rc__span *span) {

@@ -1,4 +1,5 @@
 /* task.c - the tasks there are, and what they share. */
+#include "tasks/fields.h"
 #include "tasks/task.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -10,7 +11,8 @@
 #include <string.h>
 
 const rc__task_kind *const rc__task_kinds[] = {&rc__task_lm,       &rc__task_classify, &rc__task_regress, &rc__task_tag,
-                                               &rc__task_forecast, &rc__task_detect,   &rc__task_answer,   NULL};
+                                               &rc__task_forecast, &rc__task_detect,   &rc__task_translate, &rc__task_summarize,
+                                               &rc__task_chat,     &rc__task_answer,    NULL};
 
 const rc__task_kind *rc__task_find(const char *name) {
     for (const rc__task_kind *const *k = rc__task_kinds; *k; k++)
@@ -71,7 +73,45 @@ void rc__say_precision(const rc_train_hooks *hooks, rc_precision p) {
             p == RC_BF16 && !rc__k->panel.bf16_instruction ? "; it gains nothing here" : "");
 }
 
+static int place(const char *name, const char *const *names, int n) {
+    for (int i = 0; i < n; i++)
+        if (strcmp(names[i], name) == 0) return i;
+    return 0; /* the table of options lets no other through */
+}
+
+/* What is at the task's default there was meant for recurrent layers, and not asked for. */
+static rc_status block_options(const rc_train_options *o, rc_rnn_options *r, rc_error *e) {
+    rc_train_options plain;
+    rc_rnn_options usual = rc_rnn_options_default();
+    rc_status s = rc_train_options_for(o->task, &plain, e);
+    if (s != RC_OK) return s;
+    r->heads = (size_t)o->heads;
+    r->kv_heads = (size_t)o->kv_heads;
+    r->ffn = (size_t)o->ffn;
+    r->context = (size_t)o->context;
+    r->positions = (rc_positions)place(o->positions, rc__position_names, 5);
+    r->rms_norm = strcmp(o->norm, "rms") == 0;
+    r->post_norm = o->post_norm;
+    r->ffn_kind = (rc_ffn_kind)place(o->activation, rc__ffn_names, 3);
+    r->attention_dropout = o->attention_dropout;
+    if (o->forget_bias == plain.forget_bias) r->forget_bias = usual.forget_bias;
+    if (strcmp(o->init, plain.init) == 0) {
+        r->init_torch = false;
+        r->init_ih = usual.init_ih, r->init_hh = usual.init_hh;
+    }
+    /* a task's own dropout is one for what comes after its layers; the blocks have that of Vaswani et al. 2017, section 5.4 */
+    if (o->dropout == plain.dropout && r->dropout > 0.1) r->dropout = 0.1;
+    return RC_OK;
+}
+
+static rc_status layer_options(const rc_train_options *o, rc_rnn_options *r, rc_error *e);
+
 rc_status rc__train_rnn_options(const rc_train_options *o, rc_rnn_options *r, rc_error *e) {
+    rc_status s = layer_options(o, r, e);
+    return s == RC_OK && strcmp(o->cell, "transformer") == 0 ? block_options(o, r, e) : s;
+}
+
+static rc_status layer_options(const rc_train_options *o, rc_rnn_options *r, rc_error *e) {
     *r = rc_rnn_options_default();
     r->cell = o->cell;
     r->hidden_size = (size_t)o->hidden;

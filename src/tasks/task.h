@@ -3,6 +3,7 @@
  * tables, and its name here and in task.c. */
 #ifndef RC_TASK_H
 #define RC_TASK_H
+#include "base/string.h"
 #include "data/epochs.h"
 #include "formats/safetensors.h"
 #include "recur/model.h"
@@ -100,7 +101,7 @@ struct rc__task_kind {
 const rc__task_kind *rc__task_find(const char *name); /* NULL when unknown */
 extern const rc__task_kind *const rc__task_kinds[];   /* ends in NULL; task.c */
 extern const rc__task_kind rc__task_lm, rc__task_classify, rc__task_regress, rc__task_tag, rc__task_forecast, rc__task_detect,
-    rc__task_answer;
+    rc__task_translate, rc__task_summarize, rc__task_chat, rc__task_answer;
 
 /* ---- model files ------------------------------------------------------------------------------------------------- */
 /* The document of a model file whatever its task: parsed, "format" and "task" checked. *doc: json_decref. where receives
@@ -114,6 +115,8 @@ rc_status rc__model_read_params(rc_params *ps, const rc__st_file *file, rc_error
 
 /* One JSON object as a line of results; v is given away, NULL is RC_ENOMEM. RC_ESTOP: the reader wants no more. */
 rc_status rc__sink_json(const rc_sink *sink, json_t *v, rc_error *e);
+/* The text as a line of results; b is empty afterwards and keeps its memory. RC_ENOMEM when it failed. */
+rc_status rc__sink_text(const rc_sink *sink, rc__string *b, rc_error *e);
 
 /* ---- what tasks share -------------------------------------------------------------------------------------------- */
 void rc__say(const rc_train_hooks *hooks, const char *format, ...)

@@ -91,6 +91,9 @@ static rc_status run_flow(rc__experiment *x, double *norms, size_t cap, size_t *
 
 rc_status rc_gradient_flow(const rc_train_options *o, bool trained, double *norms, size_t cap, size_t *n, rc_error *e) {
     *n = 0;
+    const rc_cell_info *cell = rc_cell_find(o->cell);
+    if (cell && !cell->recurrent)
+        return rc_fail(e, RC_EINVAL, "gradient flow: %s has no state that a gradient goes back through", cell->name);
     rc_train_options local = *o;
     if (local.valid_every == 0) local.valid_every = 100;
     local.out = NULL;

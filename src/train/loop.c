@@ -605,7 +605,7 @@ static rc_status set_up(rc__trainer *t, rc_error *e) {
     if (s == RC_OK) s = rc_optim_new(&t->optim, t->ps, &oo, e);
     if (s == RC_OK) s = rc_average_new(&t->average, t->ps, average, o->average_decay, e);
     if (s != RC_OK) return s;
-    t->lr = o->lr > 0 ? o->lr : rc_train_default_lr(o->optimizer);
+    t->lr = rc__train_lr(o);
     size_t n = rc_params_block_len(t->ps);
     t->param_norms = rc__calloc(rc_params_count(t->ps), sizeof *t->param_norms);
     if (t->task->validates) t->best_values = rc__calloc(n, sizeof *t->best_values);

@@ -40,6 +40,15 @@ rc_train_options rc_train_options_default(void) {
         .range = 0.05,
         .clock = true,
         .linear = true,
+        .source_lang = "",
+        .target_lang = "",
+        .max_source = 256,
+        .max_target = 256,
+        .separator = " | ",
+        .attention = "general",
+        .shared = true,
+        .coverage_weight = 1,
+        .beam = 1,
         .encoding = "position",
         .temporal = true,
         .noise = 0.1,
@@ -59,6 +68,9 @@ rc_train_options rc_train_options_default(void) {
         .dropout = 0.1,
         .dropout_output = -1,
         .bias = true,
+        .positions = "rotary",
+        .norm = "layer",
+        .activation = "gelu",
         .init = "default",
         .forget_bias = 1,
         .optimizer = "adamw",
@@ -91,12 +103,14 @@ rc_train_options rc_train_options_default(void) {
 #define DATA(field) offsetof(rc_train_options, data.field)
 #define CELLS                                                                                                        \
     "rnn rnn-relu lstm lstm-peephole lstm-projection lstm-layernorm lstm-coupled gru gru-v1 gru-d mgu rhn indrnn " \
-    "mingru minlstm sru"
+    "mingru minlstm sru transformer"
 #define BIG       9007199254740992.0 /* 2^53: whole numbers stay exact in a double */
 
 static const rc_option table[] = {
     {"valid", 0, RC_OPT_PATH_IN, AT(valid), 0, 0, NULL, "FILE", "Data",
      "a file to validate on (default: a part of the training data)"},
+    {"valid-target", 0, RC_OPT_PATH_IN, AT(valid_target), 0, 0, NULL, "FILE", "Data",
+     "the targets of --valid, where they are a file of their own (or the word after it)"},
     {"valid-fraction", 0, RC_OPT_REAL, AT(valid_fraction), 0, 0.9, NULL, "X", "Data",
      "share of the training data kept for validation; lm: its end, else drawn at random; 0 = none"},
     {"vocab", 0, RC_OPT_STRING, AT(vocab), 0, 0, NULL, "KIND", "Data",
@@ -107,15 +121,25 @@ static const rc_option table[] = {
     {"max-len", 0, RC_OPT_INT, AT(max_len), 0, 1e6, NULL, "N", "Data", "longer sequences are cut to N steps; 0 = none"},
     {"lowercase", 0, RC_OPT_BOOL, AT(lowercase), 0, 0, NULL, NULL, "Data", "words are looked up in lower case"},
     RC_DATA_OPTIONS(DATA)
+    {"moses", 0, RC_OPT_BOOL, AT(moses), 0, 0, NULL, NULL, "Data",
+     "texts are cut into words and marks as Moses' tokenizer does, and put together again; for word vocabularies"},
+    {"source-lang", 0, RC_OPT_STRING, AT(source_lang), 0, 0, NULL, "LANG", "Data",
+     "moses: language of the sources: en, de, fr ..."},
+    {"target-lang", 0, RC_OPT_STRING, AT(target_lang), 0, 0, NULL, "LANG", "Data", "moses: language of the targets"},
+    {"max-source", 0, RC_OPT_INT, AT(max_source), 1, 1e6, NULL, "N", "Data", "longer sources are cut to N tokens"},
+    {"max-target", 0, RC_OPT_INT, AT(max_target), 1, 1e6, NULL, "N", "Data",
+     "longer targets are cut to N tokens; no answer is longer"},
+    {"separator", 0, RC_OPT_STRING, AT(separator), 0, 0, NULL, "TEXT", "Data", "between the turns of a source"},
 
     {"preset", 0, RC_OPT_CHOICE, AT(preset), 0, 0, "quick good", "NAME", "Model",
      "quick: 3 minutes on 2 cores; good: 20 minutes. Options given beside it win"},
     {"cell", 0, RC_OPT_CHOICE, AT(cell), 0, 0,
-     CELLS, "CELL", "Model", "kind of recurrent cell"},
+     CELLS, "CELL", "Model", "kind of recurrent cell, or transformer: blocks of attention"},
     {"encoder", 0, RC_OPT_CHOICE, AT(encoder), 0, 0, CELLS " cnn bow", "KIND", "Model",
-     "what reads the sequence: a recurrent cell, cnn (1-D convolutions), bow (the mean of what the steps give: no order)"},
+     "what reads the sequence: a recurrent cell, transformer (blocks of attention), cnn (1-D convolutions), bow (the mean of "
+     "what the steps give: no order)"},
     {"bidirectional", 0, RC_OPT_BOOL, AT(bidirectional), 0, 0, NULL, NULL, "Model",
-     "a second set of layers reads from the end"},
+     "a second set of layers reads from the end; transformer: each step sees all others"},
     {"pool", 0, RC_OPT_STRING, AT(pool), 0, 0, NULL, "KIND", "Model",
      "from steps to one vector: last, mean, max, attention, or several joined: max+mean"},
     {"kernels", 0, RC_OPT_STRING, AT(kernels), 0, 0, NULL, "LIST", "Model", "cnn: widths of the convolutions"},
@@ -157,8 +181,8 @@ static const rc_option table[] = {
     {"linear", 0, RC_OPT_BOOL, AT(linear), 0, 0, NULL, NULL, "Model",
      "segment, direct: a linear part from the lookback to the forecast beside the network"},
     {"threshold", 0, RC_OPT_REAL, AT(threshold), 0, 1, NULL, "X", "Model", "share of the training data that may be alarms; 0 = a score of 5, one row in 100,000"},
-    {"history", 0, RC_OPT_INT, AT(history), 2, 1e7, NULL, "N", "Model",
-     "detect: rows whose errors' mean and deviation are the normal ones"},
+    {"history", 0, RC_OPT_INT, AT(history), 1, 1e7, NULL, "N", "Model",
+     "detect: rows whose errors' mean and deviation are the normal ones; chat: turns that are read for a reply"},
     {"recent", 0, RC_OPT_INT, AT(recent), 1, 1e5, NULL, "N", "Model",
      "detect: rows whose mean error is compared with them"},
     {"repeat", 0, RC_OPT_INT, AT(repeat), 0, 1e5, NULL, "N", "Model",
@@ -168,6 +192,17 @@ static const rc_option table[] = {
      "detect: a value beyond all before by X of their range is an alarm; -1 = no such rule"},
     {"clock", 0, RC_OPT_BOOL, AT(clock), 0, 0, NULL, NULL, "Model",
      "detect: the time of day and of the week are inputs where there are time stamps"},
+    {"attention", 0, RC_OPT_CHOICE, AT(attention), 0, 0, "additive dot general concat multihead location none", "KIND",
+     "Model", "how the decoder looks at the source; none: only the encoder's last state reaches it"},
+    {"input-feeding", 0, RC_OPT_BOOL, AT(input_feeding), 0, 0, NULL, NULL, "Model",
+     "what was attended to joins the next input; slower: no two steps at once"},
+    {"coverage", 0, RC_OPT_BOOL, AT(coverage), 0, 0, NULL, NULL, "Model",
+     "attention sees where it has looked, and looking there again costs"},
+    {"coverage-weight", 0, RC_OPT_REAL, AT(coverage_weight), 0, 1e6, NULL, "X", "Model", "coverage: what it costs"},
+    {"copy", 0, RC_OPT_BOOL, AT(copy), 0, 0, NULL, NULL, "Model", "tokens of the source may be copied (needs --shared)"},
+    {"monotonic", 0, RC_OPT_BOOL, AT(monotonic), 0, 0, NULL, NULL, "Model",
+     "attention moves forward alone, for sources that are still coming in"},
+    {"shared", 0, RC_OPT_BOOL, AT(shared), 0, 0, NULL, NULL, "Model", "one vocabulary and embedding for both sides"},
     {"hops", 0, RC_OPT_INT, AT(hops), 0, 16, NULL, "N", "Model", "looks at the story; query: layers; 0 = memory 3, query 2"},
     {"encoding", 0, RC_OPT_CHOICE, AT(encoding), 0, 0, "bow position", "KIND", "Model",
      "sentences as bags of words, or with weights by the place of each word"},
@@ -186,7 +221,7 @@ static const rc_option table[] = {
      "memory: share of empty memories put between the others while training"},
     {"linear-start", 0, RC_OPT_REAL, AT(linear_start), 0, 1, NULL, "X", "Optimization",
      "memory: share of the run in which the looks have no softmax"},
-    {"layers", 0, RC_OPT_INT, AT(layers), 1, 64, NULL, "N", "Model", "recurrent layers"},
+    {"layers", 0, RC_OPT_INT, AT(layers), 1, 64, NULL, "N", "Model", "recurrent layers, or blocks"},
     {"hidden", 0, RC_OPT_INT, AT(hidden), 1, 65536, NULL, "N", "Model", "width of each layer"},
     {"embedding", 0, RC_OPT_INT, AT(embedding), 0, 65536, NULL, "N", "Model", "width of the embedding; 0 = as hidden"},
     {"proj", 0, RC_OPT_INT, AT(proj), 0, 65536, NULL, "N", "Model", "lstm-projection: width of h; 0 = half of hidden"},
@@ -197,6 +232,21 @@ static const rc_option table[] = {
      "bias vectors in the recurrent layers"},
     {"learn-initial-state", 0, RC_OPT_BOOL, AT(learn_initial_state), 0, 0, NULL, NULL, "Model",
      "the initial state is a parameter"},
+    {"heads", 0, RC_OPT_INT, AT(heads), 0, 65536, NULL, "N", "Model",
+     "transformer: heads of attention; 0 = one for each 64 columns"},
+    {"kv-heads", 0, RC_OPT_INT, AT(kv_heads), 0, 65536, NULL, "N", "Model",
+     "transformer: heads of keys and values, which groups of heads share; 0 = as many"},
+    {"ffn", 0, RC_OPT_INT, AT(ffn), 0, 1000000, NULL, "N", "Model",
+     "transformer: width of the feed-forward networks; 0 = 4 hidden, with swiglu 8/3 of it"},
+    {"context", 0, RC_OPT_INT, AT(context), 0, 65536, NULL, "N", "Model",
+     "transformer: steps that a step sees, its own included; 0 = 256 (all of them when bidirectional)"},
+    {"positions", 0, RC_OPT_CHOICE, AT(positions), 0, 0, "rotary alibi sinusoidal learned none", "KIND", "Model",
+     "transformer: how it knows where a step is"},
+    {"norm", 0, RC_OPT_CHOICE, AT(norm), 0, 0, "layer rms", "KIND", "Model", "transformer: LayerNorm or RMSNorm"},
+    {"post-norm", 0, RC_OPT_BOOL, AT(post_norm), 0, 0, NULL, NULL, "Model",
+     "transformer: norms after what each part adds, not before it"},
+    {"activation", 0, RC_OPT_CHOICE, AT(activation), 0, 0, "gelu relu swiglu", "KIND", "Model",
+     "transformer: of the feed-forward networks"},
     {"init", 0, RC_OPT_CHOICE, AT(init), 0, 0, "default torch xavier he orthogonal uniform identity", "KIND", "Model",
      "initial weights of the recurrent layers"},
     {"forget-bias", 0, RC_OPT_REAL, AT(forget_bias), -100, 100, NULL, "X", "Model",
@@ -204,6 +254,8 @@ static const rc_option table[] = {
 
     {"dropout", 0, RC_OPT_REAL, AT(dropout), 0, 0.99, NULL, "P", "Regularization",
      "between layers and before the last product (see dropout-output)"},
+    {"attention-dropout", 0, RC_OPT_REAL, AT(attention_dropout), 0, 0.99, NULL, "P", "Regularization",
+     "transformer: on the weights of attention"},
     {"dropout-input", 0, RC_OPT_REAL, AT(dropout_input), 0, 0.99, NULL, "P", "Regularization", "on the input of the first layer"},
     {"dropout-output", 0, RC_OPT_REAL, AT(dropout_output), -1, 0.99, NULL, "P", "Regularization",
      "before the last product; -1 = as dropout"},
@@ -223,6 +275,8 @@ static const rc_option table[] = {
      "share of each target spread over all answers, while training"},
     {"word-dropout", 0, RC_OPT_REAL, AT(word_dropout), 0, 0.99, NULL, "P", "Regularization",
      "words that become the unknown word, while training"},
+    {"scheduled-sampling", 0, RC_OPT_REAL, AT(scheduled_sampling), 0, 1, NULL, "P", "Regularization",
+     "share of the target's tokens that are what the model says, rising from 0 to P over the run"},
     {"weight-decay", 0, RC_OPT_REAL, AT(weight_decay), 0, 100, NULL, "X", "Regularization",
      "not on biases, norms and embeddings"},
 
@@ -262,6 +316,8 @@ static const rc_option table[] = {
     {"average-decay", 0, RC_OPT_REAL, AT(average_decay), 0, 0.9999999, NULL, "X", "Optimization",
      "ema: memory per step"},
     {"batch", 0, RC_OPT_INT, AT(batch), 1, 1000000, NULL, "N", "Optimization", "sequences side by side"},
+    {"batch-tokens", 0, RC_OPT_INT, AT(batch_tokens), 0, 1e9, NULL, "N", "Optimization",
+     "tokens of a batch: its longest text times how many there are; 0 = no such limit"},
     {"seq-len", 0, RC_OPT_INT, AT(seq_len), 1, 1000000, NULL, "N", "Optimization",
      "steps of back-propagation through time"},
     {"accumulate", 0, RC_OPT_INT, AT(accumulate), 1, 1000000, NULL, "N", "Optimization", "batches per update"},
@@ -283,6 +339,7 @@ static const rc_option table[] = {
      "stop after N validations without improvement; 0 = off"},
     {"valid-every", 0, RC_OPT_INT, AT(valid_every), 0, BIG, NULL, "N", "Budget",
      "steps between validations; 0 = about 20 in a run"},
+    {"beam", 0, RC_OPT_INT, AT(beam), 1, 1000, NULL, "N", "Budget", "width of the search in the last validation"},
     {"sample-every", 0, RC_OPT_INT, AT(sample_every), 0, BIG, NULL, "N", "Budget",
      "steps between samples; 0 = at each validation"},
     {"sample-length", 0, RC_OPT_INT, AT(sample_length), 0, 1e6, NULL, "N", "Budget",
@@ -361,6 +418,12 @@ double rc_train_default_lr(const char *optimizer) {
     if (!strcmp(optimizer, "rmsprop")) return 1e-3;
     if (!strcmp(optimizer, "adagrad")) return 1e-2;
     return 2e-3;
+}
+
+double rc__train_lr(const rc_train_options *o) {
+    if (o->lr > 0) return o->lr;
+    bool blocks = rc_train_option_is_for("cell", o->task) && !strcmp(o->cell, "transformer");
+    return rc_train_default_lr(o->optimizer) * (blocks ? 0.5 : 1);
 }
 
 /* ---- presets ----------------------------------------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "train/options.h"
 #include "train/tune.h"
 
 static const rc_option *find(const char *name) {
@@ -189,7 +190,7 @@ static void own_space(rc__space *sp, const rc_train_options *o) {
     bool lm = strcmp(o->task, "lm") == 0, encoder = rc_train_option_is_for("encoder", o->task);
     bool cnn = encoder && strcmp(o->encoder, "cnn") == 0, bow = encoder && strcmp(o->encoder, "bow") == 0;
     bool words = lm ? !o->tied : rc_train_option_is_for("chars", o->task) && !o->data.numeric && !o->vectors;
-    if (is_free(o, "lr")) append_around(sp, "lr", o->lr > 0 ? o->lr : rc_train_default_lr(o->optimizer), 5);
+    if (is_free(o, "lr")) append_around(sp, "lr", rc__train_lr(o), 5);
     bool answers = rc_train_option_is_for("hops", o->task), looks = answers && strcmp(o->model, "recurrent") != 0;
     if (!cnn && !bow && !looks) append_halves(sp, o, "hidden");
     if (looks && is_free(o, "hops")) append(sp, "hops=0,2,3"); /* 0 is the own of the kind of network */
@@ -258,7 +259,7 @@ rc_status rc__space_draw(const rc__space *sp, rc_rng *rng, bool keep, rc_train_o
         const rc__dim *d = &sp->dim[i];
         double u = rc_rng_uniform(rng);
         if (strcmp(d->option->name, "lr") == 0 && o->lr == 0)
-            o->lr = rc_train_default_lr(o->optimizer); /* by its number */
+            o->lr = rc__train_lr(o); /* by its number */
         if (keep && contains(d, o)) continue;
         if (d->range)
             put_number(d->option, o, draw_number(d, u));

@@ -31,6 +31,16 @@ check 'fields of step' test "$(keys "$step")" = "batch bench bound cell first_us
  threads tokens_per_second us_mean us_median us_min us_p99 working_set_bytes "
 check 'a stream reads all' holds "$step" '.working_set_bytes == 4 * 512 and .batch == 1'
 
+attention=$(recur bench attention --heads 4 --kv-heads 2 --dim 8 --batch 3 --seq-len 5 --causal --train --dropout 0.1 --time 0.01 --threads 1 --json)
+check 'fields of attention' test "$(keys "$attention")" = "batch bench bound causal dim dropout first_ms floor_bytes_ms\
+ floor_flops_ms floor_ms gflops heads kv_heads load_gb_per_second ms ms_min passes peak_bytes peak_gflops peak_of\
+ percent_of_peak rss_growth_bytes seq_len threads tokens_per_second train working_set_bytes "
+# 3.5 times 4 operations, 3 rows * 15 pairs * 4 heads * 8
+check 'operations of attention' holds "$attention" '(.gflops * .ms * 1e6 / (14 * 3 * 15 * 32) - 1) | fabs < 1e-6'
+check 'bytes of attention' holds "$attention" '(.floor_bytes_ms * .load_gb_per_second * 1e6 / (4 * 15 * 8 * 6 * (4 + 2)) - 1) | fabs < 1e-6'
+check 'all pairs' holds "$(recur bench attention --dim 8 --batch 3 --seq-len 5 --time 0.01 --threads 1 --json)" \
+    '(.gflops * .ms * 1e6 / (4 * 3 * 25 * 32) - 1) | fabs < 1e-6'
+
 # every option of the layers reaches them
 for options in '--skip residual --layers 2' '--skip highway --layers 2' --learn-initial-state '--dropout 0.1 --layers 2' \
     '--dropout 0.1 --layers 2 --dropout-sequence' '--recurrent-dropout 0.1' '--zoneout 0.1 --zoneout-c 0.1' '--weight-drop 0.1'; do
@@ -44,4 +54,8 @@ mask 's/N ([KM]iB|bytes|B)/N B/g'
 mask 's/\(multiply and add,/(fma,/'
 t 'recur bench rnn --hidden 8 --time 0.01 --threads 1'
 t 'recur bench step --hidden 8 --time 0.01 --threads 1'
+t 'recur bench attention --dim 8 --seq-len 5 --causal --time 0.01 --threads 1'
+t 'recur bench attention --hidden 8'
+t 'recur bench attention --heads 4 --kv-heads 3'
+t 'recur bench rnn --causal'
 finish

@@ -30,6 +30,8 @@ recur predict m.safetensors all.csv >whole
 check 'watch prints the same rows' cmp -s <(recur watch m.safetensors --all <all.csv) whole
 check 'and of them the alarms' cmp -s <(recur watch m.safetensors <all.csv) <(awk -F '\t' '$3 == 1' whole)
 check 'a picture' grep -q '</svg>' <(recur predict m.safetensors all.csv --svg s.svg >/dev/null && cat s.svg)
+{ sleep 0.3; recur predict m.safetensors all.csv --svg gone.svg 2>err; } | true
+check 'a picture though nobody reads the lines' grep -q '</svg>' gone.svg
 
 # in pieces, with a state between them
 for online in '' --online; do

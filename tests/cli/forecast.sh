@@ -30,6 +30,8 @@ check 'beside the baselines' grep -q '^  seasonal naive (7) ' err
 check 'and the linear one' grep -q '^  linear ' err
 t 'recur predict m.safetensors sales.csv --csv --svg a.svg'
 check 'a picture' grep -q '</svg>' a.svg
+{ sleep 0.3; recur predict m.safetensors sales.csv --csv --svg gone.svg 2>err; } | true
+check 'a picture though nobody reads on' cmp a.svg gone.svg
 t 'recur predict m.safetensors sales.csv --json | jq -c "[keys_unsorted, .time, (.quantiles | keys)]"'
 t 'recur predict m.safetensors sales.csv --horizon 1 | cut -f 1,2'
 t 'recur predict m.safetensors sales.csv --horizon 9'
@@ -42,4 +44,13 @@ t "recur train forecast sales.csv --target sold --model es-rnn --inputs none --l
 t "recur train forecast sales.csv --target nothing $small -o x"
 t "recur train forecast sales.csv --target sold --quantiles 0.9,0.1 $small -o x"
 t "recur train forecast bad.csv --target sold $small -o x"
+# Going on from a trained model with newer data, and the commands around training.
+sed -n '1p;30,$p' sales.csv >newer.csv
+t "recur train forecast newer.csv --from m.safetensors --steps 10 --epochs 0 --threads 1 -o f.safetensors --run r3 --quiet --json | jq -c '[.steps, .parameters]'"
+check 'its first loss is near that of the model it began with' awk 'NR == FNR {was = $1; next} {exit !($1 < was + 0.2)}' \
+    <(recur eval m.safetensors sales.csv --json | jq .mase) <(recur eval f.safetensors sales.csv --json | jq .mase)
+t 'recur train forecast newer.csv --from m.safetensors --horizon 5 --steps 10 -o x --quiet'
+t 'recur plan forecast sales.csv --target sold --horizon 3 --hidden 8 --json | jq -c .parameters'
+t "recur compare forecast sales.csv --target sold --cells gru,lstm --model direct $small --run cmp --json 2>/dev/null | jq -c 'keys, [.results[]?.cell]'"
+t "recur tune forecast sales.csv --target sold --model direct $small --trials 3 --run tuned -o t.safetensors --json 2>/dev/null | jq -c '[.trials | length]'"
 finish

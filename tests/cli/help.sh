@@ -22,7 +22,7 @@ for command in train eval predict compare tune plan explain watch export runs be
 check 'no line of help is wider than 80 columns, but examples' test -z "$(grep -E '^.{81}' all | grep -v '^  recur ')"
 
 recur help --man >recur.1
-check 'the manual names every command' test "$(grep -c '^\.SH "RECUR ' recur.1)" = 12
+check 'the manual names every command' test "$(grep -c '^\.SH "RECUR ' recur.1)" = 13
 if command -v groff >/dev/null; then
     groff -man -Tutf8 -ww -z recur.1 >/dev/null 2>man.err
     check 'the manual page has no warnings' test ! -s man.err

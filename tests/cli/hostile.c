@@ -73,7 +73,7 @@ static void put_file(const char *name, const char *text) {
 
 /* What the working folder holds beside these, and one level below; removed when asked to. Returns how many. */
 static const char *const kept[] = {".", "..", "text.txt", "model", "detector", "rows.csv", "texts.tsv", "series.csv", "tags.conll",
-                                   "stories.txt", "sorter", "folder"};
+                                   "stories.txt", "sorter", "pairs.tsv", "talk.txt", "writer", "bot", "folder"};
 static size_t strangers(const char *dir, bool remove_them, char *first, size_t cap) {
     size_t n = 0;
     DIR *d = opendir(dir);
@@ -175,6 +175,7 @@ static const struct base {
       "--steps=2", "--time=9", "--quiet"}},
     {"eval", {"eval", "model", "text.txt", "--threads=1"}},
     {"predict", {"predict", "model", "--length=3", "--threads=1"}},
+    {"chat", {"chat", "bot", "--threads=1"}},
     {"explain", {"explain", "model", "--threads=1"}},
     {"watch", {"watch", "detector", "rows.csv", "--threads=1"}},
     {"export", {"export", "model", "tokenizer.json"}},
@@ -194,7 +195,7 @@ static line base_of(const char *command) {
 static line base_for(const char *command, const rc_option *o) {
     static const char *const tasks[][3] = {{"classify", "texts.tsv"}, {"regress", "series.csv", "--target=y"}, {"tag", "tags.conll"},
                                            {"detect", "rows.csv"}, {"forecast", "rows.csv", "--target=1"},
-                                           {"answer", "stories.txt"}};
+                                           {"answer", "stories.txt"}, {"translate", "pairs.tsv"}, {"chat", "talk.txt"}};
     static const char *const tiny[] = {TINY, "--batch=2"}, *const run_it[] = {"--run=run", "--steps=2", "--time=1", "--quiet"};
     line l = base_of(command);
     bool trains = strcmp(command, "train") == 0, others = strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0 ||
@@ -203,6 +204,11 @@ static line base_for(const char *command, const rc_option *o) {
     if (uses && (strcmp(o->group, "Data") == 0 || strcmp(o->group, "Results") == 0)) {
         l = (line){.n = 0};
         add(&l, command), add(&l, "sorter"), add(&l, "texts.tsv"), add(&l, "--threads=1");
+        return l;
+    }
+    if (uses && (strcmp(o->group, "Search") == 0)) {
+        l = (line){.n = 0};
+        add(&l, command), add(&l, "writer"), add(&l, "pairs.tsv"), add(&l, "--threads=1");
         return l;
     }
     if (!(trains || others) || rc_train_option_is_for(o->name, "lm")) return l;
@@ -594,6 +600,20 @@ int main(int argc, char **argv) {
     if (run(&sort) != 0) {
         printf("FAILED: no classifier could be trained:\n%s", err_text);
         return 1;
+    }
+    put_file("pairs.tsv", "source\ttarget\nthe cat\tcat the\na dog\tdog a\nthe mat\tmat the\na cat\tcat a\n");
+    put_file("talk.txt", "hello\nyes\n\nwho\nme\n\nhello\nwell\n");
+    const char *const writing[][3] = {{"translate", "pairs.tsv", "--out=writer"}, {"chat", "talk.txt", "--out=bot"}};
+    for (size_t k = 0; k < 2; k++) {
+        line write = {.n = 0};
+        const char *const common[] = {"--run=run", "--steps=2", "--vocab=word", TINY};
+        add(&write, "train");
+        for (size_t i = 0; i < 3; i++) add(&write, writing[k][i]);
+        for (size_t i = 0; i < sizeof common / sizeof *common; i++) add(&write, common[i]);
+        if (run(&write) != 0) {
+            printf("FAILED: no model for %s could be trained:\n%s", writing[k][0], err_text);
+            return 1;
+        }
     }
     for (const cli_command *const *c = cli_commands; *c; c++) {
         size_t n = 0;

@@ -136,7 +136,7 @@ done
 
 # ---- the rest -------------------------------------------------------------------------------------------------------------
 table=$(sed -n '/^## Cells/,/^## /s/^| `\([a-z0-9-]*\)` |.*/\1/p' "$SOURCE/README.md" | tr '\n' ' ')
-cells=$("$RECUR" train lm --help | tr '\n' ' ' | sed -E 's/ +/ /g; s/.*recurrent cell \(([^)]*)\).*/\1/')
+cells=$("$RECUR" train lm --help | tr '\n' ' ' | sed -E 's/ +/ /g; s/.*--cell CELL [^(]*\(([^)]*)\).*/\1/')
 [ "$table" = "$cells " ] || fail "the table of cells has: $table, the program: $cells"
 
 for page in "$SOURCE"/*.md "$SOURCE"/docs/*.md "$SOURCE"/examples/*.md; do

@@ -352,7 +352,7 @@ static rc_var *build_layers(rc_tape *t, rc_var *const *in, void *ctx) {
 static double probability(rc_rng *r) { return chance(r, 0.3) ? 0.1 + 0.5 * rc_rng_uniform(r) : 0; }
 
 static void layers(rc_rng *r) {
-    const rc_cell_info *cell = rc_cell_at(between(r, 0, rc_cell_count() - 1));
+    const rc_cell_info *cell = rc_cell_at(between(r, 0, rc_cell_count() - 2)); /* the recurrent ones */
     rc_rnn_options o = rc_rnn_options_default();
     o.cell = cell->name;
     o.input_size = between(r, 1, 4), o.hidden_size = between(r, 1, 5);

@@ -46,7 +46,7 @@ static double probability(rc_rng *r) { return chance(r, 0.4) ? 0.1 + 0.5 * rc_rn
 
 static rc_rnn_options draw_options(rc_rng *r) {
     static const rc_init_kind inits[] = {RC_INIT_XAVIER_UNIFORM, RC_INIT_ORTHOGONAL, RC_INIT_XAVIER_NORMAL};
-    const rc_cell_info *cell = rc_cell_at(between(r, 0, rc_cell_count() - 1));
+    const rc_cell_info *cell = rc_cell_at(between(r, 0, recurrent_cells() - 1));
     rc_rnn_options o = layers_of(cell->name, (int)between(r, 1, 3), any_size(r, 80), any_size(r, 80));
     if (cell->projects && chance(r, 0.8)) o.proj_size = between(r, 1, o.hidden_size);
     if (chance(r, 0.2)) o.input_size = o.hidden_size; /* sru then reads x itself */

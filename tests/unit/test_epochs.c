@@ -125,6 +125,57 @@ static void seeds_and_places(void **state) {
     free(len);
 }
 
+/* Batches of so many padded steps, and the old order where there is no budget or it never bites. */
+static void budgets(void **state) {
+    (void)state;
+    enum { N = 3001, BATCH = 50, BUDGET = 700 };
+    uint32_t *len = lengths_of(N), *a = malloc(N * sizeof *a), *b = malloc(N * sizeof *b);
+    rc__epochs *x = NULL, *y = NULL, *plain = epochs_of(len, N, BATCH, 3, false);
+    rc__visit v, w;
+    len[17] = 5000; /* alone */
+    for (size_t budget = 0; budget <= 1000000; budget += 1000000) {
+        assert_int_equal(rc__epochs_new_budget(&x, len, N, BATCH, budget, 3, false, NULL), RC_OK);
+        rc__epochs_free(plain);
+        plain = epochs_of(len, N, BATCH, 3, false);
+        for (size_t epoch = 0; epoch < 2; epoch++) {
+            one_epoch(x, len, N, BATCH, epoch, a);
+            one_epoch(plain, len, N, BATCH, epoch, b);
+            assert_memory_equal(a, b, N * sizeof *a);
+        }
+        rc__epochs_free(x);
+    }
+    assert_int_equal(rc__epochs_new_budget(&x, len, N, BATCH, BUDGET, 3, false, NULL), RC_OK);
+    assert_int_equal(rc__epochs_new_budget(&y, len, N, BATCH, BUDGET, 3, false, NULL), RC_OK);
+    for (uint64_t epoch = 0; epoch < 3; epoch++) {
+        char seen[N] = {0};
+        size_t n = 0, loose = 0, batches = 0;
+        for (bool more = true; more; batches++) {
+            rc__cursor c = rc__epochs_cursor(x);
+            assert_true(rc__epochs_done(x) >= (double)epoch && rc__epochs_done(x) < (double)epoch + 1);
+            assert_int_equal(rc__epochs_next(x, &v, NULL), RC_OK);
+            assert_true(v.n >= 1 && v.n <= BATCH && (v.longest * v.n <= BUDGET || (v.n == 1 && v.index[0] == 17)));
+            loose += v.n < BATCH && v.longest * (v.n + 1) <= BUDGET; /* one more had fitted */
+            for (size_t i = 0; i < v.n; i++) {
+                assert_false(seen[v.index[i]]);
+                seen[v.index[i]] = 1;
+            }
+            n += v.n;
+            more = !v.ends_epoch;
+            assert_int_equal(v.starts_epoch, batches == 0);
+            if (batches % 7 == 0) { /* from any place on the same follow */
+                assert_int_equal(rc__epochs_seek(y, c, NULL), RC_OK);
+                assert_int_equal(rc__epochs_next(y, &w, NULL), RC_OK);
+                assert_true(v.n == w.n && memcmp(v.index, w.index, v.n * sizeof *v.index) == 0);
+            }
+        }
+        assert_int_equal(n, N);
+        assert_true(loose * 20 < batches && batches == rc__epochs_batches(x));
+    }
+    assert_int_equal(rc__epochs_seek(x, (rc__cursor){1, N, 0}, NULL), RC_EMODEL);
+    rc__epochs_free(x), rc__epochs_free(y), rc__epochs_free(plain);
+    free(len), free(a), free(b);
+}
+
 static void refusals(void **state) {
     (void)state;
     rc__epochs *x;
@@ -138,6 +189,7 @@ static void refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(each_once), cmocka_unit_test(similar_lengths),
-                                       cmocka_unit_test(seeds_and_places), cmocka_unit_test(refusals)};
+                                       cmocka_unit_test(budgets), cmocka_unit_test(seeds_and_places),
+                                       cmocka_unit_test(refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

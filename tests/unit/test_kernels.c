@@ -238,6 +238,41 @@ static void test_rows(void **state) {
             }
 }
 
+/* What Transformers are made of, beside products. */
+static void test_units(void **state) {
+    (void)state;
+    FOR_ALL(k, n, offset) {
+        box_init(&A, n, offset), box_init(&B, n, offset + 1), box_init(&C, n, 0), box_init(&D, n, 0);
+        fill(&A, -6, 6), fill(&B, -2, 2);
+        k->pw.swiglu(n, A.v, B.v, C.v), ref->pw.swiglu(n, A.v, B.v, D.v);
+        near("swiglu", k, &C, &D, 1e-6, 1e-7);
+        box_init(&E, n, offset), box_init(&F, n, 0), box_init(&G, n, offset), box_init(&H, n, 0);
+        fill(&E, -1, 1), copy(&F, &E), fill(&G, -1, 1), copy(&H, &G);
+        k->pw.swiglu_back(n, A.v, B.v, D.v, E.v, G.v), ref->pw.swiglu_back(n, A.v, B.v, D.v, F.v, H.v);
+        near("swiglu_back da", k, &E, &F, 1e-5, 1e-5), near("swiglu_back db", k, &G, &H, 1e-5, 1e-5);
+        box_check(&C), box_check(&E), box_check(&G);
+        if (!n) continue;
+        float r[2];
+        copy(&G, &B), copy(&H, &B);
+        k->row.rms_norm(1, n, A.v, B.v, 1e-5, C.v, r), ref->row.rms_norm(1, n, A.v, B.v, 1e-5, D.v, r + 1);
+        near("rms_norm", k, &C, &D, 1e-6, 1e-7);
+        for (int gain = 0; gain < 2; gain++) {
+            const float *by = gain ? B.v : NULL;
+            k->row.rms_norm_back(1, n, A.v, by, r + 1, D.v, E.v, G.v);
+            ref->row.rms_norm_back(1, n, A.v, by, r + 1, D.v, F.v, H.v);
+            near("rms_norm_back dx", k, &E, &F, 1e-5, 1e-5), near("rms_norm_back dgain", k, &G, &H, 1e-5, 1e-5);
+            k->row.rms_norm(1, n, A.v, by, 1e-5, C.v, r);
+        }
+        box_check(&C), box_check(&E), box_check(&G);
+        for (int add = 0; add < 2 && n % 2 == 0; add++) { /* one head; any numbers will do for cosines and sines */
+            copy(&C, &B), copy(&D, &B);
+            k->row.rotate(1, n, A.v, B.v, C.v, add), ref->row.rotate(1, n, A.v, B.v, D.v, add);
+            near("rotate", k, &C, &D, 1e-5, 1e-5);
+            box_check(&C);
+        }
+    }
+}
+
 /* One update of each optimizer, written out once more in double from the text of torch.optim. */
 static void true_update(int kind, const rc__optim_args *a, double *w, double g, double *s1, double *s2) {
     if (a->clip_value > 0) g = g > a->clip_value ? a->clip_value : g < -a->clip_value ? -a->clip_value : g;
@@ -410,6 +445,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_arithmetic),
         cmocka_unit_test(test_dropout_mask),
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_units),
         cmocka_unit_test(test_optimizers),
         cmocka_unit_test(test_optimizer_keeps_nan),
         cmocka_unit_test(test_same_bits_anywhere),

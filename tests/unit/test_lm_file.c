@@ -36,6 +36,15 @@ static void assert_same_options(const rc_lm_options *a, const rc_lm_options *b) 
     assert_int_equal(a->rnn.init_hh, b->rnn.init_hh);
     assert_int_equal(a->rnn.init_torch, b->rnn.init_torch);
     assert_true(a->rnn.forget_bias == b->rnn.forget_bias);
+    assert_int_equal(a->rnn.heads, b->rnn.heads);
+    assert_int_equal(a->rnn.kv_heads, b->rnn.kv_heads);
+    assert_int_equal(a->rnn.ffn, b->rnn.ffn);
+    assert_int_equal(a->rnn.context, b->rnn.context);
+    assert_int_equal(a->rnn.positions, b->rnn.positions);
+    assert_int_equal(a->rnn.post_norm, b->rnn.post_norm);
+    assert_int_equal(a->rnn.rms_norm, b->rnn.rms_norm);
+    assert_int_equal(a->rnn.ffn_kind, b->rnn.ffn_kind);
+    assert_true(a->rnn.attention_dropout == b->rnn.attention_dropout);
     assert_int_equal(a->embedding_size, b->embedding_size);
     assert_int_equal(a->tied, b->tied);
     assert_true(a->dropout_input == b->dropout_input && a->dropout_output == b->dropout_output);
@@ -98,6 +107,20 @@ static void every_option(void **unused) {
     o.dropout_sequence = true;
     o.tied = true;
     check_round_trip("char", &o);
+    for (int kind = 0; kind < 2; kind++) {
+        o = small_options("transformer");
+        o.rnn.heads = 4;
+        o.rnn.kv_heads = 2;
+        o.rnn.ffn = 10;
+        o.rnn.context = 5;
+        o.rnn.positions = kind ? RC_POSITIONS_LEARNED : RC_POSITIONS_ALIBI;
+        o.rnn.post_norm = !kind;
+        o.rnn.rms_norm = kind;
+        o.rnn.ffn_kind = kind ? RC_FFN_SWIGLU : RC_FFN_RELU;
+        o.rnn.attention_dropout = 0.2;
+        o.rnn.no_bias = kind;
+        check_round_trip("char", &o);
+    }
     o = small_options("rhn");
     o.rnn.depth = 4;
     o.rnn.no_bias = rc_lm_options_default().rnn.no_bias;
@@ -183,6 +206,17 @@ static void beyond_huge(edited *x) { set_model(x, "hidden_size", json_integer(IN
 static void negative(edited *x) { set_model(x, "num_layers", json_integer(-1)); }
 static void many_layers(edited *x) { set_model(x, "num_layers", json_integer(999)); }
 static void bad_skip(edited *x) { set_model(x, "skip", json_string("jump")); }
+static void heads_of_a_cell(edited *x) { set_model(x, "heads", json_integer(2)); }
+static void blocks(edited *x, const char *key, json_t *value) {
+    set_model(x, "cell", json_string("transformer"));
+    set_model(x, key, value);
+}
+static void other_blocks(edited *x) { blocks(x, "kv_heads", json_integer(0)); }
+static void bad_heads(edited *x) { blocks(x, "heads", json_integer(5)); }
+static void bad_context(edited *x) { blocks(x, "context", json_integer(1000000)); }
+static void bad_positions(edited *x) { blocks(x, "positions", json_string("somewhere")); }
+static void bad_attention_dropout(edited *x) { blocks(x, "attention_dropout", json_real(1)); }
+static void bad_ffn(edited *x) { blocks(x, "ffn", json_integer(-1)); }
 static void bad_provenance(edited *x) { json_object_set_new(x->doc, "provenance", json_integer(1)); }
 static void missing(edited *x) {
     rc__strfree((char *)(uintptr_t)x->list.tensor[1].name);
@@ -251,6 +285,13 @@ static void wrong_files(void **unused) {
         {no_vocab, "vocab"},
         {no_hidden, "hidden_size"},
         {unknown_cell, "ltsm"},
+        {heads_of_a_cell, "\"heads\" is for cell transformer, the cell is"},
+        {other_blocks, "tensor \"rnn.input_proj.weight\" is missing"},
+        {bad_heads, "heads is 5, which does not divide hidden_size 12"},
+        {bad_context, "context is 1000000, expected 1 to 65536"},
+        {bad_positions, "\"positions\": \"somewhere\" is unknown"},
+        {bad_attention_dropout, "attention_dropout"},
+        {bad_ffn, "ffn"},
         {other_cell, "rnn.weight_ih_l0"},
         {bad_type, "tied"},
         {bad_probability, "dropout"},

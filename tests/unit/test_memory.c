@@ -95,12 +95,18 @@ typedef struct layers {
 static void *make_layers(int variant) {
     layers *on = calloc(1, sizeof *on);
     rc_rnn_options o = layers_of(rc_cell_at((size_t)variant)->name, 2, I, H);
-    o.skip = variant % 2 ? RC_SKIP_HIGHWAY : RC_SKIP_RESIDUAL;
-    o.bidirectional = variant % 3 == 0;
-    o.dropout = o.recurrent_dropout = o.zoneout_h = 0.2;
-    o.zoneout_c = rc_cell_at((size_t)variant)->has_c ? 0.2 : 0;
-    o.weight_drop = strncmp(o.cell, "min", 3) ? 0.2 : 0;
-    o.learn_initial_state = true;
+    o.dropout = 0.2;
+    if (rc_cell_at((size_t)variant)->recurrent) {
+        o.skip = variant % 2 ? RC_SKIP_HIGHWAY : RC_SKIP_RESIDUAL;
+        o.bidirectional = variant % 3 == 0;
+        o.recurrent_dropout = o.zoneout_h = 0.2;
+        o.zoneout_c = rc_cell_at((size_t)variant)->has_c ? 0.2 : 0;
+        o.weight_drop = strncmp(o.cell, "min", 3) ? 0.2 : 0;
+        o.learn_initial_state = true;
+    } else {
+        o.positions = RC_POSITIONS_SINUSOIDAL;
+        o.attention_dropout = 0.2;
+    }
     on->n = make(o, variant % 2 ? RC_BF16 : RC_FP32);
     on->x = numbers(T * B * I, 3);
     on->mode = (rc_tape_mode){.grad = true, .training = true, .seed = 4, .step = 1};
@@ -120,9 +126,11 @@ static rc_status train_layers(void *ctx, rc_error *e) {
     rc_tape *t = on->n.tape;
     rc_params_zero_grad(on->n.ps);
     rc_tape_begin(t, on->mode);
-    rc_var *x = rc_leaf(t, 3, dims, on->x), *hn, *cn;
-    rc_var *y = rc_rnn_forward_vars(t, on->n.rnn, x, lengths, NULL, NULL, &hn, &cn);
-    rc_var *loss = rc_add(t, rc_sum_all(t, rc_mul(t, y, y)), rc_sum_all(t, hn));
+    rc_var *x = rc_leaf(t, 3, dims, on->x), *hn = NULL, *cn;
+    bool recurrent = rc_cell_find(rc_rnn_get_options(on->n.rnn)->cell)->recurrent;
+    rc_var *y = recurrent ? rc_rnn_forward_vars(t, on->n.rnn, x, lengths, NULL, NULL, &hn, &cn)
+                          : rc_rnn_forward(t, on->n.rnn, x, lengths, NULL);
+    rc_var *loss = rc_add(t, rc_sum_all(t, rc_mul(t, y, y)), rc_sum_all(t, hn ? hn : y));
     rc_status s = rc_backward(t, loss, 1, e);
     if (s) return s;
     add_reals(y->x, y->len), add_reals(x->dx, x->len);
@@ -158,7 +166,8 @@ static void layers_train(void **unused) {
 static void *make_steps(int variant) {
     layers *on = calloc(1, sizeof *on);
     rc_rnn_options o = layers_of(rc_cell_at((size_t)variant)->name, 2, I, H);
-    o.skip = RC_SKIP_HIGHWAY;
+    if (rc_cell_at((size_t)variant)->recurrent) o.skip = RC_SKIP_HIGHWAY;
+    else o.positions = RC_POSITIONS_ALIBI;
     on->n = make(o, (rc_precision)(variant % 3));
     on->x = numbers(T * B * I, 3);
     return on;
@@ -459,7 +468,7 @@ static int restore(void **unused) {
     return 0;
 }
 
-enum { CHARS, WORDS, DOCUMENTS, SOURCE, TUNE, CLASSIFY, SEVERAL, FROM_LM, NUMBERS, REGRESS, RESUME, PLAN, PLAN_SOURCE, FLOW, CONFIG, RUNS };
+enum { CHARS, WORDS, DOCUMENTS, SOURCE, TUNE, CLASSIFY, SEVERAL, FROM_LM, NUMBERS, REGRESS, TRANSLATE, SUMMARIZE, RESUME, PLAN, PLAN_SOURCE, FLOW, CONFIG, RUNS };
 
 static void write_file(const char *path, const char *text, int times) {
     FILE *f = fopen(path, "w");
@@ -472,6 +481,9 @@ static void write_labelled(void) {
     write_file("labelled.txt", "good\tthe cat sat on the mat\nbad\tthe dog ran, and\ngood\ta cat\nbad\t\n", 4);
     write_file("several.txt", "red|blue\tthe cat and the dog\n\ta mat\nblue\tthe dog\n", 4);
     write_file("numbers.csv", "id,label,y,v,w\na,x,1,1,\na,x,2,2,3\nb,y,3,1,1\nc,x,4,5,5\nd,y,5,1,2\nd,y,6,7,8\n", 1);
+    write_file("pairs.src", "a cat\n\nthe dog ran\na dog\n", 2);
+    write_file("pairs.tgt", "A\nB\nC D\nA D\n", 2);
+    write_file("pairs.jsonl", "{\"source\": [\"ab\", \"c\"], \"target\": [\"b\", \"c\"]}\n{\"source\": \"ca\", \"target\": \"ac\"}\n", 3);
     write_file("words.vec", "3 5\nthe 1 2 3 4 5\ncat 1 0 0 0 1\nnone 0 0 0 0 0\n", 1);
 }
 
@@ -503,7 +515,35 @@ static rc_train_options labelled_training(int variant) {
     return o;
 }
 
+/* Pairs: two files by words, their answers scored; and JSON lines, copied from by characters. */
+static rc_train_options writing(int variant) {
+    static const char *const two[] = {"pairs.src", "pairs.tgt"}, *const one[] = {"pairs.jsonl"};
+    rc_train_options o;
+    OK(rc_train_options_for(variant == TRANSLATE ? "translate" : "summarize", &o, &E));
+    o.files = variant == TRANSLATE ? two : one;
+    o.n_files = variant == TRANSLATE ? 2 : 1;
+    o.vocab = variant == TRANSLATE ? "word" : "char";
+    o.hidden = 4;
+    o.embedding = 3;
+    o.layers = variant == TRANSLATE ? 2 : 1;
+    o.batch = 3;
+    o.max_target = 6;
+    o.scheduled_sampling = variant == TRANSLATE ? 0.5 : 0;
+    o.shared = o.tied = variant == SUMMARIZE;
+    o.epochs = 0;
+    o.steps = 3;
+    o.valid_every = 2;
+    o.valid_fraction = 0.3;
+    o.sample_length = 5;
+    o.run = "run";
+    o.out = "model.safetensors";
+    o.threads = 1;
+    o.average = "none";
+    return o;
+}
+
 static rc_train_options training(int variant) {
+    if (variant == TRANSLATE || variant == SUMMARIZE) return writing(variant);
     if (variant >= CLASSIFY && variant <= REGRESS) return labelled_training(variant);
     static const char *const text[] = {"text.txt"}, *const more[] = {"more.txt"}, *const source[] = {"adding:T=6"};
     rc_train_options o = rc_train_options_default();
@@ -599,13 +639,14 @@ static void trainings(void **unused) {
                                         "train: documents",   "train: a source",
                                         "train: fine-tune",   "train: classify texts, vectors",
                                         "train: several labels", "train: classify, from a language model",
-                                        "train: classify numbers", "train: regress"};
+                                        "train: classify numbers", "train: regress",
+                                        "train: translate",     "train: summarize"};
     write_labelled();
     begin("begun", "old.safetensors");
     FILE *f = fopen("more.txt", "w");
     for (int i = 0; i < 4; i++) fputs(TEXT "XYZ\n", f); /* for a vocabulary to grow by */
     fclose(f);
-    for (int v = CHARS; v <= REGRESS; v++) try_all(&(scene){names[v], make_nothing, train, free, v, 5});
+    for (int v = CHARS; v <= SUMMARIZE; v++) try_all(&(scene){names[v], make_nothing, train, free, v, 5});
 }
 
 /* ---- trained classifiers and regressors ------------------------------------------------------------------------------ */

@@ -11,11 +11,11 @@
 
 enum { T = 37, B = 9, F = 150, V = 301, N = T * B };
 static float data[N * F], table[V * F], vector[2][V], target[N * F];
-static int32_t ids[N], classes[N], tags[N], lengths[B];
+static int32_t ids[N], classes[N], tags[N], lengths[B], positions[N];
 
 typedef enum op {
     LAYER_NORM, BATCH_NORM, SOFTMAX, LOG_SOFTMAX, EMBEDDING, EMBEDDING_DROPOUT, CROSS_ENTROPY, FUSED, FUSED_ALL, BCE, MSE, CONV, CONV_ALL,
-    ATTENTION, CRF, STUDENT_T, OPS
+    ATTENTION, CRF, STUDENT_T, PACK, ATTEND, ADDITIVE, ROTARY, RMS_NORM, SWIGLU, OPS
 } op;
 
 static rc_var *apply(rc_tape *t, op o, rc_var *x, rc_var *w, rc_var *g, rc_var *b) {
@@ -44,6 +44,18 @@ static rc_var *apply(rc_tape *t, op o, rc_var *x, rc_var *w, rc_var *g, rc_var *
     case CRF:
         return rc_crf_loss(t, x, rc_slice(t, w, 0, 0, F), rc_slice(t, g, 0, 0, F), rc_slice(t, b, 0, 0, F), tags, lengths, NULL, NULL);
     case STUDENT_T: return rc_student_t_nll(t, rc_reshape(t, x, 4, (size_t[]){T, B, F / 3, 3}), target, &l);
+    case PACK: return rc_unpack_rows(t, rc_pack_rows(t, x, lengths), lengths, T, B);
+    case ATTEND:
+    case ADDITIVE: {
+        rc_var *rows = rc_pack_rows(t, x, lengths);
+        rc_attention_options a = rc_attention_options_default();
+        a.batch = B, a.q_lengths = lengths, a.heads = 3, a.causal = true, a.dropout = 0.1, a.alibi = true;
+        if (o == ATTEND) return rc_attention(t, rows, rows, rows, &a);
+        return rc_additive_attention(t, rows, rows, rc_slice(t, b, 0, 0, F), rows, &a);
+    }
+    case ROTARY: return rc_rotary(t, rc_reshape(t, x, 2, (size_t[]){N, F}), 3, positions, 1e4);
+    case RMS_NORM: return rc_rms_norm(t, x, rc_slice(t, g, 0, 0, F), 1e-5);
+    case SWIGLU: return rc_swiglu(t, x);
     case OPS: break;
     }
     return NULL;
@@ -120,7 +132,7 @@ int main(void) {
     for (size_t i = 0; i < N * F; i++) data[i] = (float)rc_rng_normal(&r), target[i] = (float)rc_rng_uniform(&r);
     for (size_t i = 0; i < V * F; i++) table[i] = (float)(0.1 * rc_rng_normal(&r));
     for (size_t i = 0; i < V; i++) vector[0][i] = 1 + (float)rc_rng_uniform(&r), vector[1][i] = (float)rc_rng_normal(&r);
-    for (size_t i = 0; i < N; i++) ids[i] = (int32_t)rc_rng_below(&r, V), classes[i] = (int32_t)rc_rng_below(&r, V), tags[i] = classes[i] % F;
+    for (size_t i = 0; i < N; i++) ids[i] = (int32_t)rc_rng_below(&r, V), classes[i] = (int32_t)rc_rng_below(&r, V), tags[i] = classes[i] % F, positions[i] = (int32_t)(i % 100);
     for (size_t b = 0; b < B; b++) lengths[b] = (int32_t)rc_rng_below(&r, T + 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads),

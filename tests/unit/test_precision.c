@@ -85,7 +85,7 @@ static double distance(const float *a, const float *b, size_t n) {
 static void int8_of_every_cell(void **state) {
     (void)state;
     float *x = numbers(T * B * I, 5);
-    for (size_t c = 0; c < rc_cell_count(); c++) {
+    for (size_t c = 0; c < recurrent_cells(); c++) {
         const char *cell = rc_cell_at(c)->name;
         rc_rnn_options o = options(cell, 2);
         o.bidirectional = true;
@@ -120,7 +120,7 @@ static void refused(net *n, const char *want) {
 static void int8_takes_no_gradient(void **state) {
     (void)state;
     float *x = numbers(T * B * I, 6);
-    for (size_t c = 0; c < rc_cell_count(); c++) {
+    for (size_t c = 0; c < recurrent_cells(); c++) {
         rc_rnn_options o = options(rc_cell_at(c)->name, 1);
         net n = make(o, RC_INT8);
         size_t dims[3] = {T, B, I};
@@ -154,7 +154,7 @@ static void whole_and_steps(void **state) {
     static const rc_skip skips[] = {RC_SKIP_NONE, RC_SKIP_HIGHWAY};
     float *x = numbers(T * B * I, 7), y[B * H];
     for (int p = RC_FP32; p <= RC_INT8; p++)
-        for (size_t c = 0; c < rc_cell_count(); c++)
+        for (size_t c = 0; c < recurrent_cells(); c++)
             for (size_t k = 0; k < 2; k++) {
                 rc_rnn_options o = options(rc_cell_at(c)->name, 2);
                 o.skip = skips[k];
@@ -193,7 +193,7 @@ static void bf16_gradients_of_every_cell(void **state) {
     const rc__kernels *all[8], *saved = rc__k;
     size_t count = rc__kernels_available(all, 8), dims[3] = {T, B, I};
     for (size_t isa = 0; isa < count; isa++)
-        for (size_t c = 0; c < rc_cell_count(); c++) {
+        for (size_t c = 0; c < recurrent_cells(); c++) {
             rc__k = all[isa];
             rc_rnn_options o = options(rc_cell_at(c)->name, 1);
             net n[2] = {make(o, RC_FP32), make(o, RC_BF16)};
@@ -260,7 +260,7 @@ static void threads(void **state) {
     double saved = rc__parallel_threshold;
     rc__parallel_threshold = 0;
     for (int p = RC_FP32; p <= RC_INT8; p++)
-        for (size_t c = 0; c < rc_cell_count(); c++)
+        for (size_t c = 0; c < recurrent_cells(); c++)
             for (int rows = 1; rows <= BIG; rows += BIG - 1) {
                 rc_rnn_options o = options(rc_cell_at(c)->name, 2);
                 o.bidirectional = true;

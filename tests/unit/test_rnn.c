@@ -40,7 +40,7 @@ static void same(const char *cell, const char *what, const float *a, const float
 
 /* The same bits: an element of a product is one sum in one order, whatever rows are beside it. */
 static void chunks_and_steps(void **state) {
-    for (size_t c = 0; c < rc_cell_count(); c++) {
+    for (size_t c = 0; c < recurrent_cells(); c++) {
         const char *cell = rc_cell_at(c)->name;
         net n = make(options(cell, 1), RC_FP32);
         float *x = numbers(T * B * I, 5), *whole, *part, *y = malloc(B * n.O * sizeof *y);
@@ -75,7 +75,7 @@ static void chunks_and_steps(void **state) {
 /* More padding, and NaN in all of it, changes nothing; a row alone is the row of the batch; empty rows keep their
  * state. */
 static void padding_and_rows(void **state) {
-    for (size_t c = 0; c < rc_cell_count(); c++) {
+    for (size_t c = 0; c < recurrent_cells(); c++) {
         const char *cell = rc_cell_at(c)->name;
         rc_rnn_options o = options(cell, 1);
         o.bidirectional = true;
@@ -118,7 +118,7 @@ static void padding_and_rows(void **state) {
 /* y (T, B, O) of the reverse layer is the mirror of the forward layer on the mirrored input; a bidirectional layer is
  * both. */
 static void directions(void **state) {
-    for (size_t c = 0; c < rc_cell_count(); c++) {
+    for (size_t c = 0; c < recurrent_cells(); c++) {
         rc_rnn_options o = options(rc_cell_at(c)->name, 1);
         net f = make(o, RC_FP32);
         o.reverse = true;
@@ -204,7 +204,7 @@ static void threads(void **state) {
     int before = rc_threads();
     double saved = rc__parallel_threshold;
     rc__parallel_threshold = 0;
-    for (size_t c = 0; c < rc_cell_count(); c++) {
+    for (size_t c = 0; c < recurrent_cells(); c++) {
         rc_rnn_options o = options(rc_cell_at(c)->name, 2);
         o.dropout = 0.3;
         o.recurrent_dropout = 0.2;
@@ -227,7 +227,7 @@ static void instruction_sets(void **state) {
     const rc__kernels *all[8], *saved = rc__k;
     size_t count = rc__kernels_available(all, 8);
     assert_true(count >= 2);
-    for (size_t c = 0; c < rc_cell_count(); c++)
+    for (size_t c = 0; c < recurrent_cells(); c++)
         for (size_t width = 1; width <= 33; width += width < 10 ? 4 : 8) {
             rc_rnn_options o = options(rc_cell_at(c)->name, 1);
             o.hidden_size = width;
@@ -277,7 +277,7 @@ static float *gradients(const char *cell, const float *x, size_t frozen, net *n)
 /* Freezing one parameter, whichever, takes its gradient away and leaves those of all others as they are. */
 static void one_frozen_parameter(void **state) {
     float *x = numbers(T * B * I, 21);
-    for (size_t c = 0; c < rc_cell_count(); c++) {
+    for (size_t c = 0; c < recurrent_cells(); c++) {
         const char *cell = rc_cell_at(c)->name;
         net all, part;
         gradients(cell, x, SIZE_MAX, &all);
@@ -342,7 +342,7 @@ static void weight_drop_twice(void **state) {
 static void steps_through_stacks(void **state) {
     static const rc_skip skips[] = {RC_SKIP_NONE, RC_SKIP_RESIDUAL, RC_SKIP_HIGHWAY};
     float *x = numbers(T * B * I, 23), y[B * H];
-    for (size_t c = 0; c < rc_cell_count(); c++)
+    for (size_t c = 0; c < recurrent_cells(); c++)
         for (size_t k = 0; k < sizeof skips / sizeof *skips; k++) {
             rc_rnn_options o = options(rc_cell_at(c)->name, 3);
             o.skip = skips[k];
@@ -368,7 +368,7 @@ static void no_steps_at_all(void **state) {
     static const int32_t none[B];
     float *x = numbers(T * B * I, 24);
     size_t dims[3] = {T, B, I};
-    for (size_t c = 0; c < rc_cell_count(); c++) {
+    for (size_t c = 0; c < recurrent_cells(); c++) {
         net n = make(options(rc_cell_at(c)->name, 2), RC_FP32);
         rc_tape_begin(n.tape, (rc_tape_mode){.grad = true});
         rc_var *in = rc_leaf(n.tape, 3, dims, x), *y = rc_rnn_forward(n.tape, n.rnn, in, none, NULL);
@@ -387,7 +387,7 @@ static void explain(void **state) {
     (void)state;
     char text[1024], part[16];
     rc_set_threads(2, NULL);
-    for (size_t c = 0; c < rc_cell_count(); c++) {
+    for (size_t c = 0; c < recurrent_cells(); c++) {
         net n = make(options(rc_cell_at(c)->name, 2), RC_FP32);
         size_t len = rc_rnn_explain(n.rnn, 64, 1000, text, sizeof text);
         assert_int_equal(len, strlen(text));
@@ -404,7 +404,7 @@ static void explain(void **state) {
 /* A mask that met the state of a scan cell at each step would multiply it by 1/(1-p) each time. */
 static void recurrent_dropout_of_scans_stays_bounded(void **state) {
     enum { LONG = 500 };
-    for (size_t c = 0; c < rc_cell_count(); c++) {
+    for (size_t c = 0; c < recurrent_cells(); c++) {
         if (rc_cell_at(c)->recurrent_product) continue;
         rc_rnn_options o = options(rc_cell_at(c)->name, 1);
         o.recurrent_dropout = 0.5;

@@ -337,7 +337,7 @@ static void inference(void **state) {
     rc_rng rng = rc_rng_make(9, 0);
     for (size_t i = 0; i < ALL; i++) x[i] = (float)rc_rng_normal(&rng);
     result *a = malloc(sizeof *a), *b = malloc(sizeof *b);
-    for (size_t c = 0; c < rc_cell_count(); c++) {
+    for (size_t c = 0; c < recurrent_cells(); c++) {
         rc_rnn_options plain = options(rc_cell_at(c)->name, 2), o;
         plain.no_bias = false;
         if (rc_cell_at(c)->projects) plain.proj_size = H; /* outputs of H, as the others' */

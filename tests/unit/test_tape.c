@@ -465,6 +465,35 @@ static void test_linear_in_float(void **state) {
     rc_set_threads(saved, NULL);
 }
 
+/* A chain of passing variables has two gradients at a time, whatever its length, and the same numbers. */
+static void test_passing_gradients(void **state) {
+    (void)state;
+    enum { N = 1000, LINKS = 20 };
+    static rc_real x[N];
+    rc_tape *t;
+    size_t bytes[2];
+    assert_int_equal(rc_tape_new(&t, NULL), RC_OK);
+    for (int passing = 0; passing < 2; passing++) {
+        rc_tape_begin(t, (rc_tape_mode){.grad = true});
+        size_t dim = N;
+        rc_var *leaf = rc_leaf(t, 1, &dim, x), *v = leaf, *inner = NULL;
+        for (int i = 0; i < LINKS; i++) {
+            v = rc_scale(t, v, 2, 1);
+            if (passing) rc__passing(v);
+            if (i == 3) inner = v;
+        }
+        rc_var *loss = rc_sum_all(t, v);
+        bytes[passing] = rc_tape_bytes(t);
+        assert_int_equal(rc_backward(t, loss, 1, NULL), RC_OK);
+        bytes[passing] = rc_tape_bytes(t) - bytes[passing];
+        for (int i = 0; i < N; i++) assert_true(leaf->dx[i] == (rc_real)(1 << LINKS));
+        assert_int_equal(inner->dx == NULL, passing);
+    }
+    assert_true(bytes[0] >= LINKS * N * sizeof(rc_real));
+    assert_true(bytes[1] < 4 * N * sizeof(rc_real));
+    rc_tape_free(t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_errors_stick),
@@ -474,6 +503,7 @@ int main(void) {
         cmocka_unit_test(test_gradients_of_leaves),
         cmocka_unit_test(test_parameters_accumulate),
         cmocka_unit_test(test_gradient_memory),
+        cmocka_unit_test(test_passing_gradients),
         cmocka_unit_test(test_random_streams),
         cmocka_unit_test(test_steady_loop_allocates_nothing),
         cmocka_unit_test(test_out_of_memory),
