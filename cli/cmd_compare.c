@@ -684,7 +684,7 @@ static int run(cli_args *a) {
 
 const cli_command cmd_compare = {
     .name = "compare",
-    .tasks = "lm classify regress tag forecast detect translate summarize chat",
+    .tasks = "lm classify regress tag forecast detect translate summarize chat answer",
     .usage = "compare TASK FILE... --cells LIST [OPTIONS OF train]\ncompare lm SOURCE... --cells LIST [--gradient-svg "
              "FILE]\n"
              "compare translate SRC REF --attention LIST [--test FILE] [OPTIONS]",

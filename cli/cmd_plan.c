@@ -55,7 +55,9 @@ static rc_status settle(cli_args *a, rc_error *e) {
 static void network_text(const rc_train_options *o, char *out, size_t cap) {
     const char *name = cli_network(o);
     bool encoder = cli_has_encoder(o);
-    if (encoder && strcmp(name, "cnn") == 0)
+    if (rc_train_option_is_for("hops", o->task) && strcmp(o->model, "recurrent") != 0)
+        snprintf(out, cap, "%s", o->model);
+    else if (encoder && strcmp(name, "cnn") == 0)
         snprintf(out, cap, "cnn, widths %.60s, %lld filters each", o->kernels, (long long)o->filters);
     else if (encoder && strcmp(name, "bow") == 0)
         snprintf(out, cap, "bow");
@@ -68,7 +70,10 @@ static void print_plan(const rc_plan *p, const rc_train_options *o) {
     char text[32], other[32], network[160];
     bool writes = rc_train_option_is_for("attention", o->task);
     bool words = strcmp(o->task, "lm") == 0 || writes || (rc_train_option_is_for("chars", o->task) && !o->data.numeric);
-    const char *unit = words ? "tokens" : "steps", *updates = strcmp(o->task, "lm") == 0 ? "steps" : "updates";
+    const char *unit = words                                        ? "tokens"
+                       : rc_train_option_is_for("hops", o->task) ? "questions"
+                                                                 : "steps",
+               *updates = strcmp(o->task, "lm") == 0 ? "steps" : "updates";
     if (p->vocab_size) printf("vocabulary   %zu entries\n", p->vocab_size);
     if (p->train_tokens)
         printf("data         %zu %s to train on, %zu to validate\n", p->train_tokens, unit, p->valid_tokens);
@@ -121,7 +126,7 @@ static int run(cli_args *a) {
 
 const cli_command cmd_plan = {
     .name = "plan",
-    .tasks = "lm classify regress tag forecast detect translate summarize chat",
+    .tasks = "lm classify regress tag forecast detect translate summarize chat answer",
     .usage = "plan TASK FILE... [OPTIONS OF train]",
     .summary = "parameters, memory and time of a training run, before it",
     .text =

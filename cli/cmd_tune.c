@@ -307,7 +307,7 @@ static int run(cli_args *a) {
 
 const cli_command cmd_tune = {
     .name = "tune",
-    .tasks = "lm classify regress tag forecast detect translate summarize chat",
+    .tasks = "lm classify regress tag forecast detect translate summarize chat answer",
     .usage = "tune TASK FILE... [--trials N] [--search SPACE] [OPTIONS OF train]\ntune TASK --resume DIR",
     .summary = "good options for data, by trying",
     .text =

@@ -191,8 +191,11 @@ static void own_space(rc__space *sp, const rc_train_options *o) {
     bool cnn = encoder && strcmp(o->encoder, "cnn") == 0, bow = encoder && strcmp(o->encoder, "bow") == 0;
     bool words = lm ? !o->tied : rc_train_option_is_for("chars", o->task) && !o->data.numeric && !o->vectors;
     if (is_free(o, "lr")) append_around(sp, "lr", rc__train_lr(o), 5);
-    if (!cnn && !bow) append_halves(sp, o, "hidden");
-    if (!cnn && !bow && is_free(o, "layers")) append(sp, o->layers > 1 ? "layers=1,2,3" : "layers=1,2");
+    bool answers = rc_train_option_is_for("hops", o->task), looks = answers && strcmp(o->model, "recurrent") != 0;
+    if (!cnn && !bow && !looks) append_halves(sp, o, "hidden");
+    if (looks && is_free(o, "hops")) append(sp, "hops=0,2,3"); /* 0 is the own of the kind of network */
+    if (answers && is_free(o, "embedding")) append(sp, "embedding=0,20,50");
+    if (!cnn && !bow && !looks && is_free(o, "layers")) append(sp, o->layers > 1 ? "layers=1,2,3" : "layers=1,2");
     if (cnn) append_halves(sp, o, "filters");
     if (words) append_halves(sp, o, "embedding");
     if (is_free(o, "dropout")) append(sp, "dropout=0..0.6");

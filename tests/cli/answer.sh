@@ -68,6 +68,11 @@ printf '%s\n' '{"story": ["Ann sings."], "question": "Who sings?", "answer": "An
 t "recur train answer q.jsonl -o j.safetensors --run run2 --valid-fraction 0 --restarts 1 --epochs 60 --quiet --threads 1 --json | jq -c .parameters"
 t "recur predict j.safetensors q.jsonl | cut -f 1"
 
+# what it will take, several networks in one table, good options
+t "recur plan answer where_train.txt --probe 0.1 | grep -E '^(data|model)'"
+t "recur compare answer where_train.txt --model recurrent --cells lstm,gru --steps 3 --threads 1 --quiet --json | jq -c '[.results[].steps]'"
+t "recur tune answer where_train.txt --trials 3 --epochs 1 --threads 1 --run tun 2>&1 | grep -o -m 1 'hops=0,2,3'"
+
 # what is refused
 t 'recur train answer'
 printf '1 Ann sings.\n2 Who sings?\n' >bad.txt

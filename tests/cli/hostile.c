@@ -73,7 +73,7 @@ static void put_file(const char *name, const char *text) {
 
 /* What the working folder holds beside these, and one level below; removed when asked to. Returns how many. */
 static const char *const kept[] = {".", "..", "text.txt", "model", "detector", "rows.csv", "texts.tsv", "series.csv", "tags.conll",
-                                   "sorter", "pairs.tsv", "talk.txt", "writer", "bot", "folder"};
+                                   "stories.txt", "sorter", "pairs.tsv", "talk.txt", "writer", "bot", "folder"};
 static size_t strangers(const char *dir, bool remove_them, char *first, size_t cap) {
     size_t n = 0;
     DIR *d = opendir(dir);
@@ -195,7 +195,7 @@ static line base_of(const char *command) {
 static line base_for(const char *command, const rc_option *o) {
     static const char *const tasks[][3] = {{"classify", "texts.tsv"}, {"regress", "series.csv", "--target=y"}, {"tag", "tags.conll"},
                                            {"detect", "rows.csv"}, {"forecast", "rows.csv", "--target=1"},
-                                           {"translate", "pairs.tsv"}, {"chat", "talk.txt"}};
+                                           {"answer", "stories.txt"}, {"translate", "pairs.tsv"}, {"chat", "talk.txt"}};
     static const char *const tiny[] = {TINY, "--batch=2"}, *const run_it[] = {"--run=run", "--steps=2", "--time=1", "--quiet"};
     line l = base_of(command);
     bool trains = strcmp(command, "train") == 0, others = strcmp(command, "plan") == 0 || strcmp(command, "compare") == 0 ||
@@ -593,6 +593,7 @@ int main(int argc, char **argv) {
     put_file("texts.tsv", text);
     put_file("series.csv", "a,b,y\n1,2,3\n2,1,4\n3,5,1\n4,4,2\n5,1,2\n6,7,1\n");
     put_file("tags.conll", "the D\ncat N\n\na D\ndog N\n\nthe D\nmat N\n\na D\nmat N\n");
+    put_file("stories.txt", "1 Ann is in.\n2 Is Ann in?\tyes\n1 Ann is out.\n2 Is Ann in?\tno\n1 Bob is in.\n2 Is Bob in?\tyes\n");
     line sort = {.n = 0};
     const char *const sorting[] = {"train", "classify", "texts.tsv", "--run=run", "--steps=2", TINY, "--out=sorter"};
     for (size_t i = 0; i < sizeof sorting / sizeof *sorting; i++) add(&sort, sorting[i]);
