@@ -34,7 +34,7 @@ t 'recur predict m.safetensors in'
 t 'recur predict m.safetensors in --beam 3 --nbest 3 | cut -f 1'
 t 'recur predict m.safetensors in --csv'
 t "recur predict m.safetensors in --json | jq -c '[.source, .text, .finished]'"
-t 'recur predict m.safetensors --prompt "red cat" --alignments text'
+t 'recur predict m.safetensors --prompt "red cat" --alignments text | head -n 3'
 t 'recur predict m.safetensors --prompt "red cat" --prefix "BIG" --max-length 3 | wc -w'
 t 'recur predict m.safetensors --prompt "red cat" --with m.safetensors'
 t 'recur predict m.safetensors --prompt "red cat" --temperature 0.01 --seed 7'
