@@ -28,6 +28,7 @@ case "$*" in
 train\ forecast*|train\ detect*) exec "$RECUR" "$@" --steps 6 --hidden 16 --quiet ;;
 tune*) exec "$RECUR" "${@:1:3}" --trials 2 "${@:6}" --steps 4 --hidden 16 --batch 8 --quiet ;;
 compare\ classify*) exec "$RECUR" "$@" --steps 4 --hidden 16 --batch 8 --quiet ;;
+train\ translate*|train\ chat*|train\ answer*) exec "$RECUR" "$@" --steps 6 --hidden 16 --batch 8 --quiet ;;
 train\ classify*|train\ regress*|train\ tag*) exec "$RECUR" "$@" --steps 6 --hidden 16 --batch 8 --quiet ;;
 train*) exec "$RECUR" "$@" $small --quiet ;;
 compare*) exec "$RECUR" "$@" $small --quiet ;;
@@ -53,6 +54,15 @@ write() { # write LINES WORD
 write 400 Israel >book.txt
 write 200 Egypt >demo/text.txt
 write 200 Ωmega >mine.txt
+for part in train val test; do # the same sentences in two languages
+    awk 'BEGIN {split("the,a", d, ","); split("cat,dog,bird", a, ","); split("sat,ran", v, ",")
+        for (i = 0; i < 60; i++) print d[i % 2 + 1], a[i % 3 + 1], v[i % 5 % 2 + 1]}' >$part.en
+    sed 's/the/die/; s/^a /eine /; s/cat/katze/; s/dog/hündin/; s/bird/ente/; s/sat/saß/; s/ran/lief/' $part.en >$part.de
+done
+printf 'hello\nhi\nhow are you\nfine\n\nhello\ngood day\n\n' >greetings.txt
+for i in 1 2 3 4 5 6; do
+    printf '1 Ann went to the kitchen.\n2 Bob went to the hall.\n3 Where is Ann?\tkitchen\t1\n4 Where is Bob?\thall\t2\n'
+done >stories.txt
 reviews() { # reviews LINES
     awk -v n="$1" 'BEGIN {print "review,label"
         split("good fine lovely", g); split("bad dull poor", b)
