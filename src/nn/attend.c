@@ -1,5 +1,6 @@
 /* attend.c - see attend.h. */
 #include "nn/attend.h"
+#include "nn/declare.h"
 #include <math.h>
 #include <stdio.h>
 #include "autograd/align.h"
@@ -20,41 +21,32 @@ struct rc__attention {
     rc_param *q_w, *k_w, *k_b, *v_w, *vector, *features, *filters, *offset; /* NULL where there is none */
 };
 
-static rc_param *add(rc_params *ps, const char *prefix, const char *name, int ndim, const size_t *dim, rc_init init,
-                     rc_error *e) {
-    char full[256];
-    snprintf(full, sizeof full, "%s%s", prefix, name);
-    rc_param *p = rc_params_add(ps, full, ndim, dim, init, e);
-    if (p && ndim == 1) p->no_decay = true;
-    return p;
-}
-
 static rc_status declare(rc__attention *a, rc_params *ps, const char *prefix, rc_error *e) {
     rc_init xavier = {.kind = RC_INIT_XAVIER_UNIFORM}, zero = {.kind = RC_INIT_ZEROS};
     size_t q[2] = {a->A, a->query}, k[2] = {a->A, a->memory}, one = 1;
     if (a->kind == RC__ATTENTION_GENERAL) { /* h W as a query of the memory's width */
         size_t w[2] = {a->memory, a->query};
-        return (a->q_w = add(ps, prefix, "query.weight", 2, w, xavier, e)) ? RC_OK : RC_ENOMEM;
+        return (a->q_w = rc__declare(ps, prefix, "query.weight", 2, w, xavier, e)) ? RC_OK : RC_ENOMEM;
     }
     if (a->kind == RC__ATTENTION_DOT) return RC_OK;
-    if (!(a->q_w = add(ps, prefix, "query.weight", 2, q, xavier, e))) return RC_ENOMEM;
-    if (!(a->k_w = add(ps, prefix, "key.weight", 2, k, xavier, e))) return RC_ENOMEM;
+    if (!(a->q_w = rc__declare(ps, prefix, "query.weight", 2, q, xavier, e))) return RC_ENOMEM;
+    if (!(a->k_w = rc__declare(ps, prefix, "key.weight", 2, k, xavier, e))) return RC_ENOMEM;
     if (a->kind == RC__ATTENTION_MULTIHEAD)
-        return (a->v_w = add(ps, prefix, "value.weight", 2, k, xavier, e)) ? RC_OK : RC_ENOMEM;
-    if (a->kind != RC__ATTENTION_CONCAT && !(a->k_b = add(ps, prefix, "key.bias", 1, &a->A, zero, e))) return RC_ENOMEM;
+        return (a->v_w = rc__declare(ps, prefix, "value.weight", 2, k, xavier, e)) ? RC_OK : RC_ENOMEM;
+    if (a->kind != RC__ATTENTION_CONCAT && !(a->k_b = rc__declare(ps, prefix, "key.bias", 1, &a->A, zero, e))) return RC_ENOMEM;
     rc_init vector = {.kind = RC_INIT_UNIFORM, .value = sqrt(3.0 / (double)a->A)};
-    if (!(a->vector = add(ps, prefix, "vector", 1, &a->A, vector, e))) return RC_ENOMEM;
+    if (!(a->vector = rc__declare(ps, prefix, "vector", 1, &a->A, vector, e))) return RC_ENOMEM;
     size_t n = (a->coverage ? 1u : 0u) + (a->kind == RC__ATTENTION_LOCATION ? FILTERS : 0u);
     if (n) {
         rc_init small = {.kind = RC_INIT_UNIFORM, .value = 1 / sqrt((double)a->A)};
         size_t w[2] = {a->A, n}, f[2] = {FILTERS, FILTER_WIDTH};
-        if (!(a->features = add(ps, prefix, "features.weight", 2, w, small, e))) return RC_ENOMEM;
-        if (a->kind == RC__ATTENTION_LOCATION && !(a->filters = add(ps, prefix, "filters", 2, f, xavier, e)))
+        if (!(a->features = rc__declare(ps, prefix, "features.weight", 2, w, small, e))) return RC_ENOMEM;
+        if (a->kind == RC__ATTENTION_LOCATION && !(a->filters = rc__declare(ps, prefix, "filters", 2, f, xavier, e)))
             return RC_ENOMEM;
     }
     /* Raffel et al. 2017, section 2.4: a negative offset, so that at first attention lies on all of the memory */
     if (a->monotonic &&
-        !(a->offset = add(ps, prefix, "offset", 1, &one, (rc_init){.kind = RC_INIT_CONSTANT, .value = -1}, e)))
+        !(a->offset = rc__declare(ps, prefix, "offset", 1, &one, (rc_init){.kind = RC_INIT_CONSTANT, .value = -1}, e)))
         return RC_ENOMEM;
     return RC_OK;
 }

@@ -1,11 +1,11 @@
 /* decay.c - see decay.h. Rows are those of x, N of them; sums over rows are kept for each tile of rows and added in the
  * order of the tiles, so that threads do not change a bit. */
 #include "nn/decay.h"
+#include "nn/declare.h"
 #include "autograd/bulk.h"
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 typedef struct decay_node {
@@ -103,11 +103,7 @@ rc_var *rc__input_decay(rc_tape *t, rc_var *x, rc_var *w, rc_var *b) {
 }
 
 static rc_param *vector(rc_params *ps, const char *prefix, const char *name, size_t n, double value, rc_error *e) {
-    char full[256];
-    snprintf(full, sizeof full, "%s%s", prefix, name);
-    rc_param *p = rc_params_add(ps, full, 1, &n, (rc_init){.kind = RC_INIT_CONSTANT, .value = value}, e);
-    if (p) p->no_decay = true;
-    return p;
+    return rc__declare(ps, prefix, name, 1, &n, (rc_init){.kind = RC_INIT_CONSTANT, .value = value}, e);
 }
 
 rc_status rc__decay_declare(rc__decay *d, rc_params *ps, const char *prefix, size_t channels, rc_error *e) {

@@ -6,6 +6,7 @@
 #include "autograd/align.h"
 #include "autograd/tape_internal.h"
 #include "nn/attend.h"
+#include "nn/declare.h"
 #include "nn/kv_tree.h"
 
 struct rc__decoder {
@@ -20,14 +21,8 @@ struct rc__decoder {
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
-static rc_param *add(rc_params *ps, const char *prefix, const char *name, size_t rows, size_t cols, rc_init init,
-                     rc_error *e) {
-    char full[256];
-    size_t dim[2] = {rows, cols};
-    snprintf(full, sizeof full, "%s%s", prefix, name);
-    rc_param *p = rc_params_add(ps, full, cols ? 2 : 1, dim, init, e);
-    if (p && !cols) p->no_decay = true;
-    return p;
+static rc_param *add(rc_params *ps, const char *prefix, const char *name, size_t rows, size_t cols, rc_init init, rc_error *e) {
+    return rc__declare(ps, prefix, name, cols ? 2 : 1, (size_t[2]){rows, cols}, init, e);
 }
 
 static rc_status check(const rc__decoder_options *o, rc_error *e) {

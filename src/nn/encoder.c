@@ -1,5 +1,6 @@
 /* encoder.c - see encoder.h. */
 #include "nn/encoder.h"
+#include "nn/declare.h"
 #include "base/mem.h"
 #include <math.h>
 #include <stdio.h>
@@ -12,15 +13,6 @@ struct rc__encoder {
     size_t width, pooled;
 };
 
-static rc_param *add(rc_params *ps, const char *prefix, const char *name, int ndim, const size_t *dim, rc_init init,
-                     rc_error *e) {
-    char full[256];
-    snprintf(full, sizeof full, "%s%s", prefix, name);
-    rc_param *p = rc_params_add(ps, full, ndim, dim, init, e);
-    if (p && ndim == 1) p->no_decay = true;
-    return p;
-}
-
 static rc_status declare_cnn(rc__encoder *x, rc_params *ps, const char *prefix, rc_error *e) {
     char name[64];
     for (int k = 0; k < x->o.n_kernels; k++) {
@@ -30,9 +22,9 @@ static rc_status declare_cnn(rc__encoder *x, rc_params *ps, const char *prefix, 
         snprintf(name, sizeof name, "conv%d.weight", k);
         /* as He et al. 2015 for relu; rc_init's own rule would take the last dimension for the inputs */
         x->conv_w[k] =
-            add(ps, prefix, name, 3, dim, (rc_init){.kind = RC_INIT_UNIFORM, .value = sqrt(6 / fan_in)}, e);
+            rc__declare(ps, prefix, name, 3, dim, (rc_init){.kind = RC_INIT_UNIFORM, .value = sqrt(6 / fan_in)}, e);
         snprintf(name, sizeof name, "conv%d.bias", k);
-        if (x->conv_w[k]) x->conv_b[k] = add(ps, prefix, name, 1, dim, (rc_init){.kind = RC_INIT_ZEROS}, e);
+        if (x->conv_w[k]) x->conv_b[k] = rc__declare(ps, prefix, name, 1, dim, (rc_init){.kind = RC_INIT_ZEROS}, e);
         if (!x->conv_b[k]) return RC_ENOMEM;
     }
     x->width = x->o.filters * (size_t)x->o.n_kernels;
@@ -42,9 +34,9 @@ static rc_status declare_cnn(rc__encoder *x, rc_params *ps, const char *prefix, 
 static rc_status declare_attention(rc__encoder *x, rc_params *ps, const char *prefix, rc_error *e) {
     size_t width = x->width, square[2] = {width, width}, row[2] = {1, width};
     rc_init xavier = {.kind = RC_INIT_XAVIER_UNIFORM};
-    x->att_w = add(ps, prefix, "attention.weight", 2, square, xavier, e);
-    if (x->att_w) x->att_b = add(ps, prefix, "attention.bias", 1, &width, (rc_init){.kind = RC_INIT_ZEROS}, e);
-    if (x->att_b) x->att_v = add(ps, prefix, "attention.vector", 2, row, xavier, e);
+    x->att_w = rc__declare(ps, prefix, "attention.weight", 2, square, xavier, e);
+    if (x->att_w) x->att_b = rc__declare(ps, prefix, "attention.bias", 1, &width, (rc_init){.kind = RC_INIT_ZEROS}, e);
+    if (x->att_b) x->att_v = rc__declare(ps, prefix, "attention.vector", 2, row, xavier, e);
     return x->att_v ? RC_OK : RC_ENOMEM;
 }
 
