@@ -219,11 +219,12 @@ static void batches_change_nothing(void **state) {
         rc_model *m = load("m.safetensors");
         const rc__answerer *a = (const rc__answerer *)m;
         rc_predict_options po = exact();
-        lines alone = predict(m, "data_train.txt", &po);
+        lines alone = predict(m, "data_train.txt", &po), loaded;
         assert_int_equal(alone.n, 41);
         OK(rc_model_save(m, "again.safetensors", NULL, &E));
         rc_model *again = load("again.safetensors");
-        same_lines("saved and loaded", alone, predict(again, "data_train.txt", &po));
+        loaded = predict(again, "data_train.txt", &po);
+        same_lines("saved and loaded", alone, loaded);
         /* all in one batch, by hand */
         rc__story_set x = {0};
         rc__source *src = NULL;
@@ -256,6 +257,7 @@ static void batches_change_nothing(void **state) {
         rc_model_free(again);
         rc_model_free(m);
         free(alone.text);
+        free(loaded.text);
     }
 }
 
