@@ -1,5 +1,6 @@
 """The recurrent translator of `recur train translate` in PyTorch: bidirectional LSTM encoder over packed sequences, LSTM
-decoder, attention by a matrix ("general"), softmax, label smoothing, clipping, fused AdamW.
+decoder, attention by a matrix ("general"), softmax, label smoothing, clipping, fused AdamW. (recur's second decoder layer
+reads the context too, and costs as much more.)
 
     python3 bench/peers/torch_seq2seq.py PAIRS.tsv --threads 2
 
@@ -60,16 +61,17 @@ class Recurrent(torch.nn.Module):
         super().__init__()
         H, E = a.hidden, a.embedding
         self.source, self.target = torch.nn.Embedding(V[0], E), torch.nn.Embedding(V[1], E)
-        self.encoder = torch.nn.LSTM(E, H // 2, a.layers, bidirectional=True)
+        self.encoder = torch.nn.LSTM(E, H, a.layers, bidirectional=True)
+        self.bridge = torch.nn.Linear(2 * H, H)
         self.decoder = torch.nn.LSTM(E, H, a.layers)
-        self.general = torch.nn.Linear(H, H, bias=False)
-        self.join = torch.nn.Linear(2 * H, H)
+        self.general = torch.nn.Linear(2 * H, H, bias=False)
+        self.join = torch.nn.Linear(3 * H, H)
         self.head = torch.nn.Linear(H, V[1])
 
     def encode(self, x, lengths):
         memory, state = self.encoder(pack_padded_sequence(self.source(x), lengths, enforce_sorted=True))
         memory = pad_packed_sequence(memory)[0].transpose(0, 1)
-        both = tuple(s.view(a.layers, 2, s.shape[1], -1).transpose(1, 2).reshape(a.layers, s.shape[1], -1) for s in state)
+        both = tuple(torch.tanh(self.bridge(s.view(a.layers, 2, s.shape[1], -1).transpose(1, 2).flatten(2))) for s in state)
         return (memory, self.general(memory), (x.t() == PAD)), both
 
     def decode(self, y, state, memory):
@@ -104,7 +106,7 @@ class Transformer(torch.nn.Module):
 
 @torch.inference_mode()
 def translate(model, x, lengths, beam):
-    """Beam search, all hypotheses of the batch in one step; length-normalised at the end; `longest` steps at most."""
+    """Beam search, all hypotheses of the batch in one step, to exactly `longest` tokens: whoever is compared does as many."""
     B = x.shape[1]
     memory, state = model.encode(x, lengths)
     memory = tuple(m.repeat_interleave(beam, 0) for m in memory)
@@ -112,19 +114,14 @@ def translate(model, x, lengths, beam):
     tokens = torch.full((1, B * beam), BEGIN)
     total = torch.full((B, beam), -torch.inf)
     total[:, 0] = 0
-    done = torch.zeros(B * beam, dtype=torch.bool)
     for _ in range(a.longest):
         logits, state = model.decode(tokens, state, memory)
         logp = logits[:, 0].log_softmax(-1)
-        logp[done] = -torch.inf
-        logp[done, END] = 0
+        logp[:, END] = -torch.inf
         total, best = (total.unsqueeze(-1) + logp.view(B, beam, -1)).view(B, -1).topk(beam)
         parent = (best // V[1] + beam * torch.arange(B).unsqueeze(1)).view(-1)
         tokens = (best % V[1]).view(1, -1)
         state = tuple(s[:, parent] for s in state)
-        done = done[parent] | (tokens[0] == END)
-        if done.all():
-            break
 
 
 model = Recurrent() if a.cell == "lstm" else Transformer()
