@@ -437,3 +437,8 @@ void cli_args_free(cli_args *a) {
     json_decref(a->config);
     *a = (cli_args){0};
 }
+
+void cli_temporary(char *out, size_t cap, const char *what) {
+    const char *tmp = getenv("TMPDIR");
+    snprintf(out, cap, "%s/recur-%s-XXXXXX", tmp && *tmp ? tmp : "/tmp", what);
+}

@@ -44,6 +44,8 @@ extern const cli_command *const cli_commands[]; /* ends in NULL; main.c */
 const cli_command *cli_command_find(const char *name);
 /* The nearest of `n` names (edit distance <= 3), or NULL. */
 const char *cli_suggest(const char *const *names, size_t n, const char *name);
+/* A name for mkstemp or mkdtemp in TMPDIR, else /tmp. */
+void cli_temporary(char *out, size_t cap, const char *what);
 
 /* ---- a parsed command line --------------------------------------------------------------------------------------- */
 typedef struct cli_given {

@@ -614,8 +614,7 @@ static rc_status make_folder(struct job *j, rc_error *e) {
         snprintf(j->folder, sizeof j->folder, "%s", j->o->train.run);
         return RC_OK;
     }
-    const char *tmp = getenv("TMPDIR");
-    snprintf(j->folder, sizeof j->folder, "%s/recur-compare-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    cli_temporary(j->folder, sizeof j->folder, "compare");
     return mkdtemp(j->folder)
                ? RC_OK
                : rc_fail(e, RC_EIO, "%s: a temporary folder cannot be made (TMPDIR sets its place)", j->folder);

@@ -166,8 +166,7 @@ static rc_status put_line(void *ctx, const char *text, size_t len) {
 
 /* The text of --prompt as a file of one line, for a task that reads files. */
 static rc_status text_file(const char *text, char *path, size_t cap, rc_error *e) {
-    const char *tmp = getenv("TMPDIR");
-    snprintf(path, cap, "%s/recur-input-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    cli_temporary(path, cap, "input");
     int fd = mkstemp(path);
     size_t n = strlen(text);
     char *line = cli_alloc(n + 1);

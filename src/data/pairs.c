@@ -588,7 +588,6 @@ void rc__pairs_close(rc__pairs_reader *r) {
     rc__free(r, sizeof *r);
 }
 
-const char *rc__pairs_how(const rc__pairs_reader *r) { return r->how; }
 
 /* By name where that is unambiguous, else by number. */
 static void name_column(const rc__pairs_reader *r, size_t col, char out[128]) {

@@ -43,7 +43,6 @@ rc_status rc__pairs_open(rc__pairs_reader **out, rc__source *src, rc__source *ta
  * plain lines an empty one is an empty text, so that answers match lines. */
 rc_status rc__pairs_next(rc__pairs_reader *r, rc__pair *pair, bool *more, rc_error *e);
 void rc__pairs_close(rc__pairs_reader *r);
-const char *rc__pairs_how(const rc__pairs_reader *r); /* "JSON lines; source is "source", target is "target"" */
 /* What rc__pairs_options.format, source and target would have to be to read a file alike; "" = none. */
 void rc__pairs_form(const rc__pairs_reader *r, char format[16], char source[128], char target[128]);
 

@@ -105,7 +105,6 @@ void rc__attention_free(rc__attention *a) {
 }
 
 size_t rc__attention_width(const rc__attention *a) { return a->v_w ? a->A : a->memory; }
-size_t rc__attention_keys(const rc__attention *a) { return a->k_w ? a->A : 0; }
 bool rc__attention_remembers(const rc__attention *a) {
     return a->coverage || a->monotonic || a->kind == RC__ATTENTION_LOCATION;
 }

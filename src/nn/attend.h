@@ -23,7 +23,6 @@ rc_status rc__attention_new(rc__attention **out, rc_params *ps, const char *pref
                             const rc__decoder_options *o, rc_error *e);
 void rc__attention_free(rc__attention *a);
 size_t rc__attention_width(const rc__attention *a);   /* of what was attended to */
-size_t rc__attention_keys(const rc__attention *a);    /* width of a key; 0 = keys are the memory's steps themselves */
 bool rc__attention_remembers(const rc__attention *a); /* weights depend on those before */
 size_t rc__attention_explain(const rc__attention *a, char *out, size_t cap);
 

@@ -6,6 +6,7 @@
 #include "failing.h"
 #include "metrics/translation.h"
 #include "tasks/seq2seq.h"
+#include "words_reversed.h"
 #include <math.h>
 
 static rc_error E;
@@ -16,26 +17,15 @@ static rc_error E;
 
 /* ---- made-up data and models ------------------------------------------------------------------------------------- */
 
-static const char *const words[] = {"red", "blue", "cat", "dog", "runs", "eats", "the", "big"};
-
-static void put_words(FILE *f, rc_rng r, size_t n, bool reversed) {
-    size_t id[8];
-    for (size_t i = 0; i < n; i++) id[i] = (size_t)rc_rng_below(&r, 8);
-    for (size_t i = 0; i < n; i++) {
-        const char *w = words[id[reversed ? n - 1 - i : i]];
-        fputs(i ? " " : "", f);
-        for (; *w; w++) fputc(reversed ? *w - 32 : *w, f);
-    }
-    fputc('\n', f);
-}
-
 static void write_pairs(const char *source, const char *target, size_t n, uint64_t seed) {
     FILE *a = fopen(source, "w"), *b = fopen(target, "w");
     for (size_t i = 0; i < n; i++) {
         rc_rng r = rc_rng_make(seed, i);
         size_t len = 1 + (size_t)rc_rng_below(&r, 5);
         put_words(a, r, len, false);
+        fputc('\n', a);
         put_words(b, r, len, true);
+        fputc('\n', b);
     }
     fclose(a);
     fclose(b);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "damaged_model.h"
 #include "tasks/seq2seq.h"
+#include "words_reversed.h"
 #include <math.h>
 
 static rc_error E;
@@ -14,18 +15,6 @@ static rc_error E;
     } while (0)
 
 /* ---- made-up data ------------------------------------------------------------------------------------------------ */
-
-static const char *const words[] = {"red", "blue", "cat", "dog", "runs", "eats", "the", "big"};
-
-static void put_words(FILE *f, rc_rng r, size_t n, bool reversed) {
-    size_t id[8];
-    for (size_t i = 0; i < n; i++) id[i] = (size_t)rc_rng_below(&r, 8);
-    for (size_t i = 0; i < n; i++) {
-        const char *w = words[id[reversed ? n - 1 - i : i]];
-        fputs(i ? " " : "", f);
-        for (; *w; w++) fputc(reversed ? *w - 32 : *w, f);
-    }
-}
 
 /* Words, and the same in capitals from the last to the first. */
 static void write_pairs(const char *source, const char *target, size_t n, uint64_t seed) {
