@@ -9,9 +9,10 @@
 A mutant is one change of one line: a sign, a bound, a constant, a condition, a term or a statement less. Which ones are
 drawn follows from the seed and the sources alone: 200 mutants begin with the 20 of --count 20. Per mutant the objects that
 depend on the file are compiled again; when all of their bits are the same the change is of code that this machine does not
-compile, or changes nothing: `equivalent`, not counted, and another is drawn. Then the test programs of the room run, then
-all others, each with a time limit, until one fails: `killed by`. A mutant that no test notices is a hole in the tests, or
-a change without effect on any result (a block size, a shortcut): somebody has to look at it.
+compile, or changes nothing: `equivalent`, not counted, and another is drawn. Then the tests that run the changed line run,
+the quickest first, each with a time limit, until one fails: `killed by`. Which tests run a line is counted once, by gcov, in
+a build of its own; of a line that gcov does not count (a table, a macro) every test is tried. A mutant that no test notices
+is a hole in the tests, or a change without effect on any result (a block size, a shortcut): somebody has to look at it.
 
 Work folders (a copy of the tree and a build per job), baseline times and results.jsonl lie in --work; the table is
 results.md beside them.
@@ -41,6 +42,9 @@ ROOMS = ["src/kernels", "src/autograd", "src/nn", "src/optim", "src/formats", "s
 LEFT_OUT = {"src/kernels/peak.c", "src/kernels/peak.inc", "src/kernels/version.c"}
 # Kernels are compiled once per instruction set; ref, plain and this hold every branch of the sources but sizes.
 ISAS = "v4"
+# Tests that are linked together before they run: few, since the first often fails.
+AT_ONCE = 4
+COUNT_CALLS = re.compile(r"^(runs\.test_kill|cli\.runs)$")
 
 # ---- where a file can be changed -------------------------------------------------------------------------------------
 
@@ -201,37 +205,14 @@ def sources(only):
 
 # ---- building and testing --------------------------------------------------------------------------------------------
 
-# The tests most likely to notice, by the longest prefix of the file's name; tests named like the file come before them.
-FIRST = {
-    "src/kernels/cell": ["golden.test_rnn_golden", "unit.test_rnn", "unit.test_rnn_options", "grad.test_rnn_grad"],
-    "src/kernels/optim": ["unit.test_kernels", "golden.test_optim_torch", "unit.test_optim"],
-    "src/kernels": ["unit.test_kernels", "unit.test_vecmath", "unit.test_gemm", "unit.test_outer", "unit.test_precision",
-                    "golden.test_rnn_golden", "unit.test_machine"],
-    "src/autograd": ["unit.test_tape", "unit.test_params", "grad.test_arith", "grad.test_shape", "grad.test_reduce",
-                     "golden.test_losses", "grad.test_loss", "unit.test_ops_threads", "unit.test_optim"],
-    "src/nn": ["unit.test_rnn", "golden.test_rnn_golden", "unit.test_rnn_options", "unit.test_state_file",
-               "grad.test_rnn_grad", "unit.test_precision", "unit.test_lm"],
-    "src/optim": ["unit.test_optim", "golden.test_optim_torch", "grad.test_optim_torch64", "unit.test_schedule",
-                  "unit.test_average"],
-    "src/formats": ["unit.test_safetensors", "unit.test_state_file", "unit.test_lm_file", "unit.test_checkpoint"],
-    "src/data": ["unit.test_vocab", "unit.test_text", "unit.test_bpe", "unit.test_hf", "unit.test_batches",
-                 "unit.test_synthetic", "golden.test_tokenizer_golden", "unit.test_lm_file"],
-    "src/train": ["unit.test_checkpoint", "unit.test_train", "unit.test_runs"],
-}
-
-
-def order(tests, name, times):
-    """The tests in the order in which they run: named like the file, of its room, the rest by how long they take."""
+def order(tests, name, line, reach, times):
+    """The tests that can notice a change of the line: those named like the file, then the quickest."""
     stem = pathlib.Path(name).stem.removeprefix("cell_")
-    room = max((p for p in FIRST if name.startswith(p)), key=len, default=None)
-    first = FIRST.get(room, [])
-
-    def rank(t):
-        if re.search(rf"test_(base_|lm_)?{re.escape(stem)}", t):
-            return (0, times[t])
-        return (1, first.index(t)) if t in first else (2, times[t])
-
-    return sorted(tests, key=rank)
+    counted = reach["lines"].get(name, {})
+    can = set(tests)
+    if str(line) in counted:
+        can = {reach["tests"][k] for k in counted[str(line)]} | set(tests).difference(reach["tests"])
+    return sorted(can & set(tests), key=lambda t: (not re.search(rf"test_(base_|lm_)?{re.escape(stem)}", t), times[t]))
 
 
 class Group:
@@ -282,26 +263,30 @@ class Slot:
                 to.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, to)
                 os.utime(to)
-        launcher = ["-DCMAKE_C_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
-        self.tool(["cmake", "-G", "Ninja", "-S", str(self.tree), "-B", str(self.build), "-DRECUR_TESTS=ON",
-                   "-DRECUR_SHARED=OFF", "-DCMAKE_BUILD_TYPE=Mutation", "-DCMAKE_C_FLAGS_MUTATION=-O1 -g0",
-                   f"-DRECUR_ISAS={args.isas}", *launcher])
+        self.configure(self.build, "-O1 -g0")
         self.compile([])
         self.hashes = {p: self.digest(p) for p in self.objects()}
+
+    def configure(self, build, flags):
+        cached = "--coverage" not in flags and shutil.which("ccache")  # gcov's objects name the folder they are made in
+        launcher = ["-DCMAKE_C_COMPILER_LAUNCHER=ccache"] if cached else []
+        self.tool(["cmake", "-G", "Ninja", "-S", str(self.tree), "-B", str(build), "-DRECUR_TESTS=ON",
+                   "-DRECUR_SHARED=OFF", "-DCMAKE_BUILD_TYPE=Mutation", f"-DCMAKE_C_FLAGS_MUTATION={flags}",
+                   f"-DRECUR_ISAS={self.args.isas}", *launcher])
 
     def tool(self, command):
         done = subprocess.run(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if done.returncode:
             sys.exit(f"{' '.join(command)}\n{done.stdout.decode()[-4000:]}")
 
-    def ninja(self, targets):
-        done = subprocess.run(["nice", "-n", "10", "ninja", "-C", str(self.build), "-j", str(self.args.compile_jobs), *targets],
-                              env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    def ninja(self, targets, build=None):
+        done = subprocess.run(["nice", "-n", "10", "ninja", "-C", str(build or self.build), "-j",
+                               str(self.args.compile_jobs), *targets], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         self.said = done.stdout.decode(errors="replace")
         return done.returncode == 0
 
-    def compile(self, targets):
-        if not self.ninja(targets):
+    def compile(self, targets, build=None):
+        if not self.ninja(targets, build):
             sys.exit(f"the tree does not build without any change:\n{self.said[-4000:]}")
 
     def objects(self):
@@ -311,8 +296,9 @@ class Slot:
     def digest(path):
         return hashlib.sha1(path.read_bytes()).digest()
 
-    def tests(self):
-        listed = json.loads(subprocess.run(["ctest", "--test-dir", str(self.build), "--show-only=json-v1"], check=True,
+    def tests(self, build=None):
+        build = build or self.build
+        listed = json.loads(subprocess.run(["ctest", "--test-dir", str(build), "--show-only=json-v1"], check=True,
                                            stdout=subprocess.PIPE).stdout)
         out = {}
         for t in listed["tests"]:
@@ -321,8 +307,10 @@ class Slot:
             if t["name"].startswith(("build.", "bench.", "examples.")):
                 continue
             env = dict(e.split("=", 1) for e in properties.get("ENVIRONMENT", []))
+            program = pathlib.Path(t["command"][0])  # of the build, or a shell for a script that runs `recur`
             out[t["name"]] = {"command": t["command"], "env": env, "cwd": properties.get("WORKING_DIRECTORY"),
-                              "skip": properties.get("SKIP_RETURN_CODE", -1)}
+                              "skip": properties.get("SKIP_RETURN_CODE", -1),
+                              "targets": ["recur"] + ([str(program.relative_to(build))] if build in program.parents else [])}
         return out
 
     def test(self, t, limit):
@@ -332,33 +320,31 @@ class Slot:
         code = self.group.run(t["command"], dict(self.env, **t["env"]), t["cwd"], limit)
         return None if code is None else code in (0, t["skip"])
 
-    def try_mutant(self, m, tests, times):
+    def try_mutant(self, m, tests, reach, times):
         began = time.monotonic()
         path = self.tree / m["file"]
         whole = path.read_bytes()
         path.write_text(m["text"])
         try:
-            verdict, by = self.judge(m, tests, times)
+            verdict, by = self.judge(m, tests, reach, times)
         finally:
             path.write_bytes(whole)
         return {k: m[k] for k in ("id", "file", "line", "kind", "was", "is")} | {
             "verdict": verdict, "by": by, "seconds": round(time.monotonic() - began, 1)}
 
-    def judge(self, m, tests, times):
+    def judge(self, m, tests, reach, times):
         before = {p: p.stat().st_mtime_ns for p in self.hashes}
         if not self.ninja(["recur_lib", "recur64"]):
             return "does not build", ""
         changed = [p for p in self.hashes if p.stat().st_mtime_ns != before[p]]
         if all(self.digest(p) == self.hashes[p] for p in changed):
             return "equivalent", ""
-        ordered = order(tests, m["file"], times)
-        programs = [t for t in ordered[:8] if t.split(".")[0] in ("unit", "grad", "golden")]
-        if not self.ninja([f"tests/{t.split('.')[1]}" for t in programs]):
-            return "does not build", ""
-        for stage in (programs, [t for t in ordered if t not in programs]):
-            if stage is not programs and not self.ninja([]):
+        ordered = order(tests, m["file"], m["line"], reach, times)
+        for at in range(0, len(ordered), AT_ONCE):
+            batch = ordered[at:at + AT_ONCE]
+            if not self.ninja(sorted({target for name in batch for target in tests[name]["targets"]})):
                 return "does not build", ""
-            for name in stage:
+            for name in batch:
                 passed = self.test(tests[name], 20 + 8 * times[name])
                 if not passed:
                     return "killed", name if passed is False else f"{name} (time limit)"
@@ -382,6 +368,66 @@ def baseline(slot, work, stamp):
         sys.exit(f"these tests fail without any change: {' '.join(bad)}")
     path.write_text(json.dumps({"stamp": stamp, "times": times}, indent=1))
     return times
+
+
+def reached(slots, work, stamp):
+    """{"tests": [name], "lines": {file: {line: [places in tests]}}}: the tests that run each line that gcov counts. A test
+    that is not among them counts the calls that change files, and gcov's are such: whatever it runs, it is tried."""
+    path = work / "reach.json"
+    if path.is_file():
+        known = json.loads(path.read_text())
+        if known["stamp"] == stamp:
+            return known
+    build = work / "reach"
+    slots[0].configure(build, "-O1 -g0 --coverage -fprofile-update=atomic")
+    slots[0].compile([], build)
+    tests = {n: t for n, t in slots[0].tests(build).items() if not COUNT_CALLS.search(n)}
+    names, lines, lock = sorted(tests), {}, threading.Lock()
+    notes = list(build.glob("CMakeFiles/**/src/**/*.gcno"))
+    queue = iter(enumerate(names))
+
+    def worker(k):
+        room = work / f"reach-counters{k}"  # where GCOV_PREFIX sends them: two tests at once do not mix
+        shutil.rmtree(room, ignore_errors=True)
+        for note in notes:
+            to = room / note.relative_to("/")
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.symlink_to(note)
+        while True:
+            with lock:
+                number, name = next(queue, (0, None))
+            if name is None:
+                return
+            t = tests[name]
+            if not slots[k].test(dict(t, env=t["env"] | {"GCOV_PREFIX": str(room)}), 1800):
+                sys.exit(f"{name} fails while lines are counted")
+            counters = list(room.glob("**/src/**/*.gcda"))
+            said = subprocess.run(["gcov", "--json-format", "--stdout", *map(str, counters)], cwd=slots[k].tree,
+                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+            found = {}
+            for text in said.splitlines():
+                counted = json.loads(text)
+                for file in counted["files"]:
+                    source = os.path.relpath(os.path.join(counted["current_working_directory"], file["file"]), slots[0].tree)
+                    if source.startswith("src/"):
+                        ran = found.setdefault(source, {})
+                        for line in file["lines"]:
+                            ran[line["line_number"]] = ran.get(line["line_number"], False) or line["count"] > 0
+            with lock:
+                for source, ran in found.items():
+                    for line, yes in ran.items():
+                        at = lines.setdefault(source, {}).setdefault(str(line), [])
+                        if yes:
+                            at.append(number)
+            for c in room.glob("**/*.gcda"):
+                c.unlink()
+
+    with concurrent.futures.ThreadPoolExecutor(len(slots)) as pool:
+        for f in [pool.submit(worker, k) for k in range(len(slots))]:
+            f.result()
+    known = {"stamp": stamp, "tests": names, "lines": lines}
+    path.write_text(json.dumps(known))
+    return known
 
 
 # ---- the table -------------------------------------------------------------------------------------------------------
@@ -466,6 +512,8 @@ def main():
         slots.append(Slot(work, k, args))
     print("running every test without a change", flush=True)
     times = baseline(slots[0], work, stamp.hexdigest() + args.isas)
+    print("counting which lines each test runs", flush=True)
+    reach = reached(slots, work, stamp.hexdigest() + args.isas)
     tests = [s.tests() for s in slots]
 
     done, counted, running, lock = [], 0, 0, threading.Condition()
@@ -487,7 +535,7 @@ def main():
             fresh = r is None
             try:
                 if fresh:
-                    r = slots[k].try_mutant(m, tests[k], times)
+                    r = slots[k].try_mutant(m, tests[k], reach, times)
             finally:
                 with lock:
                     running -= 1

@@ -22,7 +22,8 @@ typedef struct rc_machine_peak {
 
 /* Times a loop of independent multiply-adds in registers on `threads` threads of the library at once.
  *   RC_FP32   the widest FMA of the build in use
- *   RC_BF16   dot products of bf16 pairs with fp32 sums, where the CPU has them (AVX512_BF16), else the fp32 FMA
+ *   RC_BF16   dot products of bf16 pairs with fp32 sums, where the CPU has them (AVX512_BF16) and they are faster than
+ *             the fp32 FMA or the build in use is made of them; else the fp32 FMA
  *   RC_INT8   dot products of four 8-bit numbers with 32-bit sums (AVX512_VNNI), else the fp32 FMA
  * out->instruction tells which. Matrix tiles (AMX) are not measured: a product that uses them may exceed this peak.
  * threads: 1..rc_threads(), or 0 = rc_threads(). RC_EINVAL otherwise, and for a precision that is none.

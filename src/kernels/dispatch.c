@@ -64,11 +64,14 @@ size_t rc__kernels_available(const rc__kernels **out, size_t cap) {
 #ifdef RC_HAVE_ISA_v3
     if (level >= 3) all[n++] = &rc__kernels_v3;
 #endif
+#ifdef RC_HAVE_ISA_v4bf16
+    if (level >= 4 && rc__cpu_has_bf16() && !rc__cpu_bf16_pays()) all[n++] = &kernels_v4bf16;
+#endif
 #ifdef RC_HAVE_ISA_v4
     if (level >= 4) all[n++] = &rc__kernels_v4;
 #endif
 #ifdef RC_HAVE_ISA_v4bf16
-    if (level >= 4 && rc__cpu_has_bf16()) all[n++] = &kernels_v4bf16;
+    if (level >= 4 && rc__cpu_bf16_pays()) all[n++] = &kernels_v4bf16;
 #endif
     for (size_t i = 0; i < n && i < cap; i++) out[i] = all[i];
     return n;

@@ -33,6 +33,7 @@ const char *rc__precision_text(rc_precision p) {
     if (rc__k->panel.bf16_instruction) return "bf16 products with fp32 sums";
 #if defined(__x86_64__)
     if (!rc__cpu_has_bf16()) return "bf16 by widening: this CPU has no bf16 instructions";
+    if (!rc__cpu_bf16_pays()) return "bf16 by widening: this CPU's bf16 instruction is slower than its fp32 ones";
 #endif
     return "bf16 by widening: the kernels in use have no bf16 instructions";
 }

@@ -1,6 +1,7 @@
 /* peak.c - times the loops of peak.inc. */
 #include <string.h>
 #include <time.h>
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "kernels/kernels.h"
@@ -35,7 +36,9 @@ static double time_peak(struct peak_job *job, size_t threads) {
 
 static const rc__peak_loop *pick(rc_precision precision) {
     const rc__peak_kernels *k = &rc__k->peak;
-    if (precision == RC_BF16 && k->has_bf16 && k->has_bf16()) return &k->bf16;
+    /* the faster way to multiply bf16 that this CPU has, or the one in use */
+    if (precision == RC_BF16 && k->has_bf16 && k->has_bf16() && (rc__k->panel.bf16_instruction || rc__cpu_bf16_pays()))
+        return &k->bf16;
     if (precision == RC_INT8 && k->has_int8 && k->has_int8()) return &k->int8;
     return &k->fma;
 }

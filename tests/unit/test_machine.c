@@ -7,13 +7,14 @@
 #include <cmocka.h>
 #include <math.h>
 #include <string.h>
+#include "base/cpu.h"
 #include "kernels/kernels.h"
 #include "recur/bench.h"
 
 static void a_peak_is_a_positive_number(void **state) {
     (void)state;
-    const rc__kernels *was = rc__k, *all[5];
-    size_t n = rc__kernels_available(all, 5);
+    const rc__kernels *was = rc__k, *all[8];
+    size_t n = rc__kernels_available(all, 8);
     for (size_t i = 0; i < n; i++)
         for (int precision = RC_FP32; precision <= RC_INT8; precision++) {
             rc_machine_peak p = {0};
@@ -24,6 +25,16 @@ static void a_peak_is_a_positive_number(void **state) {
             assert_true(p.instruction && strlen(p.instruction) > 0);
         }
     rc__k = was;
+}
+
+/* On CPUs whose bf16 instruction is slower than FMAs the build of it is there, but not the best one. */
+static void the_best_build_has_bf16_instructions_where_they_pay(void **state) {
+    (void)state;
+    const rc__kernels *all[8];
+    size_t n = rc__kernels_available(all, 8), with = 0;
+    for (size_t i = 0; i < n; i++) with += all[i]->panel.bf16_instruction != NULL;
+    if (with == 0) skip();
+    assert_int_equal(all[n - 1]->panel.bf16_instruction != NULL, rc__cpu_bf16_pays());
 }
 
 static void every_thread_takes_part(void **state) {
@@ -39,8 +50,8 @@ static void every_thread_takes_part(void **state) {
 
 static void a_load_rate_is_a_positive_number(void **state) {
     (void)state;
-    const rc__kernels *was = rc__k, *all[5];
-    size_t n = rc__kernels_available(all, 5), before = rc_memory_used();
+    const rc__kernels *was = rc__k, *all[8];
+    size_t n = rc__kernels_available(all, 8), before = rc_memory_used();
     const size_t bytes[] = {1, 512, 513, 16384, 3 << 20};
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < sizeof bytes / sizeof *bytes; k++) {
@@ -56,8 +67,8 @@ static void a_load_rate_is_a_positive_number(void **state) {
 /* A loop that skipped some of what it should read would look fast. */
 static void every_byte_is_read(void **state) {
     (void)state;
-    const rc__kernels *all[5];
-    size_t n = rc__kernels_available(all, 5);
+    const rc__kernels *all[8];
+    size_t n = rc__kernels_available(all, 8);
     _Alignas(64) static unsigned char block[3 * RC_LOAD_BLOCK];
     for (size_t i = 0; i < n; i++) {
         memset(block, 0, sizeof block);
@@ -105,7 +116,7 @@ static void no_memory_is_told(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_peak_is_a_positive_number),      cmocka_unit_test(every_thread_takes_part),
+        cmocka_unit_test(a_peak_is_a_positive_number),      cmocka_unit_test(the_best_build_has_bf16_instructions_where_they_pay), cmocka_unit_test(every_thread_takes_part),
         cmocka_unit_test(a_load_rate_is_a_positive_number), cmocka_unit_test(every_byte_is_read),
         cmocka_unit_test(wrong_arguments_are_told),         cmocka_unit_test(no_memory_is_told),
     };
