@@ -16,6 +16,7 @@
 #include "recur/recur.h"
 
 #include "failing.h"
+#include "temporary.h"
 
 #define OK(call)                                                                              \
     do {                                                                                      \
@@ -115,9 +116,8 @@ static inline void assert_close(double a, double b, double relative) {
 static inline char *temp_path(const char *name) { /* static buffer; unique to the process */
     static char path[4][300];
     static int next;
-    const char *dir = getenv("TMPDIR");
     char *out = path[next++ % 4];
-    snprintf(out, sizeof path[0], "%s/recur-%ld-%s", dir ? dir : "/tmp", (long)getpid(), name);
+    snprintf(out, sizeof path[0], "%.200s/recur-%ld-%s", temporary_root(), (long)getpid(), name);
     return out;
 }
 #endif

@@ -270,7 +270,9 @@ rc_status rc__run_reopen(rc__run *r, const char *path, rc_error *e) {
 
 static rc_status is_another(rc__run *r, rc_error *e) {
     r->lost = true;
-    return rc_fail(e, RC_EIO, "%s: another run folder has taken the place of the one that this training writes to",
+    return rc_fail(e, RC_EIO,
+                   "%s: its lock is not the one that this training holds: another run folder has taken its place, or files "
+                   "of it were deleted",
                    r->path);
 }
 

@@ -22,6 +22,7 @@
 
 #include "cli.h"
 #include "../sanitized.h"
+#include "../temporary.h"
 #include "../test_effort.h"
 
 int recur_main(int argc, char **argv);
@@ -556,7 +557,8 @@ static void try_memory(void) {
 
 int main(int argc, char **argv) {
     const char *only = argc > 1 ? argv[1] : NULL, *option = argc > 2 ? argv[2] : NULL;
-    char folder[] = "/tmp/recur-hostile-XXXXXX", text[4096] = "";
+    char folder[256], text[4096] = "";
+    TEMPORARY_NAME(folder, temporary_root(), "hostile");
     effort = test_effort();
     verbose = only != NULL;
     memset(long_text, 'x', sizeof long_text - 1);

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "lm_helper.h"
+#include "temporary.h"
 
 static const char *golden(const char *name) {
     static char path[2][600];
@@ -42,7 +43,7 @@ static void state_of_format_1(void **unused) {
 
 /* The file with one text in it replaced by another of the same length. */
 static const char *changed(const char *name, const char *from, const char *to) {
-    static char path[64];
+    static char path[256];
     char *data;
     size_t len, n = strlen(from);
     OK(rc__file_read(golden(name), false, 0, &data, &len, &E));
@@ -50,7 +51,7 @@ static const char *changed(const char *name, const char *from, const char *to) {
     assert_non_null(at);
     assert_int_equal(n, strlen(to));
     memcpy(at, to, n);
-    snprintf(path, sizeof path, "/tmp/recur-golden-state-%d", (int)getpid());
+    snprintf(path, sizeof path, "%.200s/recur-golden-state-%d", temporary_root(), (int)getpid());
     OK(rc__file_write(path, data, len, &E));
     rc__free(data, len + 1);
     return path;

@@ -22,6 +22,7 @@
 #include "base/parallel.h"
 #include "formats/params_file.h"
 #include "kernels/kernels.h"
+#include "temporary.h"
 
 enum { MOST_B = 70, MOST_T = 20 };
 
@@ -417,8 +418,7 @@ static void neighbours(rc_rng *r) {
 
 static const char *scratch_file(void) {
     static char path[300];
-    const char *dir = getenv("TMPDIR");
-    snprintf(path, sizeof path, "%s/recur-property-%ld", dir ? dir : "/tmp", (long)getpid());
+    snprintf(path, sizeof path, "%.200s/recur-property-%ld", temporary_root(), (long)getpid());
     return path;
 }
 

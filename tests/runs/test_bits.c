@@ -13,6 +13,7 @@
 
 #include "recur/recur.h"
 #include "runs/same.h"
+#include "temporary.h"
 #include "test_effort.h"
 
 /* What docs/training.md states under "The same bits". Measured: 2.3e-5 and 8.1e-3 at most (--distances). */
@@ -135,7 +136,8 @@ static void run_case(int k, bool bf16, bool tell) {
 }
 
 int main(int argc, char **argv) {
-    char work[] = "/tmp/recur-bits-XXXXXX", command[64];
+    char work[256], command[300];
+    TEMPORARY_NAME(work, temporary_root(), "bits");
     recur = getenv("RECUR");
     if (!recur || *recur != '/') return fprintf(stderr, "RECUR must name the program, by a path from /\n"), 2;
     if (!mkdtemp(work) || chdir(work) != 0) return perror(work), 2;

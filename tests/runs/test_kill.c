@@ -13,6 +13,7 @@
 #include "recur/recur.h"
 #include "runs/same.h"
 #include "runs/trace.h"
+#include "temporary.h"
 #include "test_effort.h"
 
 #define SEED 20240229u
@@ -271,7 +272,8 @@ static void everything(long calls) {
 }
 
 int main(int argc, char **argv) {
-    char work[] = "/tmp/recur-runs-XXXXXX";
+    char work[256];
+    TEMPORARY_NAME(work, temporary_root(), "runs");
     recur = getenv("RECUR");
     self = argv[0];
     if (!recur || *recur != '/') return fprintf(stderr, "RECUR must name the program, by a path from /\n"), 2;

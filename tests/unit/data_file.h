@@ -8,13 +8,13 @@
 
 #include "failing.h"
 #include "recur/base.h"
+#include "temporary.h"
 
 static char data_path[320];
 
 /* The file is called data-XXXXXX.ending; data_path is its name. */
 static inline const char *data_put_bytes(const void *bytes, size_t len, const char *ending) {
-    snprintf(data_path, sizeof data_path, "%s/recur-data-XXXXXX%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp",
-             ending);
+    snprintf(data_path, sizeof data_path, "%.200s/recur-data-XXXXXX%s", temporary_root(), ending);
     int fd = mkstemps(data_path, (int)strlen(ending));
     assert_true(fd >= 0);
     assert_int_equal(write(fd, bytes, len), (ssize_t)len);

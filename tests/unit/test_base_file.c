@@ -17,6 +17,7 @@
 #include <zlib.h>
 #include "base/file.h"
 #include "base/mem.h"
+#include "temporary.h"
 
 static char dir[256];
 
@@ -30,7 +31,7 @@ static const char *at(const char *name) { /* a path in the scratch folder, in a 
 
 static int make_dir(void **state) {
     (void)state;
-    snprintf(dir, sizeof dir, "%s/recur-test-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    TEMPORARY_NAME(dir, temporary_root(), "test");
     return mkdtemp(dir) ? 0 : -1;
 }
 

@@ -6,15 +6,14 @@
 #include "base/mem.h"
 #include "damaged_model.h"
 #include "tasks/classify.h"
+#include "temporary.h"
 
 static const char *const texts[] = {"texts.txt"}, *const several[] = {"several.txt"}, *const series[] = {"series.ts"},
                   *const slopes[] = {"slopes.ts"}, *const machines[] = {"machines.csv"};
 
 static int enter(void **state) {
     (void)state; /* in memory where there is such a folder: hundreds of files are written and waited for */
-    const char *dir = getenv("TMPDIR");
-    if (!dir) dir = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(work, sizeof work, "%.40s/recur-classify-XXXXXX", dir);
+    TEMPORARY_NAME(work, temporary_memory(), "classify");
     if (!mkdtemp(work) || chdir(work)) return -1;
     write_texts("texts.txt", 300, 1);
     write_texts("texts-test.txt", 100, 2);

@@ -14,6 +14,7 @@
 #include "recur/recur.h"
 #include "tasks/baselines.h"
 #include "tasks/forecast.h"
+#include "temporary.h"
 
 #define PI 3.14159265358979323846
 
@@ -21,7 +22,7 @@ static char folder[256], csv[300], model[300], run[300];
 
 static int set_up(void **state) {
     (void)state;
-    snprintf(folder, sizeof folder, "%s/recur-forecast-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    TEMPORARY_NAME(folder, temporary_root(), "forecast");
     if (!mkdtemp(folder)) return -1;
     snprintf(csv, sizeof csv, "%s/data.csv", folder);
     snprintf(model, sizeof model, "%s/m.safetensors", folder);

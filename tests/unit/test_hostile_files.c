@@ -18,14 +18,15 @@
 
 #include "readers.h"
 #include "recur/recur.h"
+#include "temporary.h"
 #include "test_effort.h"
 
 /* ---- every prefix and every changed byte ------------------------------------------------------------------------- */
 
 /* Keeps what was wrong where it can be run again. */
 static void report(const reader *r, const char *how, size_t at, const void *data, size_t len, const char *wrong) {
-    char path[128];
-    snprintf(path, sizeof path, "/tmp/recur-hostile-%s", r->name);
+    char path[300];
+    snprintf(path, sizeof path, "%.200s/recur-hostile-%s", temporary_root(), r->name);
     FILE *f = fopen(path, "wb");
     if (f) {
         fwrite(data, 1, len, f);
@@ -496,20 +497,20 @@ static void large_vocabularies(void **state) {
 
 /* ---- what is no plain file --------------------------------------------------------------------------------------- */
 
-static char work[64];
+static char work[256];
 static int enter(void **state) {
     (void)state;
-    strcpy(work, "/tmp/recur-hostile-XXXXXX");
+    TEMPORARY_NAME(work, temporary_root(), "hostile");
     return mkdtemp(work) ? 0 : -1;
 }
 static int leave(void **state) {
     (void)state;
-    char command[128];
+    char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", work);
     return system(command);
 }
 static const char *in_work(const char *name) {
-    static char path[2][300];
+    static char path[2][512];
     static int k;
     k ^= 1;
     snprintf(path[k], sizeof path[k], "%s/%s", work, name);

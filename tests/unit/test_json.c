@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "temporary.h"
 
 static json_t *parse(const char *text) {
     json_t *v = NULL;
@@ -85,7 +86,8 @@ static void test_print(void **state) {
     rc__free(text, len + 1);
     assert_int_equal(rc__json_print(NULL, &text, &len, &e), RC_ENOMEM);
 
-    char path[64] = "/tmp/recur-json-XXXXXX";
+    char path[256];
+    TEMPORARY_NAME(path, temporary_root(), "json");
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);

@@ -10,6 +10,7 @@
 #include "data/labelled.h"
 #include "data_file.h"
 #include "failing.h"
+#include "temporary.h"
 
 /* All rows as label,label>text; */
 static const char *shown(const rc__labelled *l) {
@@ -158,7 +159,7 @@ static void folders(void **state) {
     char folder[256], path[512], command[300];
     rc__labelled *l;
     rc_error e = {0};
-    snprintf(folder, sizeof folder, "%s/recur-classes-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    TEMPORARY_NAME(folder, temporary_root(), "classes");
     assert_non_null(mkdtemp(folder));
     assert_int_equal(rc__labelled_read(&l, folder, NULL, &e), RC_EDATA);
     assert_non_null(strstr(e.text, "expected a folder for each class"));

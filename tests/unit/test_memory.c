@@ -8,6 +8,7 @@
 #include "lm_helper.h"
 #include "property.h"
 #include "rnn_helper.h"
+#include "temporary.h"
 
 #define TEXT                                                                                                         \
     "the cat sat on the mat and the dog ran\nand saw the cat on a mat and\nthe cat saw the dog run on the mat and " \
@@ -447,9 +448,7 @@ static void copy_run(const char *from, const char *to) {
 /* In memory where there is such a folder: thousands of runs write files and wait until they are on the disk. */
 static int enter(void **unused) {
     (void)unused;
-    const char *dir = getenv("TMPDIR");
-    if (!dir) dir = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(folder, sizeof folder, "%s/recur-memory-XXXXXX", dir);
+    TEMPORARY_NAME(folder, temporary_memory(), "memory");
     if (!mkdtemp(folder) || chdir(folder) || setenv("TMPDIR", folder, 1)) return -1;
     FILE *f = fopen("text.txt", "w");
     for (int i = 0; i < 4; i++) fputs(TEXT, f);

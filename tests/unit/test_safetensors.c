@@ -20,11 +20,12 @@
 #include "formats/params_file.h"
 #include "formats/safetensors.h"
 #include "failing.h"
+#include "temporary.h"
 
-static char folder[64];
+static char folder[256];
 
 static const char *in_folder(const char *name) {
-    static char path[4][256];
+    static char path[4][512];
     static int at;
     at = (at + 1) % 4;
     snprintf(path[at], sizeof path[at], "%s/%s", folder, name);
@@ -43,13 +44,13 @@ static void put_header_length(char *file, size_t n) {
 
 static int setup(void **state) {
     (void)state;
-    strcpy(folder, "/tmp/recur-st-XXXXXX");
+    TEMPORARY_NAME(folder, temporary_root(), "st");
     return mkdtemp(folder) ? 0 : -1;
 }
 
 static int teardown(void **state) {
     (void)state;
-    char command[128];
+    char command[300];
     snprintf(command, sizeof command, "rm -r %s", folder);
     return system(command);
 }

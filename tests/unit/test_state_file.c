@@ -13,6 +13,7 @@
 
 #include "formats/safetensors.h"
 #include "recur/rnn.h"
+#include "temporary.h"
 
 typedef struct model {
     rc_params *ps;
@@ -58,7 +59,8 @@ static void expect_refusal(rc_state *s, const char *path, const char *why) {
 
 static void test_state_files(void **unused) {
     (void)unused;
-    char path[64] = "/tmp/recur-state-XXXXXX";
+    char path[256];
+    TEMPORARY_NAME(path, temporary_root(), "state");
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);

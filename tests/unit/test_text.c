@@ -13,6 +13,7 @@
 
 #include "data/utf8.h"
 #include "recur/text.h"
+#include "temporary.h"
 
 static char path[300];
 
@@ -25,7 +26,7 @@ static void put(const void *data, size_t len) {
 
 static int make(void **state) {
     (void)state;
-    snprintf(path, sizeof path, "%s/recur-text-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
+    TEMPORARY_NAME(path, temporary_root(), "text");
     int fd = mkstemp(path);
     return fd < 0 ? -1 : close(fd);
 }

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "temporary.h"
 #include "train/tfevents.h"
 
 static void test_crc(void **state) {
@@ -49,7 +50,8 @@ static void test_golden(void **state) {
         "34000000000000005e33175c0900008040fc54d94110ac022a260a240a0673616d706c65421008071204120208014206546f2062650a4a"
         "080a060a0474657874"
         "42fd713d";
-    char dir[] = "/tmp/recur-test-XXXXXX";
+    char dir[256];
+    TEMPORARY_NAME(dir, temporary_root(), "test");
     assert_non_null(mkdtemp(dir));
     rc_error e = {0};
     rc__tfevents *w;
@@ -72,7 +74,8 @@ static void test_golden(void **state) {
 /* Long tags and texts take lengths of more than one byte; what is not flushed is not in the file. */
 static void test_frames(void **state) {
     (void)state;
-    char dir[] = "/tmp/recur-test-XXXXXX", tag[300], text[5000];
+    char dir[256], tag[300], text[5000];
+    TEMPORARY_NAME(dir, temporary_root(), "test");
     memset(tag, 't', sizeof tag - 1);
     tag[sizeof tag - 1] = 0;
     memset(text, 'x', sizeof text);

@@ -12,17 +12,18 @@
 #include <cmocka.h>
 
 #include "recur/recur.h"
+#include "temporary.h"
 
-static char work[64]; /* the current folder of a test program */
+static char work[256]; /* the current folder of a test program */
 
 static inline int enter_work(void **state) {
     (void)state;
-    snprintf(work, sizeof work, "/tmp/recur-train-XXXXXX");
+    TEMPORARY_NAME(work, temporary_root(), "train");
     return mkdtemp(work) && chdir(work) == 0 ? 0 : -1;
 }
 static inline int leave_work(void **state) {
     (void)state;
-    char command[128];
+    char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", work);
     return chdir("/") == 0 && system(command) == 0 ? 0 : -1;
 }
