@@ -12,6 +12,15 @@ for model in char word bpe byte; do
 done
 t 'recur export char.safetensors t.json; jq -c "[.version, .model.type, (.model.vocab | length)]" t.json'
 t 'recur explain experiment.safetensors'
+loss() { t "recur eval $1.safetensors $2 --json | jq -c '[$3]'"; }
+loss classifier classes.tsv '.examples, (.log_loss * 1000 | round)'
+loss tagger tags.txt '.words, (.loss * 1000 | round)'
+loss forecaster series.csv '.windows, (.rmse * 1000 | round)'
+loss translator pairs.tsv '.target_tokens, (.loss * 1000 | round)'
+loss attender pairs.tsv '.target_tokens, (.loss * 1000 | round)'
+loss answerer stories.txt '.questions, (.loss * 1000 | round)'
+loss blocks classes.tsv '.count, (.nats * 1000 | round)'
+t "recur predict detector.safetensors sensor.csv --json | tail -n 1 | jq -c '[.row, (.channels.v.expected * 1000 | round)]'"
 
 # A run that 0.1.0 stopped goes on, and a model of it is a start for another.
 t "recur runs list --dir . --json | jq -c '.runs[] | [.name, .cell, .state, .steps, .parameters, (.best_valid_loss * 1000 | round)]'"
