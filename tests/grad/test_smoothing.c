@@ -66,10 +66,13 @@ static void test_values(void **state) {
 
 static void test_refuses(void **state) {
     (void)state;
-    const double x[2] = {1, 0}, seen[2] = {1, 1}, a[2] = {.5, .5};
+    const double x[3] = {1, 0, 1}, seen[2] = {1, 1}, a[2] = {.5, .5};
     rc_tape *t = training_tape(1);
     check_refused(t, rc__holt_winters(t, 2, 1, x, seen, rc_leaf(t, DIMS(1), a), NULL, NULL, NULL),
                   "holt_winters: step 1 of row 0: expected a value above 0, found 0");
+    rc_tape_begin(t, (rc_tape_mode){.grad = true});
+    check_refused(t, rc__holt_winters(t, 2, 1, x + 1, seen, rc_leaf(t, DIMS(1), a), NULL, NULL, NULL),
+                  "holt_winters: step 0 of row 0: expected a value above 0, found 0");
     rc_tape_begin(t, (rc_tape_mode){.grad = true});
     check_refused(t, rc__holt_winters(t, 2, 1, x, seen, rc_leaf(t, DIMS(2), a), NULL, NULL, NULL),
                   "holt_winters: alpha and gamma have one number, the season one row for each of 1 rows");

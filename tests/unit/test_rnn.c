@@ -297,6 +297,32 @@ static void one_frozen_parameter(void **state) {
     (void)state;
 }
 
+/* All frozen but one, whichever: it gets its gradient all the same. */
+static void one_trained_parameter(void **state) {
+    float *x = numbers(T * B * I, 21);
+    for (size_t c = 0; c < recurrent_cells(); c++) {
+        const char *cell = rc_cell_at(c)->name;
+        net all, part;
+        gradients(cell, x, SIZE_MAX, &all);
+        for (size_t k = 0; k < rc_params_count(all.ps); k++) {
+            rc_error e = {0};
+            size_t dims[3] = {T, B, I};
+            part = make(options(cell, 1), RC_FP32);
+            for (size_t i = 0; i < rc_params_count(part.ps); i++) rc_params_at(part.ps, i)->frozen = i != k;
+            rc_tape_begin(part.tape, (rc_tape_mode){.grad = true});
+            rc_var *y = rc_rnn_forward(part.tape, part.rnn, rc_input(part.tape, 3, dims, x), lengths, NULL);
+            if (rc_backward(part.tape, rc_sum_all(part.tape, rc_mul(part.tape, y, y)), 1, &e)) fail_msg("%s: %s", cell, e.text);
+            const rc_param *p = rc_params_at(part.ps, k), *want = rc_params_at(all.ps, k);
+            for (size_t j = 0; j < p->len; j++)
+                if (p->g[j] != want->g[j]) fail_msg("%s: the gradient of %s alone", cell, p->name);
+            drop(&part);
+        }
+        drop(&all);
+    }
+    free(x);
+    (void)state;
+}
+
 /* A model may run twice on one tape, under two masks of weight drop, with an inference between: each backward meets the
  * weights of its own forward. So the gradient of x is that of a tape with this forward alone (and its place in the
  * draws). */
@@ -503,6 +529,10 @@ static void messages(void **state) {
     rc_rnn_forward(n.tape, n.rnn, rc_input(n.tape, 3, good, x), (int32_t[]){1, 3}, NULL);
     assert_int_equal(rc_tape_status(n.tape, &e), RC_EINVAL);
     assert_string_equal(e.text, "rnn: lengths[1] is 3, expected 0 to T = 2");
+    rc_tape_begin(n.tape, (rc_tape_mode){0});
+    rc_rnn_forward(n.tape, n.rnn, rc_input(n.tape, 3, good, x), (int32_t[]){-1, 1}, NULL);
+    assert_int_equal(rc_tape_status(n.tape, &e), RC_EINVAL);
+    assert_string_equal(e.text, "rnn: lengths[0] is -1, expected 0 to T = 2");
     drop(&n);
     (void)state;
 }
@@ -511,7 +541,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_and_steps), cmocka_unit_test(padding_and_rows), cmocka_unit_test(directions),
         cmocka_unit_test(threads),          cmocka_unit_test(instruction_sets), cmocka_unit_test(recurrent_dropout_of_scans_stays_bounded), cmocka_unit_test(states),
-        cmocka_unit_test(messages),         cmocka_unit_test(one_frozen_parameter),
+        cmocka_unit_test(messages),         cmocka_unit_test(one_frozen_parameter), cmocka_unit_test(one_trained_parameter),
         cmocka_unit_test(weight_drop_twice), cmocka_unit_test(steps_through_stacks), cmocka_unit_test(explain),
         cmocka_unit_test(no_steps_at_all),
     };

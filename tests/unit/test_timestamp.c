@@ -153,6 +153,8 @@ static void columns_have_one_style(void **state) {
     refused("13/2/2016|3/14/2016", "line 1 cannot be month/day/year and line 2 cannot be day/month/year");
     refused("1|2|x", "line 3: expected a whole number");
     refused("1297054935000", "milliseconds");
+    refused("2016-07-01T00:00:00+19:00", "line 1: expected");
+    refused("2016-07-01T00:00:00+02:60", "line 1: expected");
     assert_int_equal(column("1/2/2016|2/2/2016|13/2/2016", RC_DATE_INDEX, &style, t, &e), RC_OK);
     assert_int_equal(style.form, RC_DATE_DMY);
     assert_int_equal(t[1] - t[0], 86400);
