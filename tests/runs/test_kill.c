@@ -295,7 +295,7 @@ int main(int argc, char **argv) {
         for (long k = 0; k < n; k++) case_moment(SEED, k);
         printf("moments: %ld of 50, seed %u\n", n, SEED);
     }
-    char remove[64];
+    char remove[300];
     snprintf(remove, sizeof remove, "rm -rf '%s'", work);
     if (failures) fprintf(stderr, "the last case is in %s\n", work);
     if (chdir("/") != 0 || (!failures && system(remove) != 0)) return 1;
