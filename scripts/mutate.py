@@ -35,6 +35,8 @@ import sys
 import threading
 import time
 
+from coverage import COUNT_CALLS
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # What is mutated unless --only says otherwise: what computes, and what reads files from outside.
 ROOMS = ["src/kernels", "src/autograd", "src/nn", "src/optim", "src/formats", "src/data", "src/train/checkpoint.c"]
@@ -44,7 +46,6 @@ LEFT_OUT = {"src/kernels/peak.c", "src/kernels/peak.inc", "src/kernels/version.c
 ISAS = "v4"
 # Tests that are linked together before they run: few, since the first often fails.
 AT_ONCE = 4
-COUNT_CALLS = re.compile(r"^(runs\.test_kill|cli\.runs)$")
 
 # ---- where a file can be changed -------------------------------------------------------------------------------------
 
@@ -281,7 +282,8 @@ class Slot:
 
     def ninja(self, targets, build=None):
         done = subprocess.run(["nice", "-n", "10", "ninja", "-C", str(build or self.build), "-j",
-                               str(self.args.compile_jobs), *targets], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+                               str(self.args.compile_jobs), *targets], env=self.env, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, check=False)
         self.said = done.stdout.decode(errors="replace")
         return done.returncode == 0
 
@@ -382,7 +384,7 @@ def reached(slots, work, stamp):
     build = work / "reach"
     slots[0].configure(build, "-O1 -g0 --coverage -fprofile-update=atomic")
     slots[0].compile([], build)
-    tests = {n: t for n, t in slots[0].tests(build).items() if not COUNT_CALLS.search(n)}
+    tests = {n: t for n, t in slots[0].tests(build).items() if not re.search(COUNT_CALLS, n)}
     names, unknown, lines, lock = sorted(tests), [], {}, threading.Lock()
     notes = list(build.glob("CMakeFiles/**/src/**/*.gcno"))
     queue = iter(enumerate(names))
@@ -403,8 +405,9 @@ def reached(slots, work, stamp):
             for old in room.glob("**/*.gcda"):
                 old.unlink()
             if not slots[k].test(dict(t, env=t["env"] | {"GCOV_PREFIX": str(room)}), 1800):
-                print(f"{name} fails while lines are counted, for it is slower then: it is tried for every line", flush=True)
-                unknown.append(name)
+                print(f"{name} fails while lines are counted: it is tried for every line", flush=True)
+                with lock:
+                    unknown.append(name)
                 continue
             counters = list(room.glob("**/src/**/*.gcda"))
             if not counters:

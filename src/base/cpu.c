@@ -108,9 +108,9 @@ bool rc__cpu_has_bf16(void) {
 #endif
 }
 
-/* AMD's start one or two a cycle, as many as FMAs, each of twice the work; so does Intel's Cooper Lake (family 6, model 0x55).
- * From Sapphire Rapids on Intel's start one every other cycle, a quarter of the FMAs: 93-105 GFLOP/s a core beside 190-215
- * of fp32 on a model 207. bf16 is left to the matrix tiles there. */
+/* AMD's start as many as FMAs, each of twice the work. Intel's with matrix tiles start one every other cycle, a quarter of the
+ * FMAs: 93-105 GFLOP/s a core beside 190-215 of fp32 on a model 207, the one that was measured. Cooper Lake (family 6, model
+ * 0x55) has no tiles and is taken to be as AMD's; it was not measured. */
 bool rc__cpu_bf16_pays(void) {
 #if defined(__x86_64__)
     unsigned a, b, c, d;

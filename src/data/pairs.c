@@ -588,7 +588,6 @@ void rc__pairs_close(rc__pairs_reader *r) {
     rc__free(r, sizeof *r);
 }
 
-
 /* By name where that is unambiguous, else by number. */
 static void name_column(const rc__pairs_reader *r, size_t col, char out[128]) {
     rc__cell name = rc__rows_name(r->rows, col);
